@@ -1,0 +1,36 @@
+"""The words of the contract: values that tables may hold, in the order figures show them."""
+
+TIMEPOINTS = (
+    "healthy",
+    "untreated",
+    "pre_infusion",
+    "infusion_product",
+    "expansion",
+    "remission",
+    "relapse",
+)
+TISSUES = ("bone_marrow", "blood", "infusion_product")
+SORTINGS = ("none", "CD138_positive", "CD138_negative", "CD3_positive", "CAR_positive")
+LINEAGES = (
+    "HSPC",
+    "Erythroid",
+    "Megakaryocyte",
+    "Granulocyte",
+    "Monocyte",
+    "Macrophage",
+    "cDC",
+    "pDC",
+    "Mast",
+    "B",
+    "Plasma",
+    "T",
+    "NK",
+    "Stromal",
+    "Unknown",
+)
+CELL_TYPES = {
+    "T": ("CD4 T", "CD8 T", "Treg", "MAIT", "gdT"),
+    "B": ("B precursor", "B naive", "B memory"),
+    "Monocyte": ("CD14 monocyte", "CD16 monocyte"),
+}
+VERDICTS = ("pass", "warn", "fail")

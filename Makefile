@@ -1,0 +1,65 @@
+# make run    the demo cohort, from count matrices to results/report/index.html
+# make test   every test
+# make help   everything else
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+DEMO := demo/.complete
+SIMULATOR := $(wildcard workflow/relapsescope/simulate/*.py resources/simulate/*)
+
+.PHONY: help run demo-data check-inputs report test lint bench lock clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: $(READY) demo-data ## The demo cohort from count matrices to report (CORES=2, ARGS="…" for Snakemake)
+	$(BIN)/snakemake --workflow-profile workflow/profiles/default --cores $(CORES) $(ARGS)
+	echo "Open results/report/index.html in a browser."
+
+demo-data: $(DEMO) ## Simulate the demo cohort into demo/
+
+$(DEMO): $(SIMULATOR) | $(READY)
+	rm -rf demo
+	$(BIN)/relapsescope simulate demo
+	touch $@
+
+check-inputs: $(READY) demo-data ## Check the sheet, the clinical tables and every matrix's header
+	$(BIN)/relapsescope check
+
+report: run ## Snakemake's own report of the run, results/report/snakemake.html
+	$(BIN)/snakemake --workflow-profile workflow/profiles/default --report results/report/snakemake.html
+
+test: $(READY) ## Every test (ARGS="-k name" for some)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+lint: $(READY) demo-data ## Style of the code and of the workflow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakemake --lint
+
+bench: $(READY) ## Time and memory on the real libraries in ../shared, beside a plain scanpy script
+	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+$(READY): envs/lock.txt pyproject.toml
+	@python=$$(command -v python3.11 || command -v python3 || true)
+	if [ -z "$$python" ] || ! "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+	  echo "Relapsescope needs Python 3.11 with venv (found: $${python:-no python3}). Install it (Debian: apt install python3.11-venv; conda: conda create -n py311 python=3.11) and run make again." >&2
+	  exit 1
+	fi
+	echo "Setting up .venv from envs/lock.txt (once, a few minutes) …"
+	"$$python" -m venv --clear .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check $$(grep '^torch==' envs/lock.txt)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r envs/lock.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	touch $@
+
+lock: $(READY) ## Pin what is installed in .venv now as envs/lock.txt and envs/relapsescope.yaml
+	$(BIN)/python envs/lock.py
+
+clean: ## Remove results, demo data and environment
+	rm -rf results demo .venv .snakemake

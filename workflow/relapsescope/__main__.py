@@ -1,0 +1,5 @@
+"""`python -m relapsescope`."""
+
+from relapsescope.cli import app
+
+app(prog_name="relapsescope")

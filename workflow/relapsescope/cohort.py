@@ -1,0 +1,94 @@
+"""The contract's cell and sample tables, joined from what each library's job wrote."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from relapsescope.tables import whole_file, write_tsv
+
+CELL_COLUMNS = {
+    "sample_id": "string",
+    "barcode": "string",
+    "patient_id": "string",
+    "timepoint": "string",
+    "total_counts": "int64",
+    "n_genes_by_counts": "int64",
+    "pct_counts_mt": "float64",
+    "doublet_score": "float64",
+    "predicted_doublet": "boolean",
+    "qc_pass": "boolean",
+    "qc_reason": "string",
+    "lineage": "string",
+    "cell_type": "string",
+    "cell_type_probability": "float64",
+    "light_chain": "string",
+    "malignancy": "string",
+    "malignancy_probability": "float64",
+    "clone_id": "string",
+    "car_status": "string",
+    "phase": "string",
+    "cycling": "boolean",
+    "anxa1_umi": "Int64",
+    "umap_1": "float64",
+    "umap_2": "float64",
+    "leiden": "string",
+}
+SAMPLE_COLUMNS = (
+    "sample_id",
+    "verdict",
+    "reason",
+    "n_barcodes",
+    "n_pass",
+    "n_doublets",
+    "ambient_fraction",
+    "median_total_counts",
+    "median_pct_counts_mt",
+    "umi_ceiling_suspected",
+    "ambient_fraction_low",
+    "ambient_fraction_high",
+    "ambient_source",
+)
+
+
+def join_cells(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    cells_paths: Sequence[str],
+    embedding_path: str,
+    output: str,
+) -> None:
+    """Write `cells.parquet`: every barcode of every library, with all that is known of it.
+
+    Columns of steps that have not been run are there and null, so that readers of the table
+    see one set of columns.
+
+    Parameters
+    ----------
+    rows
+        The sheet's rows, in the order of `cells_paths`.
+    embedding_path
+        Coordinates and clusters, keyed by `sample_id` and `barcode`.
+    """
+    parts = []
+    for row, path in zip(rows, cells_paths, strict=True):
+        part = pd.read_parquet(path)
+        for name in ("sample_id", "patient_id", "timepoint"):
+            part[name] = row[name]
+        parts.append(part)
+    cells = pd.concat(parts, ignore_index=True)
+    embedding = pd.read_parquet(embedding_path)
+    cells = cells.merge(embedding, on=["sample_id", "barcode"], how="left", validate="1:1")
+    further = [name for name in cells.columns if name not in CELL_COLUMNS]
+    cells = cells.reindex(columns=[*CELL_COLUMNS, *further])
+    cells = cells.astype(CELL_COLUMNS)
+    with whole_file(Path(output)) as partial:
+        cells.to_parquet(partial, index=False, compression="zstd")
+
+
+def write_samples(summary_paths: Sequence[str], output: str) -> None:
+    """Write `samples.tsv`: one row a library, in the order of the sheet."""
+    summaries = [json.loads(Path(path).read_text(encoding="utf-8")) for path in summary_paths]
+    write_tsv(Path(output), SAMPLE_COLUMNS, summaries)

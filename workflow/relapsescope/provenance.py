@@ -1,0 +1,165 @@
+"""What a result was made from: code, versions, configuration, machine, and how the run ended."""
+
+import ast
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from relapsescope import __version__
+from relapsescope.paths import REPOSITORY
+from relapsescope.tables import write_json
+
+PACKAGE = Path(__file__).resolve().parent
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+
+def pin_threads(n_threads: int) -> None:
+    """Set the thread counts that numerical libraries read when they are first imported.
+
+    Results of UMAP and of sums in float32 depend on the number of threads, so it is a constant
+    of the configuration. Waiting OpenMP threads sleep: spinning costs several times the work
+    when two jobs share two cores.
+    """
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(n_threads)), OMP_WAIT_POLICY="PASSIVE")
+
+
+@lru_cache
+def code_version(*modules: str, resources: tuple[str, ...] = ()) -> str:
+    """Return a hash of `modules`, every package module they import, and `resources`.
+
+    A rule passes it as a parameter, so that editing a module reruns what depends on it and
+    nothing else.
+
+    Parameters
+    ----------
+    modules
+        Names below the package, e.g. ``"library"`` or ``"atlas.graph"``.
+    resources
+        Paths relative to the repository.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(_imported_files([PACKAGE.joinpath(*m.split(".")) for m in modules])):
+        digest.update(path.read_bytes())
+    for name in resources:
+        digest.update((REPOSITORY / name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _imported_files(starts: Sequence[Path]) -> set[Path]:
+    """Return the files of the given modules and of all package modules they import."""
+    found: set[Path] = set()
+    waiting = [file for start in starts for file in _module_files(start)]
+    while waiting:
+        file = waiting.pop()
+        if file in found:
+            continue
+        found.add(file)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            for name in names:
+                if name.startswith("relapsescope."):
+                    waiting += _module_files(PACKAGE.joinpath(*name.split(".")[1:]))
+    return found
+
+
+def _module_files(module: Path) -> list[Path]:
+    if module.is_dir():
+        return sorted(module.rglob("*.py"))
+    file = module.with_suffix(".py")
+    return [file] if file.is_file() else []
+
+
+def versions() -> dict[str, str]:
+    """Return the version of Python and of every direct dependency (`envs/requirements.in`)."""
+    names = [
+        line.split("#")[0].split("==")[0].split("<")[0].strip()
+        for line in (REPOSITORY / "envs/requirements.in").read_text().splitlines()
+    ]
+    found = {"python": platform.python_version(), "relapsescope": __version__}
+    for name in filter(None, names):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def git_commit() -> str:
+    """Return the repository's commit, with `-dirty` when files differ from it."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return commit + ("-dirty" if _git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(REPOSITORY), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def file_hash(path: Path) -> str | None:
+    """Return the SHA-256 of a file, None where there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a configuration, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def write_run_manifest(
+    path: Path, *, config: Mapping[str, Any], sheet: Path, state: str, started: str
+) -> None:
+    """Write `run_manifest.json`: what ran, on what, with which settings, and how it ended.
+
+    Parameters
+    ----------
+    state
+        `running`, `succeeded` or `failed`.
+    started
+        Time at which the run began, ISO 8601 in UTC.
+    """
+    write_json(
+        path,
+        {
+            "state": state,
+            "started": started,
+            "ended": None if state == "running" else now(),
+            "git_commit": git_commit(),
+            "versions": versions(),
+            "config": config,
+            "config_sha256": config_hash(config),
+            "sheet_sha256": file_hash(sheet),
+            "lock_sha256": file_hash(REPOSITORY / "envs/lock.txt"),
+            "seed": config.get("seed"),
+            "threads": {name: os.environ.get(name) for name in THREAD_VARIABLES},
+            "processor": platform.processor() or platform.machine(),
+            "n_processors": os.cpu_count(),
+            "system": platform.platform(),
+            "research_use_only": True,
+        },
+    )
+
+
+def now() -> str:
+    """Return the present time, ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).replace(microsecond=0).isoformat()

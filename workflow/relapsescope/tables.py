@@ -1,0 +1,82 @@
+"""Read and write the tables of a run: whole files or none, the same bytes for the same content."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a neighbouring path that takes the name `path` only when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
+    """Write `columns` (name to array of equal length) as one Parquet table.
+
+    Arrays of Python strings become strings, with None as null.
+    """
+    arrays = {
+        name: pa.array(
+            values,
+            from_pandas=True,
+            type=pa.string() if getattr(values, "dtype", None) is np.dtype(object) else None,
+        )
+        for name, values in columns.items()
+    }
+    with whole_file(path) as partial:
+        pq.write_table(pa.table(arrays), partial, compression="zstd")
+
+
+def read_columns(path: Path, columns: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """Return the columns of a Parquet table as arrays; nulls are None in text, NaN in numbers."""
+    table = pq.read_table(path, columns=None if columns is None else list(columns))
+    return {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write `content` as JSON with sorted keys; numbers that are not finite become null."""
+    with whole_file(path) as partial:
+        text = json.dumps(_plain(content), indent=1, sort_keys=True, ensure_ascii=False)
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def write_tsv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write `rows` as tab-separated text; a missing value (None or NaN) is an empty field."""
+    lines = ["\t".join(columns)]
+    lines += ["\t".join(_field(row.get(name)) for name in columns) for row in rows]
+    with whole_file(path) as partial:
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _field(value: Any) -> str:
+    if value is None or (isinstance(value, float | np.floating) and not np.isfinite(value)):
+        return ""
+    if isinstance(value, float | np.floating):
+        return f"{float(value):.6g}"
+    return " ".join(str(value).split()) if isinstance(value, str) else str(value)

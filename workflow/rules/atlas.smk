@@ -1,0 +1,44 @@
+"""The map of the immune compartment, over all patients."""
+
+LIBRARY_FILES = {
+    name: expand(f"{RESULTS}/libraries/{{sample}}/{file}", sample=RUN.libraries)
+    for name, file in {
+        "counts": "counts.h5",
+        "cells": "cells.parquet",
+        "genes": "genes.parquet",
+        "summaries": "library.json",
+    }.items()
+}
+
+
+def atlas_memory(wildcards, input, attempt):
+    """Return MB: torch and umap's own, and the selected genes' counts of every cell."""
+    return int((2500 + 8 * input.size_mb) * attempt)
+
+
+rule atlas:
+    input:
+        **LIBRARY_FILES,
+    output:
+        embedding=f"{RESULTS}/atlas/embedding.parquet",
+        latent=f"{RESULTS}/atlas/latent.parquet",
+        genes=f"{RESULTS}/atlas/genes.tsv",
+        integration=f"{RESULTS}/atlas/integration.tsv",
+        markers=f"{RESULTS}/atlas/markers.tsv",
+        bundle=directory(f"{RESULTS}/atlas/bundle"),
+    log:
+        f"{RESULTS}/logs/atlas.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/atlas.tsv"
+    params:
+        settings=lookup(dpath="atlas", within=config),
+        seed=lookup(dpath="seed", within=config),
+        code=code_version("atlas"),
+    threads: lookup(dpath="numeric_threads", within=config)
+    resources:
+        mem_mb=atlas_memory,
+        runtime=lambda wildcards, input, attempt: int((15 + input.size_mb / 4) * attempt),
+    message:
+        "Atlas: gene selection, integration, clusters and map of the immune cells"
+    script:
+        "../scripts/atlas.py"

@@ -1,0 +1,26 @@
+"""What every rule shares: the checked sheet, the paths, the pinned threads."""
+
+import re
+
+from relapsescope.provenance import code_version
+from relapsescope.workflow_start import begin_or_exit
+
+RUN = begin_or_exit(config, check=workflow.is_main_process)
+RESULTS = RUN.results
+CELLXGENE = [f"{RESULTS}/cellxgene/cohort.h5ad"] if config["cellxgene"] else []
+
+
+wildcard_constraints:
+    sample="|".join(map(re.escape, RUN.libraries)),
+
+
+onstart:
+    RUN.record("running")
+
+
+onsuccess:
+    RUN.record("succeeded")
+
+
+onerror:
+    RUN.record("failed")

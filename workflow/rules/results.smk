@@ -1,0 +1,79 @@
+"""The contract's tables, joined from what each step added."""
+
+
+rule cells:
+    input:
+        cells=LIBRARY_FILES["cells"],
+        embedding=f"{RESULTS}/atlas/embedding.parquet",
+    output:
+        cells=f"{RESULTS}/tables/cells.parquet",
+    log:
+        f"{RESULTS}/logs/cells.log",
+    params:
+        rows=[library.as_params() for library in RUN.libraries.values()],
+        code=code_version("cohort"),
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((600 + 20 * input.size_mb) * attempt),
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    message:
+        "Tables: one row a cell"
+    script:
+        "../scripts/cells.py"
+
+
+rule samples:
+    input:
+        summaries=LIBRARY_FILES["summaries"],
+    output:
+        samples=f"{RESULTS}/tables/samples.tsv",
+    log:
+        f"{RESULTS}/logs/samples.log",
+    params:
+        code=code_version("cohort"),
+    resources:
+        mem_mb=lambda wildcards, attempt: 500 * attempt,
+        runtime=lambda wildcards, attempt: 5 * attempt,
+    message:
+        "Tables: one row a library"
+    script:
+        "../scripts/samples.py"
+
+
+rule microenvironment:
+    input:
+        cells=f"{RESULTS}/tables/cells.parquet",
+        samples=f"{RESULTS}/tables/samples.tsv",
+    output:
+        microenvironment=f"{RESULTS}/tables/microenvironment.tsv",
+    log:
+        f"{RESULTS}/logs/microenvironment.log",
+    params:
+        code=code_version("microenvironment"),
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((600 + 20 * input.size_mb) * attempt),
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    message:
+        "Tables: composition of each sample"
+    script:
+        "../scripts/microenvironment.py"
+
+
+rule cellxgene:
+    input:
+        counts=LIBRARY_FILES["counts"],
+        cells=f"{RESULTS}/tables/cells.parquet",
+    output:
+        h5ad=f"{RESULTS}/cellxgene/cohort.h5ad",
+    log:
+        f"{RESULTS}/logs/cellxgene.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/cellxgene.tsv"
+    params:
+        code=code_version("cellxgene"),
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((1500 + 60 * input.size_mb) * attempt),
+        runtime=lambda wildcards, input, attempt: int((10 + input.size_mb / 10) * attempt),
+    message:
+        "CELLxGENE: the cohort as one .h5ad"
+    script:
+        "../scripts/cellxgene.py"

@@ -1,0 +1,12 @@
+"""Seam of rule `cells`."""
+
+from relapsescope.cohort import join_cells
+from relapsescope.jobs import job_log
+
+with job_log(snakemake.log[0]):
+    join_cells(
+        snakemake.params.rows,
+        cells_paths=snakemake.input.cells,
+        embedding_path=snakemake.input.embedding,
+        output=snakemake.output.cells,
+    )

@@ -80,6 +80,40 @@ class FileMatrix:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class FileHeader:
+    """What can be said of a matrix file without reading all of it.
+
+    Attributes
+    ----------
+    kind
+        ``10x .h5``, ``10x folder`` or ``.h5ad``.
+    n_barcodes, n_values
+        Barcodes, and stored values.
+    ids, names, feature_types
+        (n_features,) str objects as the file has them.
+    values
+        Stored values from the beginning and the end of the file.
+    totals
+        Sums of the first barcodes that could be read whole, over all features.
+    n_repeated_barcodes
+        How many barcodes occur more than once; 0 where there were too many to look.
+    notes
+        What the reader chose.
+    """
+
+    kind: str
+    n_barcodes: int
+    n_values: int
+    ids: np.ndarray
+    names: np.ndarray
+    feature_types: np.ndarray
+    values: np.ndarray
+    totals: np.ndarray
+    n_repeated_barcodes: int
+    notes: tuple[str, ...] = ()
+
+
 def refuse(path: Path, what: str, remedy: str) -> NoReturn:
     """Raise the InputProblem of one file: ``path: what; remedy``."""
     raise InputProblem(f"{path}: {what}; {remedy}")
@@ -151,6 +185,13 @@ def not_counts(values: np.ndarray) -> str:
     return ""
 
 
+def row_sums(values: np.ndarray, indptr: np.ndarray) -> np.ndarray:
+    """Return the sums of those CSR rows that lie whole within the first `values`."""
+    whole = int(np.searchsorted(indptr, len(values), side="right")) - 1
+    running = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    return np.diff(running[indptr[: whole + 1]])
+
+
 def select_columns(matrix: sparse.csr_matrix, columns: np.ndarray) -> sparse.csr_matrix:
     """Return canonical CSR of the given columns, which must be unique, in that order."""
     target = np.full(matrix.shape[1], -1, np.int32)
@@ -158,7 +199,9 @@ def select_columns(matrix: sparse.csr_matrix, columns: np.ndarray) -> sparse.csr
     return merge_columns(matrix, target, len(columns))
 
 
-def merge_columns(matrix: sparse.csr_matrix, target: np.ndarray, n_columns: int):
+def merge_columns(
+    matrix: sparse.csr_matrix, target: np.ndarray, n_columns: int
+) -> sparse.csr_matrix:
     """Return CSR in which column j of `matrix` is added to column ``target[j]``, -1: left out."""
     moved = target[matrix.indices]
     kept = moved >= 0

@@ -20,6 +20,8 @@ from relapsescope.genes import gene_table
 
 # An Ensembl ID as references write it: GRCh38_ENSG00000000003.15, ENSG00000182378.15_PAR_Y.
 HUMAN_ID = re.compile(r"(?:[\w.+-]*?_)?(ENSG\d{11})(?:\.\d+)?(?:_PAR_Y)?")
+SPIKE_IN = "Spike-in"
+SPIKE_IN_ID = re.compile(r"ERCC-\d{5}$")
 OTHER_SPECIES_ID = re.compile(r"(?:[\w.+-]*?_)?(ENS[A-Z]{3,4}G\d{11})(?:\.\d+)?")
 
 # Names under which public code and 10x references carry a CAR (science.md D8): products, the
@@ -52,6 +54,7 @@ def ids_of_symbol() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
     table = gene_table()
     symbols: dict[str, set[str]] = {}
     synonyms: dict[str, set[str]] = {}
+    on_y = set(table.gene_ids[table.chromosomes == "Y"])
     for gene_id, symbol in zip(table.gene_ids, table.symbols, strict=True):
         symbols.setdefault(symbol, set()).add(gene_id)
     for gene_id, names in zip(table.gene_ids, table.synonyms, strict=True):
@@ -59,6 +62,11 @@ def ids_of_symbol() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
             if name not in symbols:
                 synonyms.setdefault(name, set()).add(gene_id)
     symbols.pop("", None)
+    for found in symbols.values():
+        # A gene of the pseudoautosomal regions (IL3RA, CD99) has an ID on X and one on Y;
+        # references mask Y and count it on X.
+        if len(found) > 1 and found - on_y:
+            found -= on_y
     return symbols, synonyms
 
 
@@ -154,8 +162,8 @@ def identify_features(
     rest = expression[(gene_ids[expression] == "") & ~foreign[expression]]
     if n_human >= ENSEMBL_SHARE * (n_human + len(rest)):
         missing = rest[(ids[rest] == "") | (ids[rest] == "nan")]
-        transgene = np.setdiff1d(rest, missing)
-        block[transgene] = TRANSGENE
+        for i in np.setdiff1d(rest, missing):
+            block[i] = SPIKE_IN if SPIKE_IN_ID.match(ids[i]) else TRANSGENE
         rest = missing
     if len(rest):
         notes += _name_by_symbol(path, rest, ids, names, gene_ids, block, alone=n_human == 0)

@@ -1,31 +1,26 @@
-"""Count matrices as Cell Ranger writes them: `.h5` of versions 2 to 9, and folders."""
+"""Count matrices as Cell Ranger's `.h5` files of versions 2 to 9 hold them."""
 
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from relapsescope.counts import GENE_EXPRESSION, FileMatrix, count_matrix, refuse
+from relapsescope.counts import (
+    GENE_EXPRESSION,
+    FileHeader,
+    FileMatrix,
+    count_matrix,
+    refuse,
+    row_sums,
+)
+from relapsescope.hdf5 import both_ends, count_repeats, decode, first_line
 
 DAMAGED = "the file is damaged or was cut short; copy it again"
+# What h5py raises on damaged files and on files that are laid out otherwise.
+UNREADABLE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, IndexError)
 
 
-def decode(values: np.ndarray) -> np.ndarray:
-    """Return str objects of HDF5 strings, fixed or variable length."""
-    if values.dtype.kind == "S":
-        try:
-            values = values.astype(str)
-        except UnicodeDecodeError:
-            values = np.char.decode(values, "utf-8", "replace")
-    elif values.dtype.kind == "O":
-        values = np.array(
-            [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values],
-            dtype=object,
-        )
-    return values.astype(object)
-
-
-def h5_groups(handle: h5py.File) -> dict[str, h5py.Group]:
+def matrix_groups(handle: h5py.File) -> dict[str, h5py.Group]:
     """Return the matrix groups of a 10x file: ``matrix``, or one a genome in Cell Ranger 2."""
     if isinstance(handle.get("matrix"), h5py.Group):
         return {"matrix": handle["matrix"]}
@@ -36,19 +31,30 @@ def h5_groups(handle: h5py.File) -> dict[str, h5py.Group]:
     }
 
 
-def choose_genome(path: Path, genomes: list[str], wanted: str | None) -> str:
-    """Return which of a Cell Ranger 2 file's genomes to read: the wanted or the human one."""
-    if wanted is not None and wanted not in genomes:
-        refuse(path, f"no genome {wanted!r} in it", f"choose one of {', '.join(genomes)}")
-    if wanted is not None or len(genomes) == 1:
-        return wanted or genomes[0]
-    human = [g for g in genomes if g.lower().startswith(("grch", "hg", "human", "homo"))]
-    if len(human) != 1:
-        refuse(path, f"several genomes ({', '.join(genomes)})", "give a file with the human one")
-    return human[0]
+def choose_group(
+    path: Path, handle: h5py.File, genome: str | None
+) -> tuple[h5py.Group, tuple[str, ...]]:
+    """Return the matrix group to read, the wanted or the human one, and notes."""
+    groups = matrix_groups(handle)
+    if not groups:
+        refuse(
+            path,
+            "an .h5 file without a 10x count matrix",
+            "give filtered_feature_bc_matrix.h5 of Cell Ranger's outs folder",
+        )
+    names = list(groups)
+    if genome is not None and genome not in names and names != ["matrix"]:
+        refuse(path, f"no genome {genome!r} in it", f"choose one of {', '.join(names)}")
+    human = [g for g in names if g.lower().startswith(("grch", "hg", "human", "homo"))]
+    chosen = genome if genome in names else names[0] if len(names) == 1 else None
+    if chosen is None:
+        if len(human) != 1:
+            refuse(path, f"several genomes ({', '.join(names)})", "give a file with the human one")
+        chosen = human[0]
+    return groups[chosen], tuple(f"genome {name} left out" for name in names if name != chosen)
 
 
-def h5_features(group: h5py.Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_features(group: h5py.Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return ids, names and feature types of a 10x matrix group."""
     if "features" in group:
         features = group["features"]
@@ -60,8 +66,8 @@ def h5_features(group: h5py.Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return ids, names, np.full(len(ids), GENE_EXPRESSION, object)
 
 
-def read_h5(path: Path, *, genome: str | None = None) -> FileMatrix:
-    """Return the matrix of a 10x ``.h5`` file of Cell Ranger 2 to 9.
+def read_tenx(path: Path, *, genome: str | None = None) -> FileMatrix:
+    """Return the matrix of a 10x ``.h5`` file.
 
     Parameters
     ----------
@@ -77,34 +83,50 @@ def read_h5(path: Path, *, genome: str | None = None) -> FileMatrix:
     """
     try:
         with h5py.File(path, "r") as handle:
-            return _read_h5_handle(path, handle, genome)
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+            group, notes = choose_group(path, handle, genome)
+            features = read_features(group)
+            barcodes = decode(group["barcodes"][:])
+            matrix = count_matrix(
+                path,
+                group["data"][:],
+                group["indices"][:],
+                group["indptr"][:],
+                (len(barcodes), len(features[0])),
+            )
+    except UNREADABLE as error:
         refuse(path, f"cannot be read as a 10x .h5 matrix ({first_line(error)})", DAMAGED)
+    return FileMatrix(matrix, barcodes, *features, notes)
 
 
-def _read_h5_handle(path: Path, handle: h5py.File, genome: str | None) -> FileMatrix:
-    groups = h5_groups(handle)
-    if not groups:
-        refuse(
-            path,
-            "an .h5 file without a 10x count matrix",
-            "give filtered_feature_bc_matrix.h5 of Cell Ranger's outs folder",
-        )
-    chosen = choose_genome(path, list(groups), genome)
-    group = groups[chosen]
-    notes = [f"genome {name} left out" for name in groups if name != chosen]
-    ids, names, feature_types = h5_features(group)
-    barcodes = decode(group["barcodes"][:])
-    matrix = count_matrix(
-        path,
-        group["data"][:],
-        group["indices"][:],
-        group["indptr"][:],
-        (len(barcodes), len(ids)),
-    )
-    return FileMatrix(matrix, barcodes, ids, names, feature_types, tuple(notes))
+def peek_tenx(path: Path, *, genome: str | None = None) -> FileHeader:
+    """Return what can be said of a 10x ``.h5`` file from its features and both ends of its data.
 
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an exception's text."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].strip("'\"")
+    Raises
+    ------
+    InputProblem
+        Where the file is no 10x matrix or is damaged.
+    """
+    try:
+        with h5py.File(path, "r") as handle:
+            group, notes = choose_group(path, handle, genome)
+            features = read_features(group)
+            data, indices, indptr = group["data"], group["indices"], group["indptr"]
+            n_barcodes = len(group["barcodes"])
+            if len(indptr) != n_barcodes + 1 or not len(data) == len(indices) == indptr[-1]:
+                refuse(path, "its barcodes and values do not fit together", DAMAGED)
+            first, last = both_ends(data)
+            both_ends(indices)
+            return FileHeader(
+                kind="10x .h5",
+                n_barcodes=n_barcodes,
+                n_values=len(data),
+                ids=features[0],
+                names=features[1],
+                feature_types=features[2],
+                values=np.concatenate([first, last]),
+                totals=row_sums(first, indptr[: len(first) + 1]),
+                n_repeated_barcodes=count_repeats(group["barcodes"]),
+                notes=notes,
+            )
+    except UNREADABLE as error:
+        refuse(path, f"cannot be read as a 10x .h5 matrix ({first_line(error)})", DAMAGED)

@@ -1,0 +1,45 @@
+"""Small readings of HDF5 files that the 10x and h5ad readers share."""
+
+import h5py
+import numpy as np
+
+# Stored values looked at on either end of a file: enough to see fractions, quick to read.
+SAMPLE = 100_000
+# Beyond this many barcodes (an unfiltered matrix) repeats are not looked for in the header.
+MANY_BARCODES = 200_000
+
+
+def decode(values: np.ndarray) -> np.ndarray:
+    """Return str objects of HDF5 strings, fixed or variable length."""
+    if values.dtype.kind == "S":
+        try:
+            values = values.astype(str)
+        except UnicodeDecodeError:
+            values = np.char.decode(values, "utf-8", "replace")
+    elif values.dtype.kind == "O":
+        values = np.array(
+            [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values],
+            dtype=object,
+        )
+    return values.astype(str).astype(object)
+
+
+def both_ends(data: h5py.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the last values of a one-dimensional data set."""
+    if len(data) <= 2 * SAMPLE:
+        whole = data[:]
+        return whole, whole[:0]
+    return data[:SAMPLE], data[-SAMPLE:]
+
+
+def count_repeats(barcodes: h5py.Dataset | np.ndarray) -> int:
+    """Return how many barcodes occur more than once, 0 when there are too many to look."""
+    if len(barcodes) > MANY_BARCODES:
+        return 0
+    values = barcodes[:]
+    return len(values) - len(set(values.tolist()))
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an exception's text."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].strip("'\"")

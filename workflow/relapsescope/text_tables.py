@@ -1,0 +1,300 @@
+"""Tab-separated tables that people write by hand: read as text, every complaint with its place."""
+
+import csv
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MISSING_WORDS = frozenset(
+    {"na", "n/a", "nan", "null", "-", "--", "?", "unknown", "missing", "#n/a", "."}
+)
+DATE = re.compile(
+    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}"
+    r"|\d{1,2}[-/. ]?[A-Za-z]{3,9}[-/. ]?\d{2,4}"
+)
+# Columns that identify a person, and what to do instead.
+IDENTIFYING = (
+    (r"birth|(^|_)dob(_|$)|geburt", "a birth date identifies a person", "remove the column"),
+    (
+        r"(^|_)(mrn|ssn|nhs)(_|$)|medical_?record|hospital_?(number|id)|insurance|passport"
+        r"|case_?number|social_?security",
+        "a record number identifies a person",
+        "remove the column and use a pseudonym as patient_id",
+    ),
+    (
+        r"^(patient|first|last|full|given|family|middle)?_?names?$|surname|initials"
+        r"|address|e_?mail|phone|post_?code|zip_?code",
+        "names and contact details identify a person",
+        "remove the column and use a pseudonym as patient_id",
+    ),
+    (
+        r"(^|_)dates?(_|$)|datum",
+        "dates identify a person",
+        "give whole days from CAR-T infusion instead",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: its number in the file and its cells by column, as text."""
+
+    line: int
+    cells: Mapping[str, str]
+
+
+@dataclass
+class Table:
+    """A table as text, and what is wrong with it so far.
+
+    `problems` stop a run, `warnings` do not; both are lines of the form
+    ``samples.tsv:7 column: what is wrong; what to do``.
+    """
+
+    name: str
+    columns: list[str] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def place(self, line: int | None, column: str = "") -> str:
+        """Return ``samples.tsv:7 column``."""
+        return self.name + (f":{line}" if line else "") + (f" {column}" if column else "")
+
+    def problem(self, line: int | None, column: str, what: str, remedy: str) -> None:
+        """Note a problem."""
+        self.problems.append(f"{self.place(line, column)}: {what}; {remedy}")
+
+    def warn(self, line: int | None, column: str, what: str, remedy: str) -> None:
+        """Note a warning."""
+        self.warnings.append(f"{self.place(line, column)}: {what}; {remedy}")
+
+
+def shown(text: str, longest: int = 60) -> str:
+    """Return the text in quotes on one line, shortened."""
+    return repr(text if len(text) <= longest else text[: longest - 1] + "…")
+
+
+def nearest(word: str, words: Iterable[str], aliases: Mapping[str, str] | None = None) -> str:
+    """Return the word that was probably meant, "" if none is near."""
+    folded = {w.lower(): w for w in words}
+    lower = re.sub(r"[\s\-]+", "_", word.strip().lower())
+    if aliases and (word.strip().lower() in aliases or lower in aliases):
+        return aliases.get(word.strip().lower(), aliases.get(lower, ""))
+    close = difflib.get_close_matches(lower, folded, n=1, cutoff=0.6)
+    return folded[close[0]] if close else ""
+
+
+def read_table(
+    path: Path, columns: Iterable[str], required: Iterable[str], *, aliases=None
+) -> Table:
+    """Return a table's rows as text, with the problems of its form.
+
+    A byte order mark, Windows line ends, quotes around cells and blank lines are accepted.
+
+    Parameters
+    ----------
+    path
+        The file.
+    columns, required
+        The columns that there may be, and those that there must be.
+    aliases
+        Other names of columns, for suggestions.
+    """
+    table = Table(path.name)
+    text = _read_text(path, table)
+    lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip(' \t"')]
+    if table.problems:
+        return table
+    if not lines:
+        table.problem(None, "", "the table is empty", "give a line of column names and the rows")
+        return table
+    (first, header), *body = lines
+    if "\t" not in header and re.search(r"[,;]", header):
+        mark = "commas" if header.count(",") >= header.count(";") else "semicolons"
+        table.problem(first, "", f"the columns are set apart by {mark}", "save it with tabs (TSV)")
+        return table
+    table.columns = [cell.strip() for cell in _cells(header)]
+    _check_columns(table, first, list(columns), list(required), aliases)
+    for number, line in body:
+        cells = _cells(line)
+        if len(cells) > len(table.columns) and any(cells[len(table.columns) :]):
+            table.problem(
+                number,
+                "",
+                f"{len(cells)} cells under {len(table.columns)} columns",
+                "remove the surplus tabs",
+            )
+        cells += [""] * (len(table.columns) - len(cells))
+        row = Row(number, dict(zip(table.columns, cells, strict=False)))
+        _check_cells(table, row)
+        table.rows.append(row)
+    if not body:
+        table.problem(None, "", "the table has column names but no rows", "add the rows")
+    return table
+
+
+def _read_text(path: Path, table: Table) -> str:
+    if path.is_dir():
+        table.problem(None, "", "a directory, not a file", "give the file itself")
+        return ""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        table.problem(None, "", f"there is no file {path}", "correct the path")
+        return ""
+    except OSError as error:
+        table.problem(None, "", f"cannot be opened ({error.strerror})", "make it readable for you")
+        return ""
+    if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        table.problem(None, "", "an Excel file", "save it as tab-separated text (TSV)")
+        return ""
+    try:
+        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return content.decode("utf-16")
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        table.problem(line, "", "the text is not UTF-8", "save it as UTF-8 text")
+        return ""
+    if "\x00" in text:
+        table.problem(None, "", "not a text file", "save it as tab-separated text (TSV)")
+        return ""
+    return text
+
+
+def _cells(line: str) -> list[str]:
+    """Return the cells of one line; quotes that a spreadsheet put around a cell are taken off."""
+    if '"' not in line:
+        return line.split("\t")
+    return next(csv.reader([line], delimiter="\t"))
+
+
+def _check_columns(table: Table, line: int, columns: list[str], required: list[str], aliases):
+    if not any(name in table.columns for name in columns):
+        table.problem(
+            line,
+            "",
+            f"no known column in the first line {shown(' '.join(table.columns))}",
+            f"begin with the column names: {', '.join(required)}",
+        )
+    for name in sorted({n for n in table.columns if table.columns.count(n) > 1}):
+        table.problem(line, shown(name), "the column occurs more than once", "keep one of them")
+    missing = [name for name in required if name not in table.columns]
+    for name in dict.fromkeys(n for n in table.columns if n not in columns):
+        identifying = next(
+            ((what, do) for rule, what, do in IDENTIFYING if re.search(rule, name.lower())), None
+        )
+        if identifying:
+            table.problem(line, shown(name), *identifying)
+            continue
+        if not name:
+            table.problem(line, "", "a column without a name", "name it or remove it")
+            continue
+        free = [n for n in columns if n not in table.columns]
+        meant = nearest(name, free, aliases)
+        missing = [n for n in missing if n != meant]
+        remedy = f"did you mean {meant}?" if meant else f"known columns: {', '.join(columns)}"
+        table.problem(line, shown(name), "unknown column", remedy)
+    for name in missing:
+        table.problem(line, name, "the column is missing", "add it")
+
+
+def _check_cells(table: Table, row: Row) -> None:
+    for name, value in row.cells.items():
+        if value != value.strip():
+            table.problem(
+                row.line, name, f"{shown(value)} begins or ends with a space", "remove the space"
+            )
+        elif value.lower() in MISSING_WORDS:
+            table.problem(
+                row.line, name, f"{shown(value)} for a missing value", "leave the cell empty"
+            )
+        elif not value.isprintable():
+            table.problem(row.line, name, f"{shown(value)} holds a control character", "remove it")
+
+
+def known(table: Table, row: Row, column: str) -> str:
+    """Return a row's cell without outer spaces, "" where it is missing or a word for missing."""
+    value = row.cells.get(column, "").strip()
+    return "" if value.lower() in MISSING_WORDS else value
+
+
+def identifier(table: Table, row: Row, column: str, *, longest: int = 80) -> str:
+    """Return an identifier that is safe in file names and pages, "" with a problem."""
+    value = known(table, row, column)
+    if not value:
+        if column in table.columns and not row.cells[column].strip():
+            table.problem(row.line, column, "the cell is empty", "give an identifier")
+        return ""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", value):
+        table.problem(
+            row.line,
+            column,
+            f"{shown(value)} is no identifier",
+            "use only letters, digits, _ and -",
+        )
+        return ""
+    if len(value) > longest:
+        table.problem(
+            row.line, column, f"{shown(value)} is too long", f"use at most {longest} characters"
+        )
+        return ""
+    return value
+
+
+def word(
+    table: Table, row: Row, column: str, words: Iterable[str], aliases=None, *, needed=False
+) -> str:
+    """Return a word of a vocabulary, "" where the cell is empty or with a problem."""
+    value, words = known(table, row, column), list(words)
+    if not value:
+        if needed and column in table.columns and not row.cells[column].strip():
+            table.problem(row.line, column, "the cell is empty", f"give one of {', '.join(words)}")
+        return ""
+    if value not in words:
+        meant = nearest(value, words, aliases)
+        remedy = f"did you mean {meant}?" if meant else f"give one of {', '.join(words)}"
+        table.problem(row.line, column, f"{shown(value)} is not known", remedy)
+        return ""
+    return value
+
+
+def whole_number(table: Table, row: Row, column: str, *, needed: bool = False) -> int | None:
+    """Return a whole number (a day), None where the cell is empty or with a problem."""
+    value = known(table, row, column)
+    if not value:
+        if needed and column in table.columns and not row.cells[column].strip():
+            table.problem(row.line, column, "the cell is empty", "give a whole number")
+        return None
+    if re.fullmatch(r"[+-]?\d{1,6}", value):
+        return int(value)
+    if DATE.fullmatch(value):
+        what, remedy = "is a date", "give whole days from CAR-T infusion (day 0)"
+    elif re.fullmatch(r"[+-]?\d*[.,]\d*", value):
+        what, remedy = "is not a whole number", f"give whole days, e.g. {value.split('.')[0] or 0}"
+    else:
+        what, remedy = "is not a whole number", "give whole days, e.g. 28 or -7"
+    table.problem(row.line, column, f"{shown(value)} {what}", remedy)
+    return None
+
+
+def number(table: Table, row: Row, column: str) -> float | None:
+    """Return a number, None where the cell is empty or with a problem."""
+    value = known(table, row, column)
+    if not value:
+        return None
+    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", value):
+        return float(value)
+    if DATE.fullmatch(value):
+        what, remedy = "is a date", "give a number"
+    elif re.fullmatch(r"[+-]?\d+,\d+", value):
+        what, remedy = "has a decimal comma", f"write {value.replace(',', '.')}"
+    elif re.fullmatch(r"[<>≤≥]=?\s*\d.*", value):
+        what, remedy = "is a bound, not a number", "give the number, or leave the cell empty"
+    else:
+        what, remedy = "is not a number", "give the number alone, without its unit"
+    table.problem(row.line, column, f"{shown(value)} {what}", remedy)
+    return None

@@ -1,0 +1,218 @@
+"""How well each cell state explains a cell's counts: a mixture fitted to one library.
+
+Two kinds of evidence are added up. Marker genes have rates typed in a table, which the library's
+own cells refine. All other informative genes have no typed rate: their profiles are learned from
+the cells that the markers leave no doubt about.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+# A cell's evidence from genes is read from tables for its depth, which are made in steps of
+# this factor; finer steps change log-likelihoods by less than 0.1.
+DEPTH_STEP = 1.25
+AMBIENT_STEPS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.22, 0.32, 0.45, 0.6, 0.8, 1.01)
+CHUNK = 1024  # cells at a time: bounds memory at 20,000 barcodes
+
+
+@dataclass(frozen=True)
+class Depth:
+    """What a cell's counts are expected from; arrays are (n_cells,)."""
+
+    native: np.ndarray  # UMIs of the cell itself without immunoglobulin and globins
+    ambient: np.ndarray  # UMIs of the ambient profile, over all genes
+
+
+def marker_log_likelihood(
+    counts: sparse.csr_matrix,
+    depth: Depth,
+    ambient_rates: np.ndarray,
+    rates: np.ndarray,
+    *,
+    gene_limit: float,
+) -> np.ndarray:
+    """Return each cell's log-likelihood under each state, up to a constant a cell.
+
+    A count is geometric (negative binomial of size 1) around ambient share plus depth times
+    rate: typed rates are coarse, and real ones vary between people about as much as their mean.
+    No gene may speak against a state by more than `gene_limit`, so that one gene with a surprise
+    (a contaminant, a patient's private gene) cannot decide alone.
+
+    Parameters
+    ----------
+    counts
+        (n_cells, n_features) marker counts.
+    ambient_rates
+        (n_features,) share of each feature in the ambient profile.
+    rates
+        (n_features, n_states) UMI per million of native depth.
+
+    Returns
+    -------
+    np.ndarray
+        (n_cells, n_states) float32.
+    """
+    bins, of_cell = _depth_bins(depth)
+    n_cells, n_states = counts.shape[0], rates.shape[1]
+    result = np.zeros((n_cells, n_states), np.float32)
+    order = np.argsort(of_cell, kind="stable")
+    starts = np.searchsorted(of_cell[order], np.arange(len(bins) + 1))
+    for b, (native, ambient) in enumerate(bins):
+        mean = ambient * ambient_rates[:, None] + native * 1e-6 * rates
+        of_zero = -np.log1p(mean)
+        of_one = (np.log(mean) + of_zero).astype(np.float32)
+        of_zero = of_zero.astype(np.float32)
+        baseline = of_zero.sum(axis=0)
+        cells = order[starts[b] : starts[b + 1]]
+        for chunk in np.split(cells, np.arange(CHUNK, len(cells), CHUNK)):
+            result[chunk] = baseline
+            _add_detected(result, chunk, counts[chunk], of_zero, of_one, gene_limit)
+    return result
+
+
+def update_rates(
+    counts: sparse.csr_matrix,
+    depth: Depth,
+    ambient_rates: np.ndarray,
+    prior_rates: np.ndarray,
+    weights: np.ndarray,
+    *,
+    prior_umi: float,
+) -> np.ndarray:
+    """Return typed rates moved towards what the library's cells show.
+
+    The posterior mean of a gamma prior whose mean is the typed rate and whose shape is
+    `prior_umi`: typed rates weigh as much as that many observed UMIs.
+
+    Parameters
+    ----------
+    weights
+        (n_cells, n_states) how much of each cell to learn from.
+
+    Returns
+    -------
+    np.ndarray
+        (n_features, n_states) UMI per million.
+    """
+    seen = np.asarray((counts.T @ weights))
+    from_ambient = np.outer(ambient_rates, depth.ambient @ weights)
+    exposure = 1e-6 * (depth.native @ weights)
+    native = np.maximum(seen - from_ambient, 0)
+    return (prior_umi + native) / (prior_umi / prior_rates + exposure)
+
+
+def learn_profiles(
+    counts: sparse.csr_matrix,
+    weights: np.ndarray,
+    lineage_of: np.ndarray,
+    *,
+    prior_umi: float,
+    min_cells: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return log ratios of each state's profile to the library's, and which states have one.
+
+    Profiles are shrunk in two steps: a lineage's towards the library's mean, a state's towards
+    its lineage's. A state with too few cells takes its lineage's profile.
+
+    Parameters
+    ----------
+    counts
+        (n_cells, n_genes) counts of informative genes.
+    weights
+        (n_cells, n_states).
+    lineage_of
+        (n_states,) lineage number of each state.
+    prior_umi
+        How many UMIs of the coarser profile each finer one is mixed with.
+    min_cells
+        Sum of weights below which nothing is learned.
+
+    Returns
+    -------
+    tuple
+        (n_genes, n_states) natural log ratios, and (n_states,) bool.
+    """
+    per_state = np.asarray(counts.T @ weights, dtype=np.float64)
+    n_cells = weights.sum(axis=0)
+    total = per_state.sum(axis=1) + 0.5
+    mean = total / total.sum()
+    log_ratio = np.zeros(per_state.shape)
+    known = np.zeros(len(lineage_of), bool)
+    for lineage in np.unique(lineage_of):
+        members = np.flatnonzero(lineage_of == lineage)
+        if n_cells[members].sum() < min_cells:
+            continue
+        pooled = per_state[:, members].sum(axis=1)
+        of_lineage = (pooled + prior_umi * mean) / (pooled.sum() + prior_umi)
+        for k in members:
+            own = per_state[:, k] if n_cells[k] >= min_cells else np.zeros(len(mean))
+            profile = (own + prior_umi * of_lineage) / (own.sum() + prior_umi)
+            log_ratio[:, k] = np.log(profile / mean)
+            known[k] = True
+    return log_ratio, known
+
+
+def profile_log_likelihood(
+    counts: sparse.csr_matrix,
+    log_ratio: np.ndarray,
+    *,
+    weight: float,
+    gene_limit: float,
+    total_limit: float,
+) -> np.ndarray:
+    """Return what the whole transcriptome adds to each state, in nats.
+
+    A multinomial log-likelihood ratio to the library's mean profile, weighted down because
+    genes are not independent, and bounded because it is learned: markers have the last word.
+
+    Returns
+    -------
+    np.ndarray
+        (n_cells, n_states) float32, 0 for states without a profile.
+    """
+    ratio = np.clip(log_ratio, -gene_limit, gene_limit).astype(np.float32)
+    raw = weight * np.asarray(counts @ ratio)
+    return np.maximum(raw, raw.max(axis=1, keepdims=True, initial=0) - total_limit)
+
+
+def softmax(log_weight: np.ndarray) -> np.ndarray:
+    """Return rows scaled to sum to 1 after `exp`; (n_cells, n_states)."""
+    shifted = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def _depth_bins(depth: Depth) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n_bins, 2) native and ambient depth, and each cell's bin."""
+    native = np.maximum(depth.native, 1.0)
+    step = np.round(np.log(native) / np.log(DEPTH_STEP)).astype(np.int64)
+    share = np.searchsorted(AMBIENT_STEPS, depth.ambient / (depth.ambient + native))
+    key, of_cell = np.unique(step * len(AMBIENT_STEPS) + share, return_inverse=True)
+    size = np.bincount(of_cell, minlength=len(key))
+    means = [np.bincount(of_cell, v, minlength=len(key)) / size for v in (native, depth.ambient)]
+    return np.column_stack(means), of_cell
+
+
+def _add_detected(
+    result: np.ndarray,
+    cells: np.ndarray,
+    counts: sparse.csr_matrix,
+    of_zero: np.ndarray,
+    of_one: np.ndarray,
+    gene_limit: float,
+) -> None:
+    """Add to `result` what the genes detected in `cells` say beyond their absence."""
+    if not counts.nnz:
+        return
+    absent = of_zero[counts.indices]
+    evidence = of_one[counts.indices]
+    evidence *= (counts.data.astype(np.float32))[:, None]
+    evidence += absent
+    best = evidence.max(axis=1, keepdims=True)
+    np.subtract(evidence, best, out=evidence)
+    np.maximum(evidence, -gene_limit, out=evidence)
+    evidence -= absent
+    filled = np.flatnonzero(np.diff(counts.indptr))
+    sums = np.add.reduceat(evidence, counts.indptr[filled], axis=0)
+    result[cells[filled]] += sums

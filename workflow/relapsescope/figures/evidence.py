@@ -1,0 +1,121 @@
+"""What figures and pages are made from: the tables of a run, read once."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+CELL_COLUMNS = (
+    "sample_id",
+    "patient_id",
+    "timepoint",
+    "total_counts",
+    "n_genes_by_counts",
+    "pct_counts_mt",
+    "doublet_score",
+    "predicted_doublet",
+    "qc_pass",
+    "qc_reason",
+    "lineage",
+    "cell_type",
+    "umap_1",
+    "umap_2",
+    "leiden",
+)
+REPEATED = ("sample_id", "patient_id", "timepoint", "qc_reason", "lineage", "cell_type", "leiden")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The tables of one run.
+
+    Attributes
+    ----------
+    cells
+        One row a barcode, columns `CELL_COLUMNS`; repeated text as categories.
+    samples
+        One row a library, as in `samples.tsv`, in the sheet's order.
+    libraries
+        The content of each library's `library.json`, by sample.
+    microenvironment, integration, markers
+        Tables as written; empty where the step was not run.
+    sheet
+        The sample sheet's rows by sample; empty where it was not given.
+    """
+
+    cells: pd.DataFrame
+    samples: pd.DataFrame
+    libraries: dict[str, dict[str, Any]]
+    microenvironment: pd.DataFrame
+    integration: pd.DataFrame
+    markers: pd.DataFrame
+    sheet: dict[str, dict[str, str]]
+
+    @property
+    def sample_ids(self) -> list[str]:
+        """Libraries in the order in which they are shown."""
+        return list(self.samples["sample_id"])
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """Verdict by library."""
+        return dict(zip(self.samples["sample_id"], self.samples["verdict"], strict=True))
+
+    def n_patients(self, sample_ids: Sequence[str] | None = None) -> int:
+        """Return how many patients (or donors) the libraries come from; all by default."""
+        pairs = self.cells[["sample_id", "patient_id"]].drop_duplicates()
+        if sample_ids is not None:
+            pairs = pairs[pairs["sample_id"].isin(list(sample_ids))]
+        return int(pairs["patient_id"].nunique())
+
+
+def read_evidence(results: Path, *, sheet: Sequence[Mapping[str, Any]] = ()) -> Evidence:
+    """Read the tables of a run.
+
+    Parameters
+    ----------
+    results
+        The run's folder. Only `tables/cells.parquet` and `tables/samples.tsv` must be there.
+    sheet
+        The sample sheet's rows; what they say of tissue, sorting and day is shown where given.
+    """
+    samples = _read_text(results / "tables" / "samples.tsv")
+    libraries = {}
+    for name in samples["sample_id"]:
+        path = results / "libraries" / name / "library.json"
+        if path.is_file():
+            libraries[name] = json.loads(path.read_text(encoding="utf-8"))
+    return Evidence(
+        cells=_read_cells(results / "tables" / "cells.parquet"),
+        samples=samples,
+        libraries=libraries,
+        microenvironment=_read_text(results / "tables" / "microenvironment.tsv"),
+        integration=_read_text(results / "atlas" / "integration.tsv"),
+        markers=_read_text(results / "atlas" / "markers.tsv"),
+        sheet={
+            str(row["sample_id"]): {k: "" if v is None else str(v) for k, v in row.items()}
+            for row in sheet
+        },
+    )
+
+
+def _read_cells(path: Path) -> pd.DataFrame:
+    table = pq.read_table(path, columns=list(CELL_COLUMNS))
+    cells = table.to_pandas(self_destruct=True, strings_to_categorical=True)
+    for name in REPEATED:
+        if not isinstance(cells[name].dtype, pd.CategoricalDtype):
+            cells[name] = cells[name].astype("string").astype("category")
+    cells["qc_pass"] = cells["qc_pass"].fillna(False).astype(bool)
+    cells["predicted_doublet"] = cells["predicted_doublet"].fillna(False).astype(bool)
+    return cells
+
+
+def _read_text(path: Path) -> pd.DataFrame:
+    """Return a table with all fields as text, empty where the file is absent."""
+    if not path.is_file():
+        return pd.DataFrame()
+    return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)

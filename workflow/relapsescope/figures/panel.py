@@ -1,0 +1,74 @@
+"""What a panel is: numbers first, then a chart that is drawn from nothing else."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import altair as alt
+import pandas as pd
+
+from relapsescope.figures.evidence import Evidence
+
+
+class NotAssessableError(Exception):
+    """A panel cannot be made from this run; the message says why, for the reader."""
+
+
+@dataclass(frozen=True)
+class PanelSettings:
+    """Numbers from the configuration's section `report`."""
+
+    distribution_bins: int = 48
+    map_points: int = 60_000
+    figure_map_points: int = 10_000
+    markers_per_cluster: int = 5
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class PanelData:
+    """The plotted numbers, and how many cells and patients stand behind them."""
+
+    frame: pd.DataFrame
+    n_cells: int
+    n_patients: int
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One figure.
+
+    Attributes
+    ----------
+    columns
+        Columns of the source data, each ``text`` or ``number``; the CSV has these and no others.
+    collect
+        Takes the run's tables and gives the numbers; raises `NotAssessableError`.
+    chart
+        Draws the source data as read back from its CSV.
+    claim
+        The statement that the panel supports.
+    test
+        The statistic used, or ``none (descriptive)``.
+    reproducibility, tolerance
+        Its class in the contract's words, and by how much a repeat may differ.
+    """
+
+    name: str
+    title: str
+    claim: str
+    columns: Mapping[str, Literal["text", "number"]]
+    collect: Callable[[Evidence, PanelSettings], PanelData]
+    chart: Callable[[pd.DataFrame], alt.TopLevelMixin]
+    test: str = "none (descriptive)"
+    reproducibility: str = "deterministic"
+    tolerance: str = "0"
+
+
+def row_labels(frame: pd.DataFrame) -> list[str]:
+    """Return the label of each library in order of appearance; verdicts but `pass` are in it."""
+    unique = frame[["sample_id", "verdict"]].drop_duplicates("sample_id")
+    return [
+        sample if verdict in ("pass", "") else f"{sample} ({verdict})"
+        for sample, verdict in zip(unique["sample_id"], unique["verdict"], strict=True)
+    ]

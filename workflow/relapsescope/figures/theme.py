@@ -1,0 +1,78 @@
+"""How charts look, and how they become SVG and PNG with the same bytes each time."""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import vl_convert
+
+FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+INK = "#1F2933"
+QUIET = "#52606D"
+GRID = "#E4E7EB"
+ROW = 22
+"""Height of one library's row, in pixels."""
+PIXELS_PER_UNIT = 2
+"""PNG pixels a chart unit: 2 gives about 190 dots an inch in print at the drawn size."""
+
+CONFIG: dict[str, Any] = {
+    "background": "white",
+    "font": FONT,
+    "padding": 6,
+    "view": {"stroke": None},
+    "axis": {
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+        "labelColor": INK,
+        "titleColor": QUIET,
+        "gridColor": GRID,
+        "domainColor": "#9AA5B1",
+        "tickColor": "#9AA5B1",
+        "labelLimit": 260,
+    },
+    "axisBand": {"ticks": False, "domain": False, "labelPadding": 6},
+    "legend": {
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+        "labelColor": INK,
+        "titleColor": QUIET,
+        "symbolType": "square",
+        "labelLimit": 220,
+    },
+    "text": {"font": FONT, "fontSize": 11, "color": INK},
+}
+
+
+def to_svg(chart: alt.TopLevelMixin) -> str:
+    """Return the chart as SVG, with no ids or dates that change from run to run."""
+    # The number of rows is bounded where the source data are made, not by Altair's default.
+    with alt.data_transformers.enable("default", max_rows=None):
+        specification = chart.to_dict()
+    specification["config"] = CONFIG
+    return vl_convert.vegalite_to_svg(specification)
+
+
+def to_png(svg: str) -> bytes:
+    """Return the picture of an SVG, `PIXELS_PER_UNIT` pixels a unit."""
+    return vl_convert.svg_to_png(svg, scale=PIXELS_PER_UNIT)
+
+
+def message(text: str) -> alt.LayerChart:
+    """Return a chart that only says `text`: a panel that could not be drawn says why."""
+    lines = _wrapped(text, 74)
+    return alt.layer(
+        alt.Chart(pd.DataFrame({"row": [0]}))
+        .mark_text(align="left", baseline="top", fontSize=12, color=QUIET, lineHeight=17)
+        .encode(x=alt.value(0), y=alt.value(4), text=alt.value(lines))
+    ).properties(width=480, height=17 * len(lines) + 8)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and len(lines[-1]) + len(word) >= width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines

@@ -1,0 +1,53 @@
+"""The numbers of the config's section ``course``."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CourseSettings:
+    """Choices that the response criteria and the survival methods leave open.
+
+    Parameters
+    ----------
+    baseline_window_days
+        How old a baseline value may be at the start of a line.
+    marrow_window_days
+        How long before the first negative immunofixation a marrow may stand for a CR.
+    confirm_progression_after_next_line
+        Whether an assessment after the next line's start may confirm a progression before it.
+    antibody_classes, antibody_names
+        Therapy classes, and drug names within a regimen, that are monoclonal antibodies.
+    antibody_washout_days
+        How long after the end of such a line its band may still be seen.
+    antibody_band_g_dl
+        The largest serum M-protein that may be the drug.
+    landmark_days
+        Days after relapse at which salvage classes are fixed for the landmark comparison.
+    long_first_response_days
+        First CAR-T responses at least this long count as long in the sequential analysis.
+    exact_up_to
+        Groups of together at most this many patients are tested by permutation.
+    min_events_per_covariate
+        With fewer events a covariate, Cox models take Firth's penalty.
+    bulk_genes
+        Genes tested in the bulk cohorts.
+    myeloid_genes
+        Genes whose mean z-score measures myeloid contamination of a bulk sample.
+    bulk_cohorts
+        One mapping a cohort; see ``docs/course.md``.
+    """
+
+    baseline_window_days: int = 60
+    marrow_window_days: int = 35
+    confirm_progression_after_next_line: bool = True
+    antibody_classes: tuple[str, ...] = ("cd38_antibody", "bispecific")
+    antibody_names: tuple[str, ...] = ("daratumumab", "isatuximab", "elotuzumab")
+    antibody_washout_days: int = 180
+    antibody_band_g_dl: float = 0.2
+    landmark_days: int = 90
+    long_first_response_days: int = 365
+    exact_up_to: int = 20
+    min_events_per_covariate: int = 10
+    bulk_genes: tuple[str, ...] = ("ANXA1", "TNFRSF17")
+    myeloid_genes: tuple[str, ...] = ("S100A8", "S100A9", "CD14", "LYZ")
+    bulk_cohorts: tuple[dict, ...] = ()

@@ -19,7 +19,7 @@ from relapsescope.simulate.expression import (
 from relapsescope.simulate.plan import CohortPlan, LibraryPlan, PatientPlan
 from relapsescope.simulate.streams import generator
 
-CAR_CPM = 350.0
+CAR_CPM = 600.0
 CAR_LOG_SD = 0.6
 DROPLET_LOG_SD = 0.3
 DYING_KEEPS = (0.25, 0.7)

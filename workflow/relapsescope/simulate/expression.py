@@ -41,7 +41,7 @@ RESTRICTED = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Genome:
     """The simulated genes in the matrices' order, without the CAR feature.
 
@@ -70,10 +70,9 @@ def genome(n_genes: int) -> Genome:
     _, first = np.unique(symbols, return_index=True)
     single = np.zeros(len(symbols), bool)
     single[first] = True
-    named = np.isin(
-        symbols,
-        np.concatenate([resource(n)["symbol"] for n in ("rates", "programmes", "receptor_usage")]),
-    )
+    tables = ("rates", "programmes", "receptor_usage")
+    typed = {symbol for name in tables for symbol in resource(name)["symbol"]}
+    named = np.array([symbol in typed for symbol in symbols])
     ribosomal = gene_classes(symbols)["ribosomal"]
     wanted = single & (named | ribosomal)
     background = single & ~wanted & np.array([not UNCOUNTED.search(s) for s in symbols])
@@ -98,6 +97,7 @@ def profile_table() -> pd.DataFrame:
     return resource("profiles").set_index("profile", drop=False)
 
 
+@lru_cache(maxsize=128)
 def nuclear_rates(genes: Genome, profile: str) -> np.ndarray:
     """Return the rates of a healthy cell of `profile`.
 
@@ -133,7 +133,9 @@ def nuclear_rates(genes: Genome, profile: str) -> np.ndarray:
     left = 1.0 - shares.sum()
     if left <= 0.05:
         raise ValueError(f"profile {profile}: typed rates leave {left:.2f} to the background")
-    return shares + left * weights / weights.sum()
+    shares += left * weights / weights.sum()
+    shares.flags.writeable = False
+    return shares
 
 
 def _typed_rates(genes: Genome, groups: tuple[str, ...], profile: str) -> np.ndarray:

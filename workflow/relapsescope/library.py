@@ -8,17 +8,24 @@ import numpy as np
 from scipy import sparse
 
 from relapsescope.ambient import AmbientLimits, estimate_ambient
+from relapsescope.atlas.gene_ranks import rank_genes
 from relapsescope.doublets import DoubletLimits, call_doublets
 from relapsescope.errors import InputProblem
 from relapsescope.lineage import LineageLimits, call_lineages
 from relapsescope.matrix import Counts, read_counts, write_fragment
 from relapsescope.quality import (
+    CellFlags,
     QualityLimits,
     cell_metrics,
     flag_cells,
+    library_verdict,
+    umi_ceiling_suspected,
 )
+from relapsescope.settings import settings_of
 from relapsescope.tables import write_json, write_parquet
-from relapsescope.vocabulary import LINEAGES
+from relapsescope.vocabulary import IMMUNE_LINEAGES, LINEAGES
+
+ANXA1 = "ENSG00000135046"
 
 
 def process_library(
@@ -43,19 +50,15 @@ def process_library(
         The configuration's `seed` and its sections `quality`, `ambient`, `doublets`,
         `lineage` and `gene_ranks`.
     """
-    raw = None
-    try:
-        counts = read_counts(row["matrix"])
-        if row["raw_matrix"]:
-            raw = read_counts(row["raw_matrix"])
-        unreadable = ""
-    except InputProblem as problem:
-        counts = no_counts()
-        unreadable = "; ".join(problem.problems)
+    counts, unreadable = read_or_explain(row["matrix"])
+    raw, raw_unreadable = read_or_explain(row["raw_matrix"]) if row["raw_matrix"] else (None, "")
+    if raw_unreadable:
+        raw = None
     cells, genes, summary = assess(counts, raw, settings=settings)
     if unreadable:
         summary |= {"verdict": "fail", "reason": unreadable}
-    summary |= {"sample_id": row["sample_id"], "notes": [*counts.notes, *summary["notes"]]}
+    notes = [*counts.notes, *summary["notes"], *filter(None, [raw_unreadable])]
+    summary |= {"sample_id": row["sample_id"], "notes": notes}
     write_fragment(Path(counts_path), counts)
     write_parquet(Path(cells_path), cells)
     write_parquet(Path(genes_path), genes)
@@ -63,10 +66,14 @@ def process_library(
     return summary
 
 
-def no_counts() -> Counts:
-    """Return counts without cells and genes, what is left of a matrix that cannot be read."""
-    nothing = np.array([], dtype=object)
-    return Counts(sparse.csr_matrix((0, 0), dtype=np.int32), nothing, nothing, nothing, {}, ())
+def read_or_explain(path: str) -> tuple[Counts, str]:
+    """Return a matrix's counts and "", or no counts and why it cannot be read."""
+    try:
+        return read_counts(path), ""
+    except InputProblem as problem:
+        nothing = np.array([], dtype=object)
+        empty = sparse.csr_matrix((0, 0), dtype=np.int32)
+        return Counts(empty, nothing, nothing, nothing, {}, ()), "; ".join(problem.problems)
 
 
 def assess(
@@ -74,21 +81,22 @@ def assess(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, Any]]:
     """Return the columns of the cells, the columns of the genes, and the library's summary."""
     seed = settings["seed"]
-    limits = QualityLimits(**settings["quality"])
+    limits = settings_of(QualityLimits, settings["quality"], name="quality")
     metrics = cell_metrics(counts)
-    flags = flag_cells(metrics, limits)
+    first = flag_cells(metrics, limits)
     ambient = estimate_ambient(
         counts,
         raw=raw,
-        use=flags.qc_pass,
-        limits=AmbientLimits(**settings["ambient"]),
+        use=first.qc_pass,
+        limits=settings_of(AmbientLimits, settings["ambient"], name="ambient"),
         seed=seed,
     )
+    flags = flag_cells(metrics, limits, ambient_umi=ambient.per_cell)
     calls = call_lineages(
         counts,
         use=flags.qc_pass,
         ambient=ambient,
-        limits=LineageLimits(**settings["lineage"]),
+        limits=settings_of(LineageLimits, settings["lineage"], name="lineage"),
         seed=seed,
     )
     doublets = call_doublets(
@@ -97,12 +105,91 @@ def assess(
         lineage_probability=calls.posterior,
         lineages=LINEAGES,
         ambient=ambient,
-        limits=DoubletLimits(**settings["doublets"]),
+        limits=settings_of(DoubletLimits, settings["doublets"], name="doublets"),
         seed=seed,
     )
-    contradicted = flags.qc_pass & (calls.contradiction != "")
-    doublet = flags.qc_pass & (doublets.predicted | contradicted)
-    reason = flags.qc_reason.copy()
-    reason[doublet] = "doublet"
-    keep = flags.qc_pass & ~doublet
-    return metrics, flags, ambient, calls, doublets, reason, keep
+    doublet = flags.qc_pass & (doublets.predicted | (calls.contradiction != ""))
+    singlets = CellFlags(
+        flags.qc_pass & ~doublet,
+        np.where(doublet, "doublet", flags.qc_reason).astype(object),
+        flags.thresholds,
+    )
+    ceiling = umi_ceiling_suspected(metrics["total_counts"])
+    verdict = library_verdict(
+        metrics, singlets, limits, ambient_fraction=ambient.fraction, umi_ceiling=ceiling
+    )
+    cells = {
+        "barcode": counts.barcodes,
+        **metrics,
+        "ambient_umi": ambient.per_cell,
+        "doublet_score": doublets.score,
+        "predicted_doublet": doublet,
+        "qc_pass": singlets.qc_pass,
+        "qc_reason": singlets.qc_reason,
+        "lineage": calls.lineage,
+        "cell_type": calls.cell_type,
+        "cell_type_probability": calls.probability,
+        "contradiction": calls.contradiction,
+        "anxa1_umi": gene_umi(counts, ANXA1),
+    }
+    if verdict.verdict == "fail":
+        set_aside(cells)
+    immune = cells["qc_pass"] & np.isin(calls.lineage, IMMUNE_LINEAGES)
+    ranks = rank_genes(counts, immune, spans=tuple(settings["gene_ranks"]["loess_spans"]))
+    genes = {
+        "gene_id": counts.gene_ids,
+        "symbol": counts.symbols,
+        "ambient_profile": ambient.profile,
+        "mean": ranks.mean,
+        "variance": ranks.variance,
+        "hvg_rank": ranks.rank,
+    }
+    summary = {
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+        "n_barcodes": len(counts.barcodes),
+        "n_pass": int(cells["qc_pass"].sum()),
+        "n_doublets": int(doublet.sum()),
+        "ambient_fraction": ambient.fraction,
+        "ambient_fraction_low": ambient.fraction_low,
+        "ambient_fraction_high": ambient.fraction_high,
+        "ambient_source": ambient.source,
+        "median_total_counts": median(metrics["total_counts"]),
+        "median_pct_counts_mt": median(metrics["pct_counts_mt"]),
+        "umi_ceiling_suspected": ceiling,
+        "doublet_rate_expected": doublets.expected_rate,
+        "thresholds": {
+            "total_counts": {"low": flags.thresholds["total_counts_min"]},
+            "n_genes_by_counts": {"low": flags.thresholds["n_genes_min"]},
+            "pct_counts_mt": {"high": flags.thresholds["pct_counts_mt_max"]},
+            "doublet_score": {"high": doublets.threshold},
+        },
+        "gene_trend": ranks.trend,
+        "features": {name: list(block.names) for name, block in counts.blocks.items()},
+        "notes": [*ambient.notes, *doublets.notes],
+    }
+    return cells, genes, summary
+
+
+def set_aside(cells: dict[str, np.ndarray]) -> None:
+    """Flag every cell of a failed library: it takes part in no later step."""
+    reasons = cells["qc_reason"]
+    cells["qc_reason"] = np.array(
+        [f"{reason};failed_library" if reason else "failed_library" for reason in reasons],
+        dtype=object,
+    )
+    cells["qc_pass"] = np.zeros(len(reasons), dtype=bool)
+
+
+def gene_umi(counts: Counts, gene_id: str) -> np.ndarray:
+    """Return a gene's UMIs in each barcode; where the matrix lacks the gene, NaN."""
+    column = np.flatnonzero(counts.gene_ids == gene_id)
+    if not column.size:
+        return np.full(len(counts.barcodes), np.nan)
+    return counts.matrix[:, column[0]].toarray().ravel().astype(float)
+
+
+def median(values: np.ndarray) -> float | None:
+    """Return the median of the finite values, None where there is none."""
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else None

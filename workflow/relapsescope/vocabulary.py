@@ -28,6 +28,13 @@ LINEAGES = (
     "Stromal",
     "Unknown",
 )
+# The atlas: what is comparable between people. Plasma cells are private to a patient; erythroid,
+# megakaryocytic and stromal cells are no immune cells; Unknown has no place to be.
+IMMUNE_LINEAGES = tuple(
+    lineage
+    for lineage in LINEAGES
+    if lineage not in ("Erythroid", "Megakaryocyte", "Plasma", "Stromal", "Unknown")
+)
 CELL_TYPES = {
     "T": ("CD4 T", "CD8 T", "Treg", "MAIT", "gdT"),
     "B": ("B precursor", "B naive", "B memory"),

@@ -136,7 +136,7 @@ def draw_panel(panel: Panel, results: Path, *, test: str) -> None:
         drawing = message(f"Not assessable: {test.removeprefix(NOT_ASSESSABLE)}.")
     else:
         drawing = panel.chart(read_source_data(panel, results))
-    svg = to_svg(drawing)
+    svg = to_svg(drawing, name=panel.name)
     with whole_file(results / "figures" / f"{panel.name}.svg") as partial:
         partial.write_text(svg, encoding="utf-8")
     with whole_file(results / "figures" / f"{panel.name}.png") as partial:

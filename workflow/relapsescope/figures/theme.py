@@ -1,5 +1,6 @@
 """How charts look, and how they become SVG and PNG with the same bytes each time."""
 
+import re
 from typing import Any
 
 import altair as alt
@@ -45,13 +46,31 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def to_svg(chart: alt.TopLevelMixin) -> str:
-    """Return the chart as SVG, with no ids or dates that change from run to run."""
+def to_svg(chart: alt.TopLevelMixin, *, name: str) -> str:
+    """Return the chart as SVG, with no ids or dates that change from run to run.
+
+    Parameters
+    ----------
+    name
+        Begins the ids within the SVG, so that several fit on one page.
+    """
     # The number of rows is bounded where the source data are made, not by Altair's default.
     with alt.data_transformers.enable("default", max_rows=None):
         specification = chart.to_dict()
     specification["config"] = CONFIG
-    return vl_convert.vegalite_to_svg(specification)
+    return _own_ids(vl_convert.vegalite_to_svg(specification), name)
+
+
+def _own_ids(svg: str, name: str) -> str:
+    """Return `svg` with ids that count from 1; Vega's count on from chart to chart."""
+    found = list(dict.fromkeys(re.findall(r' id="([A-Za-z_]+\d+)"', svg)))
+    own = {old: f"{name}-{place}" for place, old in enumerate(found, start=1)}
+
+    def renamed(match: re.Match[str]) -> str:
+        return match[1] + own.get(match[2], match[2]) + match[3]
+
+    svg = re.sub(r'( id=")([A-Za-z_]+\d+)(")', renamed, svg)
+    return re.sub(r"(url\(#)([A-Za-z_]+\d+)(\))", renamed, svg)
 
 
 def to_png(svg: str) -> bytes:

@@ -1,0 +1,1 @@
+"""Pages: one self-contained HTML file each, made from a run's tables and figures."""

@@ -1,0 +1,112 @@
+"""What a section of a page is given, and what it gives back."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup, escape
+
+from relapsescope.figures.draw import NOT_ASSESSABLE
+from relapsescope.figures.evidence import Evidence
+from relapsescope.figures.panel import PanelSettings
+from relapsescope.paths import REPOSITORY
+from relapsescope.report.download import DownloadLink, csv_link
+from relapsescope.report.inline_svg import inline_svg
+
+CAPTIONS = REPOSITORY / "workflow" / "report"
+"""Captions are written once, for `snakemake --report` and for our pages."""
+
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("relapsescope.report", "templates"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page: its title, the name that links lead to, and its HTML."""
+
+    title: str
+    anchor: str
+    html: Markup
+
+
+@dataclass(frozen=True)
+class PanelView:
+    """A panel as a page shows it; `reason` says why it could not be made, else it is empty."""
+
+    name: str
+    title: str
+    caption: Markup
+    svg: Markup
+    n_cells: int
+    n_patients: int
+    reason: str
+    download: DownloadLink
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a section may use.
+
+    Attributes
+    ----------
+    results
+        The run's folder, for source data and pictures.
+    manifest
+        `figures/manifest.tsv` by panel, all fields text.
+    config
+        The run's configuration.
+    versions
+        Version by software.
+    """
+
+    evidence: Evidence
+    results: Path
+    manifest: pd.DataFrame
+    settings: PanelSettings
+    config: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+    def panel(self, name: str) -> PanelView:
+        """Return a panel with its picture, caption and download."""
+        row = self.manifest.loc[name]
+        test = row["test"]
+        reason = test.removeprefix(NOT_ASSESSABLE) if test.startswith(NOT_ASSESSABLE) else ""
+        svg = (self.results / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+        return PanelView(
+            name=name,
+            title=row["title"],
+            caption=caption(name, self.config),
+            svg=Markup("") if reason else inline_svg(svg, row["title"]),
+            n_cells=int(row["n_cells"]),
+            n_patients=int(row["n_patients"]),
+            reason=reason,
+            download=csv_link(self.results / row["source_data"]),
+        )
+
+    def render(self, template: str, **values: Any) -> Markup:
+        """Return a template of this package filled in; all values are escaped."""
+        return Markup(TEMPLATES.get_template(template).render(context=self, **values))
+
+
+def caption(name: str, config: Mapping[str, Any]) -> Markup:
+    """Return the caption of a panel, from `workflow/report/<name>.rst` and the configuration.
+
+    Of reStructuredText only paragraphs and ``literals`` are used.
+    """
+    source = (CAPTIONS / f"{name}.rst").read_text(encoding="utf-8")
+    text = jinja2.Template(source, undefined=jinja2.StrictUndefined).render(
+        snakemake=SimpleNamespace(config=config)
+    )
+    paragraphs = [" ".join(part.split()) for part in text.strip().split("\n\n")]
+    marked = [re.sub(r"``(.+?)``", r"<code>\1</code>", str(escape(part))) for part in paragraphs]
+    return Markup("".join(f"<p>{part}</p>" for part in marked))

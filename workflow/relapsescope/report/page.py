@@ -1,0 +1,88 @@
+"""Put a page together: sections, styles and scripts in one file that needs nothing else."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from relapsescope import __version__
+from relapsescope.figures.draw import read_manifest
+from relapsescope.figures.evidence import read_evidence
+from relapsescope.figures.panel import PanelSettings
+from relapsescope.report.context import TEMPLATES, Context, Section
+from relapsescope.report.sections import COHORT_SECTIONS
+from relapsescope.tables import whole_file
+
+LARGEST_PAGE = 8_000_000
+"""Bytes; what mail servers commonly let through after encoding is about 10 MB."""
+
+
+def build_report(
+    results: Path,
+    page: Path,
+    *,
+    config: Mapping[str, Any],
+    settings: PanelSettings,
+    versions: Mapping[str, str],
+    sheet: Sequence[Mapping[str, Any]] = (),
+) -> Path:
+    """Write the cohort's report as one HTML file and return its path.
+
+    The same tables, figures, configuration and versions give the same bytes.
+
+    Parameters
+    ----------
+    results
+        The run's folder, with `tables/`, `source_data/` and `figures/` as `draw_figures` left it.
+    page
+        The file to write, `report/index.html`.
+    config
+        The whole configuration, for captions, the methods and the list of parameters.
+    versions
+        Version by software, for the methods.
+    sheet
+        The sample sheet's rows.
+    """
+    context = Context(
+        evidence=read_evidence(results, sheet=sheet),
+        results=results,
+        manifest=read_manifest(results),
+        settings=settings,
+        config=config,
+        versions=versions,
+    )
+    sections = [build(context) for build in COHORT_SECTIONS]
+    html = assemble("Relapsescope: cohort report", sections)
+    with whole_file(page) as partial:
+        partial.write_text(html, encoding="utf-8")
+    return page
+
+
+def assemble(title: str, sections: Sequence[Section]) -> str:
+    """Return a whole page.
+
+    Its content security policy allows this page's own script and nothing from elsewhere, so
+    that a page that was tampered with in a sheet still runs no foreign code.
+    """
+    script = _asset("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return TEMPLATES.get_template("page.html").render(
+        title=title,
+        policy=policy,
+        style=Markup(_asset("page.css")),
+        script=Markup(script),
+        sections=sections,
+        version=__version__,
+    )
+
+
+def _asset(name: str) -> str:
+    return files("relapsescope.report").joinpath("assets", name).read_text(encoding="utf-8")

@@ -1,0 +1,51 @@
+"""One row a library: verdict, reason, and the cells kept and lost at each step."""
+
+from typing import Any
+
+from relapsescope.figures.libraries import cells_by_step
+from relapsescope.report.context import Context, Section
+
+
+def build(context: Context) -> Section:
+    """Return the table of libraries and the picture of what was kept."""
+    steps = cells_by_step(context.evidence)
+    rows = [
+        _row(context, sample, row, dict(steps.loc[sample]))
+        for sample, row in zip(
+            context.evidence.sample_ids, context.evidence.samples.to_dict("records"), strict=True
+        )
+    ]
+    return Section(
+        "Libraries",
+        "libraries",
+        context.render(
+            "libraries.html",
+            rows=rows,
+            steps=[name for name in steps.columns if name != "kept"],
+            panel=context.panel("cells_kept"),
+        ),
+    )
+
+
+def _row(context: Context, sample: str, row: dict[str, str], steps: dict[str, int]) -> dict:
+    library = context.evidence.libraries.get(sample, {})
+    sheet = context.evidence.sheet.get(sample, {})
+    people = context.evidence.cells.loc[
+        context.evidence.cells["sample_id"] == sample, ["patient_id", "timepoint"]
+    ].drop_duplicates()
+    known: dict[str, Any] = people.iloc[0].to_dict() if len(people) else {}
+    return {
+        **row,
+        "patient_id": sheet.get("patient_id") or known.get("patient_id", ""),
+        "timepoint": sheet.get("timepoint") or known.get("timepoint", ""),
+        "day": sheet.get("day", ""),
+        "material": " · ".join(
+            value.replace("_", " ")
+            for value in (sheet.get("tissue"), sheet.get("sorting"), sheet.get("chemistry"))
+            if value and value != "none"
+        ),
+        "notes": library.get("notes") or [],
+        "umi_ceiling": row.get("umi_ceiling_suspected", "").lower() == "true",
+        "steps": steps,
+        "n_steps": sum(steps.values()),
+    }

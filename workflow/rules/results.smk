@@ -48,6 +48,8 @@ rule microenvironment:
     log:
         f"{RESULTS}/logs/microenvironment.log",
     params:
+        sorting={name: library.sorting for name, library in RUN.libraries.items()},
+        settings=lookup(dpath="microenvironment", within=config),
         code=code_version("microenvironment"),
     resources:
         mem_mb=lambda wildcards, input, attempt: int((600 + 20 * input.size_mb) * attempt),

@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,9 +87,9 @@ def _header(table: Table, library: Library, column: str) -> MatrixHeader | None:
         return read_header(path)
     except InputProblem as found:
         for text in found.problems:
-            # The message names the file or one in its folder; the sheet's line comes before it.
+            # The message begins with the file, or with one in its folder.
             where, _, what = text.partition(": ")
-            named = where if where != str(path) else path.name
+            named = os.path.relpath(where, table.path.parent)
             table.problems.append(f"{table.place(library.line, column)}: {named}: {what}")
         return None
 

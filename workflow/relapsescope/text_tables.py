@@ -53,11 +53,16 @@ class Table:
     ``samples.tsv:7 column: what is wrong; what to do``.
     """
 
-    name: str
+    path: Path
     columns: list[str] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Name of the file, which begins every message."""
+        return self.path.name
 
     def place(self, line: int | None, column: str = "") -> str:
         """Return ``samples.tsv:7 column``."""
@@ -103,7 +108,7 @@ def read_table(
     aliases
         Other names of columns, for suggestions.
     """
-    table = Table(path.name)
+    table = Table(path)
     text = _read_text(path, table)
     lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip(' \t"')]
     if table.problems:

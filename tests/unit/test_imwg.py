@@ -299,7 +299,7 @@ RISES = [
     # --- without any response the baseline is the nadir: 4.0 -> 5.0 is 25 %
     (SERUM, [], {"s": 5.0}, True),
     (SERUM, [], {"s": 4.9}, False),
-    # --- a single low value sets no nadir: pairs (4, 0.2) and (0.2, 1.8) confirm 1.8; 2.0 is no rise
+    # --- a single low value sets no nadir: 4 and 0.2, then 0.2 and 1.8, confirm 1.8 at the lowest
     (SERUM, [{"s": 0.2}, {"s": 1.8}], {"s": 2.0}, False),
     # from 1.8 it takes 2.3
     (SERUM, [{"s": 0.2}, {"s": 1.8}], {"s": 2.3}, True),

@@ -93,8 +93,9 @@ def _labs(patient: PatientPlan, seed: int) -> pd.DataFrame:
         marrow = None
         if day >= RESPONSE_DAY and (day - RESPONSE_DAY) % (3 * VISIT_DAYS) == 0:
             marrow = 2.0 if floor < 1 else 12.0
-        if patient.progression_day and step >= 1:
-            marrow = 25.0
+        if patient.progression_day and step >= 0:
+            # The first rise is not yet a reason for a marrow; progression is.
+            marrow = 25.0 if step else None
         rows.append(_visit(patient, day, serum, marrow, rng))
     return pd.DataFrame(rows)
 

@@ -298,7 +298,7 @@ def anxa1_truth(items: list[Simulated], genes: Genome) -> pd.DataFrame:
                     "timepoint": "relapse",
                     "compartment": name,
                     "n_cells": n,
-                    "true_log2_ratio": round(change, 3),
+                    "true_log2_ratio": round(change, 3) + 0.0,
                     "true_class": "HIGH" if high else "NOT_HIGH",
                     "accept": "|".join(sorted(accept)),
                     "confounder": "doublets" if last.cells["doublet"].mean() > 0.08 else None,

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+from relapsescope.errors import InputProblem
+from relapsescope.paths import REPOSITORY
+from relapsescope.sheet import read_sheet
+from relapsescope.text_tables import nearest
+from relapsescope.vocabulary import TIMEPOINTS
+
+DATA = REPOSITORY.parent / "shared" / "data"
+HEADER = "sample_id\tpatient_id\ttimepoint\tday\ttissue\tsorting\tmatrix\traw_matrix\tcar_feature"
+
+
+def write(path: Path, *rows: str, header: str = HEADER) -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_values_are_text_and_paths_relative_to_the_sheet(tmp_path):
+    sheet = write(
+        tmp_path / "samples.tsv",
+        "007\t01\trelapse\t-0\tbone_marrow\t\tdata/a.h5\t../raw.h5\tCAR_1; CAR_2",
+        "008\t01\tpre_infusion\t\tblood\tCD3_positive\t/data/b.h5\t\t",
+    )
+    first, second = read_sheet(sheet)
+    assert (first.sample_id, first.patient_id, first.day) == ("007", "01", 0)
+    assert first.matrix == tmp_path / "data/a.h5"
+    assert first.raw_matrix == tmp_path.parent / "raw.h5"
+    assert first.car_feature == ("CAR_1", "CAR_2")
+    assert (first.sorting, first.line) == ("none", 2)
+    assert second.matrix == Path("/data/b.h5")
+    assert (second.day, second.raw_matrix, second.car_feature) == (None, None, ())
+    assert (second.sorting, second.chemistry, second.tcr_contigs) == ("CD3_positive", "", None)
+
+
+def test_a_row_above_changes_nothing_of_a_library(tmp_path):
+    row = "s1\tp1\trelapse\t9\tblood\t\ta.h5\t\tCAR"
+    (before,) = read_sheet(write(tmp_path / "samples.tsv", row))
+    other = "s0\tp0\thealthy\t\tblood\t\tb.h5\t\t"
+    after = read_sheet(write(tmp_path / "samples.tsv", other, row))[1]
+    assert before == after
+    assert before.as_params() == after.as_params()
+    assert before.as_params()["car_feature"] == ["CAR"]
+    assert before.as_params()["matrix"] == str(tmp_path / "a.h5")
+    assert "line" not in before.as_params()
+
+
+def test_every_problem_has_its_line(tmp_path):
+    sheet = write(
+        tmp_path / "samples.tsv",
+        "s1\tp1\trelapse\t1.5\tblood\t\ta.h5\t\t",
+        "",
+        "s 2\tp1\tlater\t\tmarrow\t\t\t\t",
+    )
+    with pytest.raises(InputProblem) as raised:
+        read_sheet(sheet)
+    places = {problem.split(": ")[0] for problem in raised.value.problems}
+    assert places == {
+        "samples.tsv:2 day",
+        "samples.tsv:4 sample_id",
+        "samples.tsv:4 timepoint",
+        "samples.tsv:4 tissue",
+        "samples.tsv:4 matrix",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("Relapsed", "relapse"), ("pre-infusion", "pre_infusion"), ("HEALTHY", "healthy"), ("x", "")],
+)
+def test_the_nearest_word_is_offered(text, meant):
+    assert nearest(text, TIMEPOINTS) == meant
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("name", "n"), [("carpall", 21), ("cohorts/alpha", 12)])
+def test_real_sheets(name, n):
+    sheet = DATA / name / "samples.tsv"
+    if not sheet.exists():
+        pytest.skip(f"needs the real data in {sheet}, which is not here")
+    libraries = read_sheet(sheet)
+    assert len(libraries) == n
+    assert all(library.matrix.exists() for library in libraries)

@@ -59,11 +59,15 @@ def read_features(group: h5py.Group) -> tuple[np.ndarray, np.ndarray, np.ndarray
     if "features" in group:
         features = group["features"]
         ids, names = decode(features["id"][:]), decode(features["name"][:])
-        if "feature_type" in features:
-            return ids, names, decode(features["feature_type"][:])
     else:
+        features = {}
         ids, names = decode(group["genes"][:]), decode(group["gene_names"][:])
-    return ids, names, np.full(len(ids), GENE_EXPRESSION, object)
+    types = np.full(len(ids), GENE_EXPRESSION, object)
+    if "feature_type" in features:
+        types = decode(features["feature_type"][:])
+    if not len(ids) == len(names) == len(types) == int(group["shape"][0]):
+        raise ValueError("its tables of features differ in length")
+    return ids, names, types
 
 
 def read_tenx(path: Path, *, genome: str | None = None) -> FileMatrix:

@@ -260,7 +260,7 @@ def test_exhausted_cells_show_the_exhaustion_genes(cohort, truth):
         counts, names = counts_of(cohort, "P1_relapse", group)
         genes = np.isin(names, ["PDCD1", "HAVCR2", "LAG3", "TIGIT", "CTLA4", "TOX", "LAYN"])
         share.append(counts[:, genes].sum() / counts.sum())
-    assert share[0] > 2 * share[1]
+    assert share[0] > 5 * share[1]
 
 
 def test_copy_number_moves_the_arm_and_nothing_else():

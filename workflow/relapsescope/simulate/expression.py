@@ -109,8 +109,8 @@ def nuclear_rates(genes: Genome, profile: str) -> np.ndarray:
     Notes
     -----
     A later group of the profile overrides an earlier one. A gene that is typed for other
-    groups only, or belongs to a restricted family, leaks at about 0.5 CPM. The ribosomal
-    share is the profile's own; the background genes take what is left, log-normal, with
+    groups or programmes only, or belongs to a restricted family, leaks at about 0.5 CPM. The
+    ribosomal share is the profile's own; the background genes take what is left, log-normal, with
     modest differences between compartments, lineages and profiles.
     """
     row = profile_table().loc[profile]
@@ -140,7 +140,7 @@ def nuclear_rates(genes: Genome, profile: str) -> np.ndarray:
 
 def _typed_rates(genes: Genome, groups: tuple[str, ...], profile: str) -> np.ndarray:
     table = resource("rates")
-    elsewhere = set(table["symbol"][~table["profile_group"].isin(["mitochondria"])])
+    elsewhere = set(table["symbol"]) | set(resource("programmes")["symbol"])
     silent = np.array([s in elsewhere or bool(RESTRICTED.match(s)) for s in genes.symbols])
     leak = SILENT_MEDIAN_CPM * np.exp(
         SILENT_SD

@@ -164,32 +164,40 @@ def _state_posterior(
 ) -> np.ndarray:
     """Return (n_barcodes, n_states) posteriors after learning from the confident cells."""
     lineage_of = np.array([LINEAGES.index(state.lineage) for state in markers.states])
+    type_of = _types(markers)[1]
     learnable = use & (depth.native >= limits.min_native_umi)
     prior = np.log(_flat_prior(lineage_of))
-    rates = markers.rates
     evidence = limits.marker_weight * marker_log_likelihood(
-        shown, depth, ambient_rates, rates, gene_limit=limits.gene_limit
+        shown, depth, ambient_rates, markers.rates, gene_limit=limits.gene_limit
     )
     by_state = softmax(evidence + prior)
-    genes = None
+    by_markers = by_state
     for _ in range(limits.rounds if learnable.any() else 0):
-        weights = _learning_weights(by_state, lineage_of, learnable, limits.confident)
-        if genes is None:
-            genes = _informative_genes(counts, weights, lineage_of, markers, limits.profile_genes)
-            rest = counts.matrix[:, genes].astype(np.float32)
-            np.minimum(rest.data, 4, out=rest.data)
+        weights = _learning_weights(by_markers, type_of, learnable, limits.confident)
         rates = update_rates(
-            shown, depth, ambient_rates, markers.rates, weights, prior_umi=limits.prior_umi
+            shown,
+            depth,
+            ambient_rates,
+            markers.rates,
+            weights,
+            lineage_of,
+            prior_umi=limits.prior_umi,
         )
+        prior = np.log(_learned_prior(by_state[learnable], lineage_of))
+        evidence = limits.marker_weight * marker_log_likelihood(
+            shown, depth, ambient_rates, rates, gene_limit=limits.gene_limit
+        )
+        by_markers = softmax(evidence + prior)
+        weights = _learning_weights(by_markers, type_of, learnable, limits.confident)
+        genes = _informative_genes(counts, weights, lineage_of, markers, limits.profile_genes)
+        rest = counts.matrix[:, genes].astype(np.float32)
+        np.minimum(rest.data, 4, out=rest.data)
         log_ratio, _ = learn_profiles(
             rest,
             weights,
             lineage_of,
             prior_umi=limits.profile_prior_umi,
             min_cells=limits.min_cells,
-        )
-        evidence = limits.marker_weight * marker_log_likelihood(
-            shown, depth, ambient_rates, rates, gene_limit=limits.gene_limit
         )
         evidence += profile_log_likelihood(
             rest,
@@ -198,7 +206,6 @@ def _state_posterior(
             gene_limit=limits.profile_gene_limit,
             total_limit=limits.profile_total_limit,
         )
-        prior = np.log(_learned_prior(by_state[learnable], lineage_of))
         by_state = softmax(evidence + prior)
     return by_state
 
@@ -221,11 +228,15 @@ def _learned_prior(by_state: np.ndarray, lineage_of: np.ndarray) -> np.ndarray:
 
 
 def _learning_weights(
-    by_state: np.ndarray, lineage_of: np.ndarray, learnable: np.ndarray, confident: float
+    by_state: np.ndarray, type_of: np.ndarray, learnable: np.ndarray, confident: float
 ) -> np.ndarray:
-    """Return (n_barcodes, n_states) posteriors of cells whose lineage is beyond doubt, else 0."""
-    lineages = _sum_by(by_state, lineage_of, len(LINEAGES))
-    sure = learnable & (lineages.max(axis=1) >= confident) & (lineages.argmax(axis=1) != UNKNOWN)
+    """Return (n_barcodes, n_states) posteriors of cells whose type is beyond doubt, else 0.
+
+    Learning from doubtful cells lets a state take over its neighbour's cells round by round.
+    """
+    by_type = _sum_by(by_state, type_of, type_of.max() + 1)
+    sure = learnable & (by_type.max(axis=1) >= confident)
+    sure &= by_type.argmax(axis=1) != type_of[-1]  # the last state is Unknown
     return by_state * sure[:, None]
 
 
@@ -271,8 +282,7 @@ def _name(
     """Return posterior by lineage, lineage, cell type and the cell type's probability."""
     lineage_of = np.array([LINEAGES.index(state.lineage) for state in markers.states])
     posterior = _sum_by(by_state, lineage_of, len(LINEAGES))
-    types = list(dict.fromkeys((state.lineage, state.cell_type) for state in markers.states))
-    type_of = np.array([types.index((s.lineage, s.cell_type)) for s in markers.states])
+    types, type_of = _types(markers)
     by_type = _sum_by(by_state, type_of, len(types))
     best_lineage = posterior[:, :UNKNOWN].argmax(axis=1)
     type_lineage = np.array([LINEAGES.index(lineage) for lineage, _ in types])
@@ -325,6 +335,13 @@ def _tail(seen: np.ndarray, mean: np.ndarray) -> np.ndarray:
     Poisson because a barcode's ambient share is only known on average.
     """
     return (mean / (1 + mean)) ** seen
+
+
+def _types(markers: Markers) -> tuple[list[tuple[str, str]], np.ndarray]:
+    """Return the (lineage, cell type) pairs, and each state's place among them."""
+    pairs = [(state.lineage, state.cell_type) for state in markers.states]
+    types = list(dict.fromkeys(pairs))
+    return types, np.array([types.index(pair) for pair in pairs])
 
 
 def _sum_by(values: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:

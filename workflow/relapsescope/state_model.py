@@ -76,31 +76,51 @@ def update_rates(
     counts: sparse.csr_matrix,
     depth: Depth,
     ambient_rates: np.ndarray,
-    prior_rates: np.ndarray,
+    typed: np.ndarray,
     weights: np.ndarray,
+    lineage_of: np.ndarray,
     *,
     prior_umi: float,
 ) -> np.ndarray:
     """Return typed rates moved towards what the library's cells show.
 
-    The posterior mean of a gamma prior whose mean is the typed rate and whose shape is
-    `prior_umi`: typed rates weigh as much as that many observed UMIs.
+    What is learned is what a gene's typed level amounts to in this library, over all states
+    that share the level and then, shrunk to that, in each lineage. States of a lineage stay
+    apart as typed: a state that learned for itself would fit better the more cells it has,
+    whatever they are, and take over its neighbours.
+
+    Shrinkage is the posterior mean under a gamma prior whose shape is `prior_umi`: the coarser
+    rate weighs as much as that many observed UMIs.
 
     Parameters
     ----------
+    typed
+        (n_features, n_states) typed rates.
     weights
         (n_cells, n_states) how much of each cell to learn from.
+    lineage_of
+        (n_states,) lineage number of each state.
 
     Returns
     -------
     np.ndarray
         (n_features, n_states) UMI per million.
     """
-    seen = np.asarray((counts.T @ weights))
-    from_ambient = np.outer(ambient_rates, depth.ambient @ weights)
-    exposure = 1e-6 * (depth.native @ weights)
-    native = np.maximum(seen - from_ambient, 0)
-    return (prior_umi + native) / (prior_umi / prior_rates + exposure)
+    seen = np.asarray(counts.T @ weights, dtype=np.float64)
+    expected_ambient = np.outer(ambient_rates, depth.ambient @ weights)
+    exposure = np.broadcast_to(1e-6 * (depth.native @ weights), seen.shape)
+
+    rates = typed.copy()
+    for level in np.unique(typed):
+        at_level = typed == level
+        native = np.maximum(((seen - expected_ambient) * at_level).sum(axis=1), 0)
+        over_all = (prior_umi + native) / (prior_umi / level + (exposure * at_level).sum(axis=1))
+        for lineage in np.unique(lineage_of):
+            here = at_level & (lineage_of == lineage)
+            own = np.maximum(((seen - expected_ambient) * here).sum(axis=1), 0)
+            learned = (prior_umi + own) / (prior_umi / over_all + (exposure * here).sum(axis=1))
+            rates[here] = np.broadcast_to(learned[:, None], here.shape)[here]
+    return rates
 
 
 def learn_profiles(
@@ -145,11 +165,9 @@ def learn_profiles(
         if n_cells[members].sum() < min_cells:
             continue
         pooled = per_state[:, members].sum(axis=1)
-        of_lineage = (pooled + prior_umi * mean) / (pooled.sum() + prior_umi)
+        profile = (pooled + prior_umi * mean) / (pooled.sum() + prior_umi)
+        log_ratio[:, members] = np.log(profile / mean)[:, None]
         for k in members:
-            own = per_state[:, k] if n_cells[k] >= min_cells else np.zeros(len(mean))
-            profile = (own + prior_umi * of_lineage) / (own.sum() + prior_umi)
-            log_ratio[:, k] = np.log(profile / mean)
             known[k] = True
     return log_ratio, known
 

@@ -54,8 +54,15 @@ def write_results(folder, *, n_cells=120, hostile=False, seed=0):
     write_libraries(folder, libraries, cells)
     write_atlas(folder, cells)
     return [
-        {"sample_id": r[0], "patient_id": r[1], "timepoint": r[2], "tissue": "bone_marrow",
-         "sorting": "none", "day": "" if i < 2 else str(30 * i - 90), "chemistry": "10x 3' v3"}
+        {
+            "sample_id": r[0],
+            "patient_id": r[1],
+            "timepoint": r[2],
+            "tissue": "bone_marrow",
+            "sorting": "none",
+            "day": "" if i < 2 else str(30 * i - 90),
+            "chemistry": "10x 3' v3",
+        }
         for i, r in enumerate(libraries)
     ]
 
@@ -119,7 +126,7 @@ def write_libraries(folder, libraries, cells):
             "thresholds": {
                 "total_counts": {"low": 1500.0, "high": None},
                 "pct_counts_mt": {"high": 10.0},
-                "doublet_score": None if failed else 0.35,
+                "doublet_score": {"high": 2.0 if failed else 0.35},
             },
             "notes": ["2 symbols stand for two genes each"] if i == 0 else [],
         }
@@ -127,9 +134,18 @@ def write_libraries(folder, libraries, cells):
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(summary))
         rows.append(summary)
-    columns = ["sample_id", "verdict", "reason", "n_barcodes", "n_pass", "n_doublets",
-               "ambient_fraction", "median_total_counts", "median_pct_counts_mt",
-               "umi_ceiling_suspected"]
+    columns = [
+        "sample_id",
+        "verdict",
+        "reason",
+        "n_barcodes",
+        "n_pass",
+        "n_doublets",
+        "ambient_fraction",
+        "median_total_counts",
+        "median_pct_counts_mt",
+        "umi_ceiling_suspected",
+    ]
     table = pd.DataFrame(rows)[columns]
     table.to_csv(folder / "tables" / "samples.tsv", sep="\t", index=False)
 

@@ -44,7 +44,7 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
     y = alt.Y("sample_id:N", sort=samples, title=None)
     bars = (
         alt.Chart(rows)
-        .mark_bar(height=ROW - 6)
+        .mark_bar(height=ROW - 6, stroke="white", strokeWidth=0.6)
         .encode(
             y=y,
             x=alt.X(

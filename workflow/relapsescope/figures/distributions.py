@@ -47,24 +47,9 @@ class Metric:
 
 
 def thresholds(library: dict, metric: Metric) -> list[float]:
-    """Return the library's thresholds of a metric, lowest first.
-
-    They are looked for in `library.json`, `thresholds`: ``{metric: {low, high}}``, a number, or
-    flat names that end in the metric's name or begin with it.
-    """
-    found = library.get("thresholds", {})
-    values = []
-    for name, value in found.items():
-        if metric.column not in name:
-            continue
-        if isinstance(value, dict):
-            values += list(value.values())
-        elif isinstance(value, list):
-            values += value
-        else:
-            values.append(value)
-    numbers = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    return sorted({v for v in numbers if np.isfinite(v)})
+    """Return the library's thresholds of a metric, the lower first, from `library.json`."""
+    found = (library.get("thresholds") or {}).get(metric.column) or {}
+    return [float(v) for v in (found.get("low"), found.get("high")) if v is not None]
 
 
 def binned(evidence: Evidence, metric: Metric, n_bins: int) -> pd.DataFrame:
@@ -92,7 +77,8 @@ def binned(evidence: Evidence, metric: Metric, n_bins: int) -> pd.DataFrame:
                 for low, high, n in zip(edges[:-1], edges[1:], counts, strict=True)
             ]
         for value in thresholds(evidence.libraries.get(sample, {}), metric):
-            rows.append((sample, verdict, "threshold", value, value, np.nan))
+            if metric.low <= value <= metric.high or metric.log:
+                rows.append((sample, verdict, "threshold", value, value, np.nan))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -164,8 +150,9 @@ def distribution_panel(name: str, title: str, claim: str, metric: Metric) -> Pan
 
     def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
         frame = binned(evidence, metric, settings.distribution_bins)
-        n_cells = int(frame.loc[frame["mark"] == "all", "n_cells"].sum())
-        return PanelData(frame, n_cells, evidence.n_patients())
+        counted = frame[(frame["mark"] == "all") & (frame["n_cells"] > 0)]
+        n_patients = evidence.n_patients(counted["sample_id"].unique())
+        return PanelData(frame, int(counted["n_cells"].sum()), n_patients)
 
     return Panel(
         name=name,
@@ -174,6 +161,7 @@ def distribution_panel(name: str, title: str, claim: str, metric: Metric) -> Pan
         columns=COLUMNS,
         collect=collect,
         chart=lambda frame: ridges(frame, metric),
+        unit="barcodes",
     )
 
 

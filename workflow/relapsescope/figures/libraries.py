@@ -87,4 +87,5 @@ PANEL = Panel(
     columns={"sample_id": "text", "verdict": "text", "step": "text", "n_cells": "number"},
     collect=collect,
     chart=chart,
+    unit="barcodes",
 )

@@ -76,6 +76,9 @@ UNORDERED = (
     "#B8B8B8",
 )
 
+DARKEST, LIGHTEST = -0.35, 0.6
+"""Share of black (below 0) and of white in the first and the last shade of a lineage's colour."""
+
 
 def mix(colour: str, other: str, share: float) -> str:
     """Return `colour` with `share` (0 to 1) of `other` in it, both ``#RRGGBB``."""
@@ -90,7 +93,7 @@ def cell_type_colours() -> dict[str, str]:
         colours[lineage] = LINEAGE_COLOURS[lineage]
         finer = CELL_TYPES.get(lineage, ())
         for place, name in enumerate(finer):
-            step = (place + 1) / (len(finer) + 1) * 1.5 - 0.75
+            step = DARKEST + (LIGHTEST - DARKEST) * place / max(len(finer) - 1, 1)
             towards = "#FFFFFF" if step > 0 else "#000000"
             colours[name] = mix(LINEAGE_COLOURS[lineage], towards, abs(step))
     return colours

@@ -1,13 +1,15 @@
 """What a panel is: numbers first, then a chart that is drawn from nothing else."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
 
 from relapsescope.figures.evidence import Evidence
+from relapsescope.settings import settings_of
 
 
 class NotAssessableError(Exception):
@@ -16,13 +18,19 @@ class NotAssessableError(Exception):
 
 @dataclass(frozen=True)
 class PanelSettings:
-    """Numbers from the configuration's section `report`."""
+    """Numbers from the configuration's section `report`; the seed is the run's."""
 
     distribution_bins: int = 48
     map_points: int = 60_000
     figure_map_points: int = 10_000
     markers_per_cluster: int = 5
     seed: int = 1
+
+
+def panel_settings(config: Mapping[str, Any]) -> PanelSettings:
+    """Return the section `report` of the configuration with its `seed`."""
+    section = settings_of(PanelSettings, config["report"], name="report")
+    return dataclasses.replace(section, seed=config["seed"])
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,8 @@ class Panel:
         The statistic used, or ``none (descriptive)``.
     reproducibility, tolerance
         Its class in the contract's words, and by how much a repeat may differ.
+    unit
+        What `n_cells` counts, as the page says it.
     """
 
     name: str
@@ -63,6 +73,7 @@ class Panel:
     test: str = "none (descriptive)"
     reproducibility: str = "deterministic"
     tolerance: str = "0"
+    unit: str = "cells"
 
 
 def row_labels(frame: pd.DataFrame) -> list[str]:

@@ -39,6 +39,7 @@ CONFIG: dict[str, Any] = {
         "titleFontWeight": "normal",
         "labelColor": INK,
         "titleColor": QUIET,
+        "titleLimit": 320,
         "symbolType": "square",
         "labelLimit": 220,
     },

@@ -11,12 +11,14 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from relapsescope.figures.draw import NOT_ASSESSABLE
+from relapsescope.figures.draw import NOT_ASSESSABLE, PANELS
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import PanelSettings
 from relapsescope.paths import REPOSITORY
 from relapsescope.report.download import DownloadLink, csv_link
 from relapsescope.report.inline_svg import inline_svg
+
+UNITS = {panel.name: panel.unit for panel in PANELS}
 
 CAPTIONS = REPOSITORY / "workflow" / "report"
 """Captions are written once, for `snakemake --report` and for our pages."""
@@ -49,6 +51,7 @@ class PanelView:
     svg: Markup
     n_cells: int
     n_patients: int
+    unit: str
     reason: str
     download: DownloadLink
 
@@ -89,6 +92,7 @@ class Context:
             svg=Markup("") if reason else inline_svg(svg, row["title"]),
             n_cells=int(row["n_cells"]),
             n_patients=int(row["n_patients"]),
+            unit=UNITS[name],
             reason=reason,
             download=csv_link(self.results / row["source_data"]),
         )

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from relapsescope import __version__
 from relapsescope.figures.draw import read_manifest
 from relapsescope.figures.evidence import read_evidence
-from relapsescope.figures.panel import PanelSettings
+from relapsescope.figures.panel import panel_settings
 from relapsescope.report.context import TEMPLATES, Context, Section
 from relapsescope.report.sections import COHORT_SECTIONS
 from relapsescope.tables import whole_file
@@ -26,7 +26,6 @@ def build_report(
     page: Path,
     *,
     config: Mapping[str, Any],
-    settings: PanelSettings,
     versions: Mapping[str, str],
     sheet: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
@@ -51,7 +50,7 @@ def build_report(
         evidence=read_evidence(results, sheet=sheet),
         results=results,
         manifest=read_manifest(results),
-        settings=settings,
+        settings=panel_settings(config),
         config=config,
         versions=versions,
     )

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from relapsescope.figures.markers import cluster_names
 from relapsescope.figures.panel import NotAssessableError
-from relapsescope.report.context import Context, Section, caption
+from relapsescope.report.context import Context, Section
 from relapsescope.report.map_data import packed_map
 
 MARKERS_LISTED = 10
@@ -30,7 +30,6 @@ def build_map(context: Context) -> Section:
             reason=reason,
             data=Markup(script_safe(packed)),
             map=packed,
-            caption=caption("map", context.config),
         ),
     )
 

@@ -4,6 +4,11 @@ from typing import Any
 
 from relapsescope.figures.libraries import cells_by_step
 from relapsescope.report.context import Context, Section
+from relapsescope.vocabulary import TIMEPOINTS, VERDICTS
+
+UMI_CEILING = (
+    "UMI ceiling suspected: cells above a number of counts seem to be missing from the matrix"
+)
 
 
 def build(context: Context) -> Section:
@@ -34,18 +39,27 @@ def _row(context: Context, sample: str, row: dict[str, str], steps: dict[str, in
         context.evidence.cells["sample_id"] == sample, ["patient_id", "timepoint"]
     ].drop_duplicates()
     known: dict[str, Any] = people.iloc[0].to_dict() if len(people) else {}
+    timepoint = str(sheet.get("timepoint") or known.get("timepoint", ""))
+    ceiling = [UMI_CEILING] if row.get("umi_ceiling_suspected", "").lower() == "true" else []
     return {
         **row,
         "patient_id": sheet.get("patient_id") or known.get("patient_id", ""),
-        "timepoint": sheet.get("timepoint") or known.get("timepoint", ""),
+        "timepoint": timepoint,
         "day": sheet.get("day", ""),
         "material": " · ".join(
             value.replace("_", " ")
             for value in (sheet.get("tissue"), sheet.get("sorting"), sheet.get("chemistry"))
             if value and value != "none"
         ),
-        "notes": library.get("notes") or [],
-        "umi_ceiling": row.get("umi_ceiling_suspected", "").lower() == "true",
+        "place": VERDICTS.index(row["verdict"]) if row["verdict"] in VERDICTS else "",
+        "time": _time(timepoint, sheet.get("day", "")),
+        "notes": [*ceiling, *(library.get("notes") or [])],
         "steps": steps,
         "n_steps": sum(steps.values()),
     }
+
+
+def _time(timepoint: str, day: str) -> str:
+    """Return a number that sorts by timepoint, then by day."""
+    place = TIMEPOINTS.index(timepoint) if timepoint in TIMEPOINTS else len(TIMEPOINTS)
+    return str(place * 100_000 + int(day or 0))

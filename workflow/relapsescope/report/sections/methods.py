@@ -28,6 +28,7 @@ def build(context: Context) -> Section:
                 for library in context.evidence.libraries.values()
                 if library.get("ambient_fraction") is not None
             },
+            assessable=bool(context.evidence.cells["umap_1"].notna().any()),
             parameters=list(_leaves(context.config)),
             versions=sorted(context.versions.items()),
             not_yet=NOT_YET,

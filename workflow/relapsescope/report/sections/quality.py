@@ -1,24 +1,31 @@
 """How cells were judged: distributions with thresholds, ambient RNA, doublets."""
 
-from collections.abc import Iterator
-from typing import Any
-
 from markupsafe import Markup
 
 from relapsescope.report.context import Context, Section
+
+LIMITS = (
+    ("total_counts", "low", "Counts from"),
+    ("n_genes_by_counts", "low", "Genes from"),
+    ("pct_counts_mt", "high", "Mitochondrial up to, %"),
+)
+"""Thresholds of `library.json` and what the table calls them."""
 
 
 def build(context: Context) -> Section:
     """Return the distributions of counts, genes and mitochondrial share."""
     panels = [context.panel(f"qc_{name}") for name in ("total_counts", "n_genes", "pct_mt")]
     rows = [
-        {"sample_id": sample, "items": list(_flat(library.get("thresholds") or {}))}
+        {
+            "sample_id": sample,
+            "limits": [(library.get("thresholds") or {}).get(m, {}).get(b) for m, b, _ in LIMITS],
+        }
         for sample, library in context.evidence.libraries.items()
     ]
     return Section(
         "Quality of cells",
         "quality",
-        context.render("quality.html", panels=panels, rows=rows),
+        context.render("quality.html", panels=panels, rows=rows, limits=LIMITS),
     )
 
 
@@ -35,7 +42,7 @@ def build_doublets(context: Context) -> Section:
             "n_scored": int(group["doublet_score"].notna().sum()),
             "n_called": int(group["predicted_doublet"].sum()),
             "expected_rate": context.evidence.libraries.get(sample, {}).get(
-                "expected_doublet_rate"
+                "doublet_rate_expected"
             ),
         }
         for sample, group in context.evidence.cells.groupby("sample_id", observed=True, sort=False)
@@ -49,13 +56,3 @@ def build_doublets(context: Context) -> Section:
 
 def _only(context: Context, name: str) -> Markup:
     return context.render("panels.html", panels=[context.panel(name)])
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield name and value of every threshold that is a number."""
-    for name, value in values.items():
-        label = f"{prefix} {name}".strip().replace("_", " ")
-        if isinstance(value, dict):
-            yield from _flat(value, label)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield label, f"{value:.4g}" if isinstance(value, float) else f"{value:,}"

@@ -272,6 +272,16 @@ def test_values_that_are_no_counts_are_refused(tmp_path, genes, dense, change, c
             read(tmp_path / "a.h5ad")
 
 
+def test_one_negative_value_in_the_midst_is_seen_without_reading_the_counts(tmp_path, genes):
+    counts = np.ones((6000, 60), int)
+    counts[3000, 30] = -1
+    write_h5(tmp_path / "a.h5", counts, *genes)
+    write_folder(tmp_path / "m", counts, *genes)
+    for path in (tmp_path / "a.h5", tmp_path / "m"):
+        with pytest.raises(InputProblem, match="negative values"):
+            read_header(path)
+
+
 def test_fragment_gives_back_everything_and_large_counts(tmp_path, genes, dense):
     write_h5(tmp_path / "a.h5", dense, *with_car(*genes))
     counts = read_counts(tmp_path / "a.h5")

@@ -11,12 +11,15 @@ from relapsescope.clinical import check_clinical
 from relapsescope.errors import InputProblem
 from relapsescope.matrix import MatrixHeader, likely_transgenes, read_header
 from relapsescope.sheet import CAR_T_COURSE, Library, parse_sheet
+from relapsescope.tenx import shared_barcodes
 from relapsescope.text_tables import Table, shown
 
 # A filtered matrix has thousands of cells; beyond this many barcodes, with next to no counts in
 # the usual one, it is the unfiltered matrix (Cell Ranger's lists hold 737,280 and more).
 UNFILTERED_BARCODES = 60_000
 UNFILTERED_MEDIAN = 20
+# The unfiltered matrix holds every barcode of the filtered one; another library's, few of them.
+SAME_LIBRARY = 0.9
 # Columns of filtered_contig_annotations.csv that later steps read (Cell Ranger 2 to 9).
 CONTIG_COLUMNS = ("barcode", "chain", "v_gene", "j_gene", "cdr3", "umis", "productive")
 
@@ -134,6 +137,15 @@ def _check_raw(table: Table, library: Library, filtered: MatrixHeader, raw: Matr
             "as many barcodes as in matrix, so no empty droplets",
             "give raw_feature_bc_matrix.h5, or leave the cell empty",
         )
+    elif filtered.kind == raw.kind == "10x .h5":
+        share = shared_barcodes(library.matrix, library.raw_matrix)
+        if share < SAME_LIBRARY:
+            table.warn(
+                library.line,
+                "raw_matrix",
+                f"it holds only {share:.0%} of the barcodes of matrix",
+                "check that both are of the same library",
+            )
     if raw.n_genes != filtered.n_genes:
         table.warn(
             library.line,

@@ -21,7 +21,7 @@ from relapsescope.counts import (
     refuse,
     row_sums,
 )
-from relapsescope.hdf5 import SAMPLE, both_ends, count_repeats, decode, first_line
+from relapsescope.hdf5 import SAMPLE, WHOLE, both_ends, count_repeats, decode, first_line
 from relapsescope.identity import OTHER_SPECIES_ID, human_id
 from relapsescope.tenx import DAMAGED, UNREADABLE
 
@@ -152,7 +152,8 @@ def find_counts(path: Path, handle: h5py.File) -> tuple[Candidate, tuple[str, ..
 def _look(name: str, node: h5py.Group | h5py.Dataset, var) -> Candidate:
     if isinstance(node, h5py.Dataset):
         few = max(1, SAMPLE // max(1, node.shape[1]))
-        values = np.concatenate([node[:few].ravel(), node[-few:].ravel()])
+        parts = [node[:]] if node.size <= WHOLE else [node[:few], node[-few:]]
+        values = np.concatenate([part.ravel() for part in parts])
         return Candidate(name, node, var, node.shape, values)
     shape = node.attrs.get("shape", node.attrs.get("h5sparse_shape"))
     values = np.concatenate(both_ends(node["data"]))
@@ -224,7 +225,7 @@ def peek_h5ad(path: Path) -> FileHeader:
                 totals = node[: max(1, SAMPLE // max(1, node.shape[1]))].sum(axis=1)
             else:
                 n_values = len(node["data"])
-                both_ends(node["indices"])
+                both_ends(node["indices"], whole_to=0)
                 if len(node["indices"]) != n_values or node["indptr"][-1] != n_values:
                     refuse(path, f"the arrays of {found.name} do not fit together", DAMAGED)
                 totals = np.zeros(0)

@@ -3,7 +3,8 @@
 import h5py
 import numpy as np
 
-# Stored values looked at on either end of a file: enough to see fractions, quick to read.
+# Up to this many stored values are looked at whole (some 50 ms); of larger files both ends.
+WHOLE = 5_000_000
 SAMPLE = 100_000
 # Beyond this many barcodes (an unfiltered matrix) repeats are not looked for in the header.
 MANY_BARCODES = 200_000
@@ -24,9 +25,9 @@ def decode(values: np.ndarray) -> np.ndarray:
     return values.astype(str).astype(object)
 
 
-def both_ends(data: h5py.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and the last values of a one-dimensional data set."""
-    if len(data) <= 2 * SAMPLE:
+def both_ends(data: h5py.Dataset, *, whole_to: int = WHOLE) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the last values of a one-dimensional data set, or all and none."""
+    if len(data) <= max(whole_to, 2 * SAMPLE):
         whole = data[:]
         return whole, whole[:0]
     return data[:SAMPLE], data[-SAMPLE:]

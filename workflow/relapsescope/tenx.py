@@ -119,7 +119,7 @@ def peek_tenx(path: Path, *, genome: str | None = None) -> FileHeader:
             if len(indptr) != n_barcodes + 1 or not len(data) == len(indices) == indptr[-1]:
                 refuse(path, "its barcodes and values do not fit together", DAMAGED)
             first, last = both_ends(data)
-            both_ends(indices)
+            both_ends(indices, whole_to=0)
             return FileHeader(
                 kind="10x .h5",
                 n_barcodes=n_barcodes,
@@ -134,3 +134,15 @@ def peek_tenx(path: Path, *, genome: str | None = None) -> FileHeader:
             )
     except UNREADABLE as error:
         refuse(path, f"cannot be read as a 10x .h5 matrix ({first_line(error)})", DAMAGED)
+
+
+def shared_barcodes(filtered: Path, raw: Path, *, sample: int = 500) -> float:
+    """Return the share of the first barcodes of one 10x ``.h5`` file that another one holds.
+
+    Suffixes (``-1``) do not count.
+    """
+    with h5py.File(filtered, "r") as first, h5py.File(raw, "r") as second:
+        some = choose_group(filtered, first, None)[0]["barcodes"][:sample].tolist()
+        wanted = {code.partition(b"-")[0] for code in some}
+        codes = choose_group(raw, second, None)[0]["barcodes"][:].tolist()
+        return len(wanted.intersection(code.partition(b"-")[0] for code in codes)) / len(wanted)

@@ -182,7 +182,10 @@ def peek_folder(folder: Path) -> FileHeader:
         if n_values < size[2]:
             refuse(matrix_path, f"it holds {n_values} of {size[2]} values", DAMAGED)
     sample = text[start : start + 16 * SAMPLE]
-    sample = sample[: sample.rfind(b"\n") + 1]
+    sample = sample[: sample.rfind(b"\n") + 1] or sample
+    if len(sample) < len(text) - start and any(text.find(c, start) >= 0 for c in (b"-", b".")):
+        # A sign or a decimal point somewhere: only then is it worth parsing every value.
+        sample = text[start : text.rfind(b"\n") + 1]
     _, barcode, values = parse_entries(matrix_path, sample)
     # The last barcode of the sample may go on beyond it.
     whole = (

@@ -10,6 +10,7 @@ from relapsescope.counts import Counts, select_columns
 from relapsescope.genes import gene_classes
 
 CHUNK = 512
+NOTHING_CALLED = 2.0
 LEFT_OUT = (
     "immunoglobulin",
     "haemoglobin",
@@ -26,7 +27,8 @@ class DoubletLimits:
     rate_per_thousand: float = 0.008
     min_cells: int = 50
     min_precision: float = 0.7
-    max_share: float = 0.25
+    max_share: float = 0.2
+    min_separation: float = 0.75
     n_genes: int = 1500
     n_components: int = 20
     simulated_per_cell: float = 2.0
@@ -69,6 +71,25 @@ class Pairs:
     first: np.ndarray
     second: np.ndarray
     share: np.ndarray
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Cells and simulated doublets in one space.
+
+    Attributes
+    ----------
+    cells
+        (n_cells, n_components + 1) float32; the last column is depth.
+    simulated
+        (n_pairs, n_components + 1) float32.
+    parents
+        (2, n_pairs) positions of the parents among the cells.
+    """
+
+    cells: np.ndarray
+    simulated: np.ndarray
+    parents: np.ndarray
 
 
 def call_doublets(
@@ -118,22 +139,26 @@ def call_doublets(
             f"doublets were not called: {len(cells)} usable cells, "
             f"{limits.min_cells} are needed to simulate them"
         )
-        return DoubletCalls(score, predicted, expected, 2.0, (note,))
+        return DoubletCalls(score, predicted, expected, NOTHING_CALLED, (note,))
 
     rng = np.random.default_rng(seed)
     matrix, depth = feature_counts(counts, cells, ambient, limits)
     if matrix.shape[1] < limits.n_components:
         note = f"doublets were not called: only {matrix.shape[1]} genes vary between cells"
-        return DoubletCalls(score, predicted, expected, 2.0, (note,))
+        return DoubletCalls(score, predicted, expected, NOTHING_CALLED, (note,))
     lineage = None
     if lineage_probability is not None:
         lineage = most_likely_lineage(lineage_probability[cells], lineages)
 
+    reference = np.arange(len(cells))
+    if len(cells) > limits.max_reference_cells:
+        reference = np.sort(rng.choice(len(cells), limits.max_reference_cells, replace=False))
+    embedding = embed(matrix, depth, reference, limits, rng)
     suspected = np.zeros(len(cells), dtype=bool)
     # The first round's doublets would otherwise stand as singlets, and be parents, in the second.
     for _ in range(2):
         of_cells, of_simulated = neighbour_scores(
-            matrix, depth, np.flatnonzero(~suspected), lineage, limits, rng
+            embedding, reference[~suspected[reference]], lineage, limits.simulated_per_cell
         )
         rate, threshold = score_threshold(of_cells, of_simulated, expected, limits)
         suspected = of_cells >= threshold
@@ -226,7 +251,11 @@ def doublet_counts(
     """Return the simulated doublets' counts: both parents' molecules, a share of them kept."""
     summed = matrix[pairs.first] + matrix[pairs.second]
     share = np.repeat(pairs.share, np.diff(summed.indptr))
-    summed.data = rng.binomial(summed.data.astype(np.int64), share).astype(np.float32)
+    kept = (rng.random(summed.nnz) < share).astype(np.float32)
+    # Most entries are one molecule, for which the line above is the binomial draw, and fast.
+    many = np.flatnonzero(summed.data > 1)
+    kept[many] = rng.binomial(summed.data[many].astype(np.int64), share[many])
+    summed.data = kept
     return summed
 
 
@@ -247,64 +276,76 @@ def principal_axes(
     return axes @ rotation[:, ::-1][:, :n_axes]
 
 
-def neighbour_scores(
+def embed(
     matrix: sparse.csr_matrix,
     depth: np.ndarray,
-    singlets: np.ndarray,
-    lineage: np.ndarray | None,
+    reference: np.ndarray,
     limits: DoubletLimits,
     rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scores of all cells, and of simulated doublets (at most 1,000).
+) -> Embedding:
+    """Return the cells, and doublets simulated from pairs of `reference`, in one space.
 
     Parameters
     ----------
     matrix, depth
         (n_cells, n_genes) counts of the variable genes, and the cells' UMIs.
-    singlets
-        Positions of the cells that serve as reference and as parents.
-    lineage
-        (n_cells,) lineage numbers, -1 unknown, or None.
+    reference
+        Positions of the cells that may be parents and that the axes are computed from.
     """
-    if len(singlets) > limits.max_reference_cells:
-        singlets = np.sort(rng.choice(singlets, limits.max_reference_cells, replace=False))
-    n_pairs = int(limits.simulated_per_cell * len(singlets))
-    pairs = simulate_pairs(singlets, n_pairs, limits.lowest_umi_share, rng)
+    n_pairs = int(limits.simulated_per_cell * len(reference))
+    pairs = simulate_pairs(reference, n_pairs, limits.lowest_umi_share, rng)
     pair_depth = np.maximum((depth[pairs.first] + depth[pairs.second]) * pairs.share, 1)
     target = float(np.median(depth))
     observed = log_normalise(matrix, depth, target)
     simulated = log_normalise(doublet_counts(matrix, pairs, rng), pair_depth, target)
+    sample = observed if len(reference) == len(depth) else observed[reference]
+    mean = np.asarray(sample.mean(axis=0), dtype=np.float32).ravel()
+    axes = principal_axes(sample, mean, limits.n_components, rng)
+    cells, doublets = (part @ axes - mean @ axes for part in (observed, simulated))
 
-    mean = np.asarray(observed.mean(axis=0), dtype=np.float32).ravel()
-    axes = principal_axes(observed[singlets], mean, limits.n_components, rng)
-    cell_points, pair_points = (part @ axes - mean @ axes for part in (observed, simulated))
-    spread = limits.depth_weight * cell_points.std(axis=0).mean()
     log_depth = np.log(depth)
-    centre, width = log_depth.mean(), max(log_depth.std(), 1e-3)
+    unit = limits.depth_weight * cells.std(axis=0).mean() / max(log_depth.std(), 1e-3)
+    return Embedding(
+        np.column_stack([cells, unit * log_depth]).astype(np.float32),
+        np.column_stack([doublets, unit * np.log(pair_depth)]).astype(np.float32),
+        np.stack([pairs.first, pairs.second]),
+    )
 
-    def with_depth(points: np.ndarray, umis: np.ndarray) -> np.ndarray:
-        return np.column_stack([points, spread * (np.log(umis) - centre) / width]).astype("f4")
 
-    cell_points = with_depth(cell_points, depth)
-    pair_points = with_depth(pair_points, pair_depth)
+def neighbour_scores(
+    embedding: Embedding,
+    singlets: np.ndarray,
+    lineage: np.ndarray | None,
+    simulated_per_cell: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores of all cells, and those of at most 1,000 simulated doublets.
 
-    evidence = np.ones(n_pairs, dtype=np.float32)
+    Parameters
+    ----------
+    singlets
+        Positions of the cells that stand for singlets; doublets with other parents are left out.
+    lineage
+        (n_cells,) lineage numbers, -1 unknown, or None.
+    """
+    is_singlet = np.zeros(len(embedding.cells), dtype=bool)
+    is_singlet[singlets] = True
+    valid = is_singlet[embedding.parents].all(axis=0)
+    parents, simulated = embedding.parents[:, valid], embedding.simulated[valid]
+    evidence = np.ones(len(simulated), dtype=np.float32)
     if lineage is not None:
-        one, other = lineage[pairs.first], lineage[pairs.second]
+        one, other = lineage[parents]
         evidence[(one == other) & (one >= 0)] = 0
-    points = np.concatenate([cell_points[singlets], pair_points])
+    points = np.concatenate([embedding.cells[singlets], simulated])
     weight = np.concatenate([np.zeros(len(singlets), np.float32), evidence])
     # Own point and own descendants are near without meaning anything: kin is passed over.
-    kin = np.concatenate([np.stack([singlets, singlets]), np.stack([pairs.first, pairs.second])], 1)
+    kin = np.concatenate([np.stack([singlets, singlets]), parents], axis=1)
     n_near = max(10, round(0.5 * np.sqrt(len(singlets))))
-    n_near = min(int(n_near * (1 + limits.simulated_per_cell)), len(points) - 1)
+    n_near = min(int(n_near * (1 + simulated_per_cell)), len(points) - 1)
 
-    own = np.arange(len(depth))
-    of_cells = share_near(cell_points, np.stack([own, own]), points, kin, weight, n_near)
+    own = np.arange(len(embedding.cells))
+    of_cells = share_near(embedding.cells, np.stack([own, own]), points, kin, weight, n_near)
     asked = np.flatnonzero(evidence)[:1000]
-    of_simulated = share_near(
-        pair_points[asked], kin[:, len(singlets) + asked], points, kin, weight, n_near
-    )
+    of_simulated = share_near(simulated[asked], parents[:, asked], points, kin, weight, n_near)
     return of_cells, of_simulated
 
 
@@ -349,13 +390,15 @@ def score_threshold(
     share of simulated doublets above a score would have to be found above it; the smallest
     ratio over the upper scores bounds p. The threshold is the lowest score above which
     doublets so expected make up `min_precision` of the cells found. Where singlets and
-    simulated doublets score alike (a sorted library) no score reaches that, and none is called.
+    simulated doublets score too much alike (a sorted library), none is called.
     """
     if len(of_simulated) < 20:
-        return 0.0, 2.0
+        return 0.0, NOTHING_CALLED
     candidates = np.unique(np.concatenate([of_simulated, of_cells]))
     of_cells, of_simulated = np.sort(of_cells), np.sort(of_simulated)
     n_cells = len(of_cells)
+    if separation(of_cells, of_simulated) < limits.min_separation:
+        return 0.0, NOTHING_CALLED
     found = n_cells - np.searchsorted(of_cells, candidates)
     simulated = 1 - np.searchsorted(of_simulated, candidates) / len(of_simulated)
     # The loading rate speaks with the weight of 100 cells.
@@ -365,8 +408,15 @@ def score_threshold(
     good = (precision >= limits.min_precision) & (found > 0)
     good &= found <= limits.max_share * n_cells
     if not good.any():
-        return rate, 2.0
+        return rate, NOTHING_CALLED
     return rate, float(candidates[good].min())
+
+
+def separation(of_cells: np.ndarray, of_simulated: np.ndarray) -> float:
+    """Return the probability that a simulated doublet outscores a cell (`of_cells` sorted)."""
+    below = np.searchsorted(of_cells, of_simulated)
+    not_above = np.searchsorted(of_cells, of_simulated, side="right")
+    return float((below + not_above).mean() / (2 * len(of_cells)))
 
 
 def no_calls_note(of_cells: np.ndarray, of_simulated: np.ndarray, rate: float) -> str:
@@ -374,7 +424,7 @@ def no_calls_note(of_cells: np.ndarray, of_simulated: np.ndarray, rate: float) -
     if len(of_simulated) < 20:
         return "no doublet was called: the cells are of one lineage"
     return (
-        "no doublet was called: median score of simulated doublets "
-        f"{np.median(of_simulated):.2f}, of cells {np.median(of_cells):.2f}, "
-        f"estimated share of detectable doublets {rate:.1%}"
+        "no doublet was called: simulated doublets score "
+        f"{np.median(of_simulated):.2f} in the median and cells {np.median(of_cells):.2f}, "
+        f"estimated share of doublets that could be told apart {rate:.1%}"
     )

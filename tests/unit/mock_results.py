@@ -93,7 +93,8 @@ def library_cells(row, n, generator):
     reason[cells["total_counts"] < 1500] = "low_counts;low_genes"
     if verdict == "fail":
         reason[:] = "failed_library"
-        cells[["doublet_score", "lineage", "cell_type"]] = None
+        cells[["lineage", "cell_type"]] = None
+        cells["doublet_score"] = np.nan
         cells["predicted_doublet"] = False
     cells["qc_pass"] = reason == ""
     cells["qc_reason"] = reason
@@ -101,7 +102,8 @@ def library_cells(row, n, generator):
     for name, centre in (("umap_1", 6 * np.cos(angle)), ("umap_2", 6 * np.sin(angle))):
         cells[name] = np.where(cells["qc_pass"], centre + generator.normal(0, 0.7, n), np.nan)
     cells["leiden"] = np.where(cells["qc_pass"], place.astype(str), None)
-    return cells
+    text = ["qc_reason", "lineage", "cell_type", "leiden"]
+    return cells.astype(dict.fromkeys(text, "string"))
 
 
 def write_libraries(folder, libraries, cells):

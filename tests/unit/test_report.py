@@ -1,0 +1,232 @@
+import base64
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import yaml
+from relapsescope.figures.draw import PANEL_NAMES, draw_figures
+from relapsescope.figures.evidence import read_evidence
+from relapsescope.figures.panel import panel_settings
+from relapsescope.paths import REPOSITORY
+from relapsescope.report.download import csv_link, without_formulas
+from relapsescope.report.inline_svg import inline_svg
+from relapsescope.report.map_data import packed_map
+from relapsescope.report.page import LARGEST_PAGE, build_report
+from relapsescope.report.sections.atlas import script_safe
+
+from .mock_results import HOSTILE_ID, HOSTILE_REASON, write_results
+
+VERSIONS = {"scvi-tools": "1.4.2", "python": "3.11"}
+
+
+@pytest.fixture(scope="module")
+def config():
+    text = (REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8")
+    config = yaml.safe_load(text)
+    config["report"] |= {"figure_map_points": 200, "distribution_bins": 12}
+    return config
+
+
+def report_of(results, config, **kinds):
+    sheet = write_results(results, **kinds)
+    settings = panel_settings(config)
+    draw_figures(read_evidence(results, sheet=sheet), results, settings=settings)
+    page = results / "report" / "index.html"
+    return build_report(results, page, config=config, versions=VERSIONS, sheet=sheet)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, config):
+    return report_of(tmp_path_factory.mktemp("plain"), config).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory, config):
+    path = report_of(tmp_path_factory.mktemp("hostile"), config, hostile=True)
+    return path.read_text(encoding="utf-8")
+
+
+class Elements(HTMLParser):
+    """Collects start tags; complains of text that HTML could not hold."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def of(self, tag):
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def test_the_page_says_what_it_must(page):
+    for text in (
+        "For research use only",
+        "6 libraries from 3 patients and 1 healthy donor",
+        "4 passed, 1 passes with a warning, 1 failed",
+        "median of 24 counts a barcode (limit 500)",
+        "UMI ceiling suspected",
+        "2 symbols stand for two genes each",
+        "scvi-tools 1.4.2",
+        "remission, day 0",
+    ):
+        assert text in " ".join(page.split()), text
+
+
+def test_every_panel_but_the_maps_is_on_the_page_with_a_download(page):
+    links = {a["download"]: a["href"] for a in Elements(page).of("a") if "download" in a}
+    shown = [name for name in PANEL_NAMES if not name.startswith("map_")]
+    assert set(links) == {f"{name}.csv" for name in shown}
+    for name in shown:
+        assert f'id="panel-{name}"' in page
+    csv_text = base64.b64decode(links["cells_kept.csv"].split(",", 1)[1]).decode()
+    assert csv_text.startswith("sample_id,verdict,step,n_cells\nHD1,pass,kept,")
+
+
+def test_nothing_is_loaded_from_elsewhere(page):
+    for tag, attributes in Elements(page).found:
+        for name in ("src", "href", "xlink:href", "action", "data"):
+            value = attributes.get(name) or ""
+            assert value.startswith(("#", "data:")) or not value, (tag, name, value)
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+
+
+def test_the_policy_allows_this_page_s_script_only(page):
+    import hashlib
+
+    (policy,) = [m["content"] for m in Elements(page).of("meta") if "http-equiv" in m]
+    script = re.search(r"<script>(.*?)</script>", page, re.S).group(1)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert "default-src 'none'" in policy
+    assert f"script-src 'sha256-{digest}'" in policy
+
+
+def test_ids_are_unique_and_links_lead_somewhere(page):
+    elements = Elements(page)
+    ids = [a["id"] for _, a in elements.found if a.get("id")]
+    assert len(ids) == len(set(ids))
+    for link in elements.of("a"):
+        if link["href"].startswith("#"):
+            assert link["href"][1:] in ids
+    for reference in re.findall(r"url\(#([^)]+)\)", page):
+        assert reference in ids
+
+
+def test_the_same_input_gives_the_same_bytes(page, tmp_path, config):
+    assert report_of(tmp_path, config).read_text(encoding="utf-8") == page
+
+
+def test_a_page_names_no_folder_of_the_machine(page, tmp_path):
+    assert str(tmp_path.parent) not in page
+    assert str(REPOSITORY) not in page
+
+
+def test_what_a_sheet_contains_stays_text(hostile):
+    elements = Elements(hostile)
+    assert len(elements.of("script")) == 2
+    assert not [a for a in elements.of("img") if "onerror" in a]
+    assert not [a for _, a in elements.found if any(name.startswith("on") for name in a)]
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in hostile
+    assert "&#34;quoted&#34; &lt;img src=x" in hostile
+
+
+def test_the_map_s_data_cannot_end_its_element(hostile):
+    text = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', hostile, re.S)[1]
+    data = json.loads(text)
+    values = {c["column"]: c["values"] for c in data["colourings"]}
+    assert HOSTILE_ID in values["sample_id"]
+    assert json.loads(script_safe({"a": "</script><!--&"})) == {"a": "</script><!--&"}
+    assert "<" not in script_safe({"a": "</script><!--&"})
+
+
+def test_downloads_hold_no_formula(hostile):
+    (href,) = [
+        a["href"] for a in Elements(hostile).of("a") if a.get("download") == "composition.csv"
+    ]
+    rows = list(csv.DictReader(io.StringIO(base64.b64decode(href.split(",", 1)[1]).decode())))
+    assert {"'=1+1"} == {row["patient_id"] for row in rows if row["sample_id"] == HOSTILE_ID}
+    assert any(row["clr"].startswith("-") for row in rows)
+    assert HOSTILE_REASON.startswith("=")
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+SUM(A1)", "'+SUM(A1)"),
+        ("-cmd", "'-cmd"),
+        ("@x", "'@x"),
+        ("-0.5", "-0.5"),
+        ("+3", "+3"),
+        ("1e-5", "1e-5"),
+        ("plain", "plain"),
+        ("", ""),
+    ],
+)
+def test_formulas_get_an_apostrophe_and_numbers_do_not(cell, expected):
+    assert without_formulas(f"a,b\n{cell},x\n") == f"a,b\n{expected},x\n"
+
+
+def test_large_data_are_named_and_not_embedded(tmp_path):
+    path = tmp_path / "large.csv"
+    path.write_text("a\n" + "12345678\n" * 60_000)
+    link = csv_link(path)
+    assert link.href == ""
+    assert link.size == "540 kB"
+
+
+def test_tooltips_take_the_place_of_vega_s_descriptions():
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" class="marks"><path role="graphics-symbol" '
+        'aria-roledescription="bar" aria-label="n: 3" d="M0 0"/></svg>'
+    )
+    html = inline_svg(svg, 'a "name"')
+    assert "<title>n: 3</title>" in html
+    assert "aria-roledescription" not in html
+    assert 'aria-label="a &quot;name&quot;"' in html
+
+
+def test_packed_map_gives_back_coordinates_and_values(tmp_path):
+    write_results(tmp_path)
+    evidence = read_evidence(tmp_path)
+    packed = packed_map(evidence, n_points=10_000, seed=1)
+    cells = evidence.cells[evidence.cells["umap_1"].notna()]
+    assert packed["n_shown"] == packed["n_total"] == len(cells)
+    x = np.frombuffer(base64.b64decode(packed["x"]), "<u2") / 65535 * packed["span"]
+    assert np.sort(x + packed["origin"][0]) == pytest.approx(np.sort(cells["umap_1"]), abs=1e-3)
+    for colouring in packed["colourings"]:
+        codes = np.frombuffer(base64.b64decode(colouring["codes"]), "<u1")
+        counts = np.bincount(codes, minlength=len(colouring["values"]))
+        assert list(counts) == colouring["counts"]
+        assert sum(colouring["counts"]) == len(cells)
+
+
+def test_packed_map_draws_a_sample_and_counts_all(tmp_path):
+    write_results(tmp_path)
+    packed = packed_map(read_evidence(tmp_path), n_points=260, seed=1)
+    assert 200 <= packed["n_shown"] <= 260
+    assert sum(packed["colourings"][0]["counts"]) == packed["n_total"] > 400
+
+
+def test_one_library_says_that_integration_has_no_meaning(tmp_path, config):
+    sheet = write_results(tmp_path)
+    samples = tmp_path / "tables" / "samples.tsv"
+    samples.write_text("".join(samples.read_text().splitlines(keepends=True)[:2]))
+    settings = panel_settings(config)
+    draw_figures(read_evidence(tmp_path), tmp_path, settings=settings)
+    page = build_report(
+        tmp_path, tmp_path / "page.html", config=config, versions={}, sheet=sheet
+    ).read_text(encoding="utf-8")
+    assert "only one library to integrate" in page
+    assert "integration_quality.csv" not in page
+
+
+def test_a_page_weighs_less_than_a_mail_takes(page):
+    assert len(page.encode()) < LARGEST_PAGE

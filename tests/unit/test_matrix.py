@@ -222,6 +222,21 @@ def test_h5ad_counts_are_found_beside_a_normalised_x(tmp_path, genes, dense, pla
     assert place.split("/")[0] in found.notes[0]
 
 
+@pytest.mark.filterwarnings("ignore")  # anndata's own, while it writes
+def test_h5ad_as_anndata_writes_it(tmp_path, genes, dense):
+    import anndata
+    import pandas
+
+    var = pandas.DataFrame({"gene_ids": pandas.Categorical(genes[0])}, index=genes[1])
+    obs = pandas.DataFrame(index=barcodes(12))
+    data = anndata.AnnData(sparse.csc_matrix(dense[:, :60].astype("f4")), obs=obs, var=var)
+    data.raw = data.copy()
+    data.X = np.log1p(dense[:, :60])
+    data.write_h5ad(tmp_path / "a.h5ad", compression="gzip")
+    assert_counts(read_counts(tmp_path / "a.h5ad"), dense, genes[0], transgene=False)
+    assert read_header(tmp_path / "a.h5ad").n_genes == 60
+
+
 def test_h5ad_without_counts_says_what_each_place_holds(tmp_path, genes, dense):
     ids, _ = with_car(*genes)
     write_h5ad(tmp_path / "a.h5ad", {"X": dense * 0.5, "layers/counts": -1.0 * dense}, ids)

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 from relapsescope.assessment import Assessment
 from relapsescope.clinical_record import TherapyLine
 from relapsescope.course_settings import CourseSettings
-from relapsescope.imwg import Baseline, Rules, chain_switched, ratio_normal
+from relapsescope.imwg import Baseline, Rules, chain_switched, ratio_normal, read_rules
 from relapsescope.progression import confirmed_nadir, has_risen
 from relapsescope.three_valued import above, below
+
+LOW_LIGHT_CHAINS_MG_L = 5.0
 
 
 def line_caveats(
@@ -112,31 +114,19 @@ def antibody_caveats(
     return caveats
 
 
-def unit_doubts(assessments: Iterable[Assessment], patient_id: str) -> list[str]:
-    """Return lines on values whose size speaks for another unit than the table's.
+def unit_caveats(assessments: Iterable[Assessment]) -> list[str]:
+    """Return a caveat where light chains are of a size that speaks for mg/dL.
 
-    Free light chains are in mg/L: with a normal ratio both chains together stay over 5 mg/L
-    unless marrow function is lost, so that a lower median speaks for mg/dL. No serum M-protein
-    reaches 15 g/dL; such a value is in g/L.
+    With a normal ratio both chains together stay over 5 mg/L unless the marrow's function is
+    lost (reference ranges begin at 3.3 and 5.7 mg/L, Katzmann 2002, Clin Chem 48:1437).
     """
-    visits = list(assessments)
-    doubts = []
-    normal = sorted(
+    together = sorted(
         a.kappa + a.lambda_
-        for a in visits
-        if a.flc_ratio is not None and 0.26 <= a.flc_ratio <= 1.65
+        for a in assessments
+        if a.flc_ratio is not None and ratio_normal(a.flc_ratio, read_rules())
     )
-    if len(normal) >= 2 and normal[len(normal) // 2] < 5:
-        doubts.append(
-            f"labs.tsv {patient_id} flc_kappa_mg_l, flc_lambda_mg_l: values look like mg/dL; "
-            "give mg/L (mg/dL times 10)"
-        )
-    if any(a.serum_m is not None and a.serum_m >= 15 for a in visits):
-        doubts.append(
-            f"labs.tsv {patient_id} serum_m_protein_g_dl: values look like g/L; "
-            "give g/dL (g/L divided by 10)"
-        )
-    return doubts
+    doubtful = len(together) >= 2 and together[len(together) // 2] < LOW_LIGHT_CHAINS_MG_L
+    return ["flc_unit_doubtful (mg/dL?)"] if doubtful else []
 
 
 def _is_antibody(line: TherapyLine, settings: CourseSettings) -> bool:

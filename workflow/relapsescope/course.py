@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from relapsescope.caveats import antibody_caveats
+from relapsescope.caveats import antibody_caveats, unit_caveats
 from relapsescope.clinical_record import Patient, TherapyLine, read_patients
 from relapsescope.course_settings import CourseSettings
 from relapsescope.imwg import Rules, read_rules
@@ -225,6 +225,7 @@ def _course_row(
     visits = {assessment.day: assessment for assessment in patient.assessments}
     called = [visits[call.day] for call in result.calls]
     flags = [*result.flags, *antibody_caveats(patient.lines, called, settings)]
+    flags += unit_caveats(patient.assessments) if called else []
     pending = [] if progression.pending_day is None else [progression.pending_day]
     return {
         "patient_id": patient.patient_id,

@@ -1,4 +1,4 @@
-"""A library's genes ranked by variability: the share of gene selection that a library's job does."""
+"""Genes ranked by variability within a library: gene selection's share of a library's job."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """How well an embedding mixes libraries and keeps cell types apart.
 
-Every measure is shown for the unintegrated and the integrated embedding side by side, because mixing
-and biology trade off: a perfect mixing score is also what an embedding without any biology gets.
+Every measure is shown for the unintegrated and the integrated embedding side by side: mixing and
+biology trade off, and an embedding without any biology mixes perfectly.
 """
 
 from collections.abc import Mapping

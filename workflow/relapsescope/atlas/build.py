@@ -1,0 +1,371 @@
+"""The cohort's atlas from what the libraries' jobs wrote, to the files of `results/atlas`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from relapsescope.atlas.bundle import Bundle, Reference, save_bundle
+from relapsescope.atlas.gene_selection import GeneSelection, LibraryGenes, select_genes
+from relapsescope.atlas.graph import (
+    Neighbours,
+    find_neighbours,
+    fuzzy_graph,
+    leiden_clusters,
+    umap_layout,
+)
+from relapsescope.atlas.integration import (
+    Encoder,
+    Integration,
+    IntegrationSettings,
+    draw_sketch,
+    integrate,
+    log_normalised,
+)
+from relapsescope.atlas.markers import rank_markers
+from relapsescope.atlas.quality import DESCRIPTIONS, integration_table
+from relapsescope.fragments import read_fragment
+from relapsescope.gene_space import shared_genes
+from relapsescope.settings import settings_of
+from relapsescope.tables import read_columns, write_parquet, write_tsv
+from relapsescope.vocabulary import IMMUNE_LINEAGES
+
+GENE_COLUMNS = (
+    "gene_id",
+    "symbol",
+    "selected",
+    "rank",
+    "n_libraries",
+    "median_rank",
+    "left_out",
+)
+INTEGRATION_COLUMNS = ("measure", "embedding", "value", "n_cells", "description")
+MARKER_COLUMNS = ("leiden", "symbol", "gene_id", "log2_fold_change", "score", "rank")
+CELL_COLUMNS = ("barcode", "qc_pass", "lineage", "cell_type", "total_counts")
+
+
+@dataclass(frozen=True)
+class AtlasSettings:
+    """The configuration's section `atlas`."""
+
+    n_genes: int
+    min_cells_to_vote: int
+    n_neighbours: int
+    exact_neighbours_below: int
+    min_neighbour_recall: float
+    resolution: float
+    layout_cells: int
+    marker_cells: int
+    n_markers: int
+    reference_cells: int
+    accelerator: str
+    integration: dict
+
+
+@dataclass(frozen=True)
+class LibraryCells:
+    """The immune cells of one library and where its counts are."""
+
+    sample_id: str
+    counts_path: Path
+    rows: np.ndarray  # (n_cells,) of the barcodes in the fragment
+    barcodes: np.ndarray
+    cell_type: np.ndarray
+    total_counts: np.ndarray
+    genes: LibraryGenes
+
+
+def build_atlas(
+    *,
+    counts_paths: Sequence[str | Path],
+    cells_paths: Sequence[str | Path],
+    genes_paths: Sequence[str | Path],
+    summary_paths: Sequence[str | Path],
+    outputs: Mapping[str, str | Path],
+    settings: Mapping[str, Any],
+    seed: int,
+) -> None:
+    """Write the atlas of the immune compartment: embedding, latent space, genes, markers, bundle.
+
+    Parameters
+    ----------
+    counts_paths, cells_paths, genes_paths, summary_paths
+        The files of each library's job, in one order.
+    outputs
+        Paths by `embedding`, `latent`, `genes`, `integration`, `markers`, `bundle` (a folder).
+    settings
+        The configuration's section `atlas`.
+    """
+    chosen = settings_of(AtlasSettings, settings, name="atlas")
+    network = settings_of(IntegrationSettings, chosen.integration, name="atlas.integration")
+    libraries = [
+        library
+        for paths in zip(counts_paths, cells_paths, genes_paths, summary_paths, strict=True)
+        if (library := read_library(*map(Path, paths))) is not None
+    ]
+    if not libraries:
+        write_empty(outputs, dict(settings))
+        return
+    selection = select_genes(
+        {library.sample_id: library.genes for library in libraries},
+        n_genes=chosen.n_genes,
+        min_cells=chosen.min_cells_to_vote,
+    )
+    counts = read_counts_of(libraries, selection.gene_ids)
+    total_counts = np.concatenate([library.total_counts for library in libraries])
+    cell_type = np.concatenate([library.cell_type for library in libraries])
+    sample_id = np.repeat(
+        np.array([library.sample_id for library in libraries], dtype=object),
+        [len(library.rows) for library in libraries],
+    )
+    integration = integrate(
+        counts,
+        total_counts,
+        sample_id,
+        cell_type,
+        settings=network,
+        seed=seed,
+        accelerator=chosen.accelerator,
+    )
+    del counts
+    neighbours = find_neighbours(
+        integration.latent,
+        n_neighbours=chosen.n_neighbours,
+        exact_below=chosen.exact_neighbours_below,
+        min_recall=chosen.min_neighbour_recall,
+        seed=seed,
+    )
+    graph = fuzzy_graph(neighbours)
+    leiden = leiden_clusters(graph, resolution=chosen.resolution, seed=seed)
+    coordinates = umap_layout(
+        integration.latent,
+        graph,
+        max_cells=chosen.layout_cells,
+        n_neighbours=chosen.n_neighbours,
+        seed=seed,
+    )
+    barcodes = np.concatenate([library.barcodes for library in libraries])
+    keys = {"sample_id": sample_id, "barcode": barcodes}
+    clusters = leiden.astype(str).astype(object)
+    write_parquet(
+        Path(outputs["embedding"]),
+        {**keys, "umap_1": coordinates[:, 0], "umap_2": coordinates[:, 1], "leiden": clusters},
+    )
+    write_parquet(
+        Path(outputs["latent"]),
+        {**keys, **{f"latent_{i + 1}": column for i, column in enumerate(integration.latent.T)}},
+    )
+    write_genes(Path(outputs["genes"]), selection)
+    write_tsv(
+        Path(outputs["integration"]),
+        INTEGRATION_COLUMNS,
+        measure(integration, neighbours, sample_id, cell_type, seed=seed),
+    )
+    write_tsv(
+        Path(outputs["markers"]),
+        MARKER_COLUMNS,
+        find_markers(libraries, leiden, chosen, seed=seed),
+    )
+    reference = draw_sketch(
+        np.unique(sample_id.astype(str), return_inverse=True)[1],
+        cell_type,
+        size=chosen.reference_cells,
+        random=np.random.default_rng(seed),
+    )
+    bundle = Bundle(
+        encoder=integration.encoder,
+        state=integration.state,
+        gene_ids=selection.gene_ids,
+        symbols=selection.symbols,
+        libraries=integration.libraries,
+        reference=Reference(
+            integration.latent[reference],
+            coordinates[reference],
+            cell_type[reference],
+            clusters[reference],
+            sample_id[reference],
+        ),
+        novelty_distance=novelty_distance(neighbours),
+        settings={**settings, "seed": seed},
+        notes=tuple(filter(None, [integration.note, f"neighbours: {neighbours.method}"])),
+    )
+    save_bundle(Path(outputs["bundle"]), bundle)
+
+
+def read_library(
+    counts_path: Path, cells_path: Path, genes_path: Path, summary_path: Path
+) -> LibraryCells | None:
+    """Return a library's immune cells that passed QC, or None where there are none to use."""
+    summary = json.loads(summary_path.read_text(encoding="utf-8"))
+    if summary["verdict"] == "fail":
+        return None
+    cells = read_columns(cells_path, CELL_COLUMNS)
+    keep = cells["qc_pass"].astype(bool) & np.isin(cells["lineage"].astype(str), IMMUNE_LINEAGES)
+    rows = np.flatnonzero(keep)
+    if not len(rows):
+        return None
+    genes = read_columns(genes_path, ("gene_id", "symbol", "hvg_rank"))
+    return LibraryCells(
+        sample_id=str(summary["sample_id"]),
+        counts_path=counts_path,
+        rows=rows,
+        barcodes=cells["barcode"][rows],
+        cell_type=cells["cell_type"][rows],
+        total_counts=cells["total_counts"][rows].astype(np.float64),
+        genes=LibraryGenes(
+            genes["gene_id"], genes["symbol"], genes["hvg_rank"].astype(float), len(rows)
+        ),
+    )
+
+
+def read_counts_of(
+    libraries: Sequence[LibraryCells],
+    gene_ids: np.ndarray,
+    rows: Sequence[np.ndarray] | None = None,
+) -> sparse.csr_matrix:
+    """Return counts (n_cells, n_genes) of the libraries' cells, or of `rows` of each fragment."""
+    rows = [library.rows for library in libraries] if rows is None else rows
+    parts = [
+        read_fragment(library.counts_path, gene_ids=gene_ids).matrix[taken]
+        for library, taken in zip(libraries, rows, strict=True)
+    ]
+    return sparse.vstack(parts, format="csr")
+
+
+def measure(
+    integration: Integration,
+    neighbours: Neighbours,
+    sample_id: np.ndarray,
+    cell_type: np.ndarray,
+    *,
+    seed: int,
+) -> list[dict]:
+    """Return rows of `integration.tsv`: both embeddings' quality, and the graph's recall."""
+    rows = integration_table(
+        {"unintegrated": integration.unintegrated, "integrated": integration.latent},
+        sample_id,
+        cell_type,
+        seed=seed,
+    )
+    rows.append(
+        {
+            "measure": "neighbour_recall",
+            "embedding": "integrated",
+            "value": neighbours.recall,
+            "n_cells": len(sample_id),
+            "description": f"Share of true nearest neighbours found ({neighbours.method})",
+        }
+    )
+    if integration.note:
+        rows.append(
+            {
+                "measure": "note",
+                "embedding": "integrated",
+                "value": None,
+                "n_cells": len(sample_id),
+                "description": integration.note,
+            }
+        )
+    return rows
+
+
+def find_markers(
+    libraries: Sequence[LibraryCells], leiden: np.ndarray, settings: AtlasSettings, *, seed: int
+) -> list[dict]:
+    """Return rows of `markers.tsv`, from a sample of the cells where there are very many.
+
+    All genes that the libraries share are tested, so that a marker outside the selected genes is
+    found too.
+    """
+    gene_ids = shared_genes([library.genes.gene_ids for library in libraries])
+    symbol_of = dict(zip(libraries[0].genes.gene_ids, libraries[0].genes.symbols, strict=True))
+    sample = draw_sketch(
+        leiden, leiden, size=settings.marker_cells, random=np.random.default_rng(seed)
+    )
+    sizes = np.array([len(library.rows) for library in libraries])
+    starts = np.cumsum(sizes) - sizes
+    rows = [
+        library.rows[sample[(sample >= start) & (sample < start + size)] - start]
+        for library, start, size in zip(libraries, starts, sizes, strict=True)
+    ]
+    counts = read_counts_of(libraries, gene_ids, rows)
+    total_counts = np.concatenate([library.total_counts for library in libraries])[sample]
+    return rank_markers(
+        log_normalised(counts, total_counts),
+        leiden[sample],
+        gene_ids,
+        np.array([symbol_of[gene] for gene in gene_ids], dtype=object),
+        n_markers=settings.n_markers,
+    )
+
+
+def novelty_distance(neighbours: Neighbours) -> float:
+    """Return the 99th percentile of the cells' mean distance to their neighbours."""
+    if not neighbours.distances.size:
+        return 0.0
+    return float(np.quantile(neighbours.distances.mean(axis=1), 0.99))
+
+
+def write_genes(path: Path, selection: GeneSelection) -> None:
+    """Write `genes.tsv`."""
+    table = selection.table
+    rows = [
+        {
+            "gene_id": table["gene_id"][i],
+            "symbol": table["symbol"][i],
+            "selected": "true" if table["selected"][i] else "false",
+            "rank": int(table["rank"][i]) if table["selected"][i] else None,
+            "n_libraries": int(table["n_libraries"][i]),
+            "median_rank": table["median_rank"][i],
+            "left_out": table["left_out"][i],
+        }
+        for i in range(len(table["gene_id"]))
+    ]
+    write_tsv(path, GENE_COLUMNS, rows)
+
+
+def write_empty(outputs: Mapping[str, str | Path], settings: dict[str, Any]) -> None:
+    """Write the atlas of a cohort without immune cells: every file, no cell."""
+    nothing = np.array([], dtype=object)
+    no_number = np.array([], dtype=np.float32)
+    no_rows = np.empty((0, 2), dtype=np.float32)
+    note = "no immune cell passed QC: there is no atlas"
+    keys = {"sample_id": nothing, "barcode": nothing}
+    write_parquet(
+        Path(outputs["embedding"]),
+        {**keys, "umap_1": no_number, "umap_2": no_number, "leiden": nothing},
+    )
+    write_parquet(Path(outputs["latent"]), keys)
+    write_tsv(Path(outputs["genes"]), GENE_COLUMNS, [])
+    rows = [
+        {"measure": name, "embedding": embedding, "n_cells": 0, "description": text}
+        for embedding in ("unintegrated", "integrated")
+        for name, text in DESCRIPTIONS.items()
+    ]
+    rows.append({"measure": "note", "embedding": "integrated", "n_cells": 0, "description": note})
+    write_tsv(Path(outputs["integration"]), INTEGRATION_COLUMNS, rows)
+    write_tsv(Path(outputs["markers"]), MARKER_COLUMNS, [])
+    save_bundle(
+        Path(outputs["bundle"]),
+        Bundle(
+            encoder=Encoder((), (), "none"),
+            state={},
+            gene_ids=nothing,
+            symbols=nothing,
+            libraries=(),
+            reference=Reference(
+                np.empty((0, 0), np.float32),
+                np.empty((0, 2), np.float32),
+                nothing,
+                nothing,
+                nothing,
+            ),
+            novelty_distance=0.0,
+            settings=settings,
+            notes=(note,),
+        ),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,10 @@ import numpy as np
 from scipy import sparse
 
 from relapsescope.genes import gene_classes
-from relapsescope.markers import MEASURED_LATER, Markers, align_markers, read_markers
+from relapsescope.markers import Markers, align_markers, read_markers
 from relapsescope.state_model import (
     Depth,
-    learn_profiles,
     marker_log_likelihood,
-    profile_log_likelihood,
     softmax,
     update_rates,
 )
@@ -36,16 +35,8 @@ RELATED = (
     {"HSPC", "Granulocyte", "Erythroid"},
     {"Macrophage", "Stromal"},
 )
-# Genes of the cell cycle and of handling stress differ within a type, not between types.
-STATE_GENES = frozenset(
-    "MKI67 TOP2A CENPF CENPE CENPA TYMS PCNA STMN1 TUBA1B TUBB TUBB4B HMGB2 HMGB1 HMGN2 H2AZ1 UBE2C "
-    "UBE2S UBE2T BIRC5 CCNB1 CCNB2 CCNA2 CDK1 CDC20 CDKN3 CKS1B CKS2 NUSAP1 TPX2 PRC1 KPNA2 "
-    "PTTG1 RRM1 RRM2 TK1 PCLAF GINS2 MCM2 MCM3 MCM4 MCM5 MCM6 MCM7 FEN1 CLSPN ATAD2 GMNN DUT "
-    "DEK ASPM AURKA AURKB BUB1 BUB1B ZWINT SMC4 SMC2 NUF2 DLGAP5 HJURP HMMR KIF11 KIF20B KIF23 "
-    "KIFC1 ANLN TACC3 TUBB6 RANBP1 CENPM CENPU CENPW "
-    "FOS FOSB JUN JUNB JUND IER2 IER3 EGR1 ATF3 DUSP1 ZFP36 NFKBIA HSPA1A HSPA1B HSPA6 HSPA8 "
-    "DNAJB1 HSPH1 HSP90AA1 HSPB1 HSPE1 HSPD1 BAG3 MT1X MT1E MT2A MT1G MALAT1 NEAT1 XIST".split()
-)
+# An identity gene may be learned to be this much commoner in other lineages than typed.
+IDENTITY_RISE = 2.0
 
 
 @dataclass(frozen=True)
@@ -54,15 +45,10 @@ class LineageLimits:
 
     rate_levels: dict[str, float]
     gene_limit: float
+    identity_limit: float
     marker_weight: float
-    profile_weight: float
-    profile_gene_limit: float
-    profile_total_limit: float
-    profile_genes: int
     rounds: int
     prior_umi: float
-    profile_prior_umi: float
-    min_cells: float
     confident: float
     call_probability: float
     min_native_umi: float
@@ -133,9 +119,7 @@ def call_lineages(
     shown = (counts.matrix.astype(np.float32) @ sums).tocsr()
     ambient_rates = np.asarray(ambient.profile @ sums).ravel()
     depth = _depth(counts, ambient)
-    by_state = _state_posterior(
-        counts, shown, ambient_rates, depth, markers, use=use, limits=limits
-    )
+    by_state = _state_posterior(shown, ambient_rates, depth, markers, use=use, limits=limits)
     posterior, lineage, cell_type, probability = _name(by_state, markers, depth, limits)
     contradiction = _contradiction(shown, ambient_rates, depth, markers, lineage, limits)
     notes = _notes(markers, lineage, use)
@@ -143,9 +127,11 @@ def call_lineages(
 
 
 def _depth(counts: Counts, ambient: Ambient) -> Depth:
-    """Return native depth without the genes whose share alone can be most of a cell."""
+    """Return depths without the genes that alone can be most of a plasma, red or dying cell."""
     classes = gene_classes(counts.symbols)
-    counted = ~(classes["immunoglobulin"] | classes["haemoglobin"] | (counts.symbols == "JCHAIN"))
+    left_out = ("immunoglobulin", "haemoglobin", "mitochondrial")
+    counted = ~np.logical_or.reduce([classes[name] for name in left_out])
+    counted &= counts.symbols != "JCHAIN"
     total = np.asarray(counts.matrix @ counted.astype(np.float64)).ravel()
     per_cell = np.asarray(ambient.per_cell, dtype=np.float64)
     native = total - per_cell * ambient.profile[counted].sum()
@@ -153,7 +139,6 @@ def _depth(counts: Counts, ambient: Ambient) -> Depth:
 
 
 def _state_posterior(
-    counts: Counts,
     shown: sparse.csr_matrix,
     ambient_rates: np.ndarray,
     depth: Depth,
@@ -166,14 +151,16 @@ def _state_posterior(
     lineage_of = np.array([LINEAGES.index(state.lineage) for state in markers.states])
     type_of = _types(markers)[1]
     learnable = use & (depth.native >= limits.min_native_umi)
-    prior = np.log(_flat_prior(lineage_of))
+    flat = _flat_prior(markers)
+    prior = np.log(flat)
+    is_identity = np.logical_or.reduce([*markers.identity.values(), markers.rates[:, 0] < 0])
+    gene_limit = np.where(is_identity, limits.identity_limit, limits.gene_limit)
     evidence = limits.marker_weight * marker_log_likelihood(
-        shown, depth, ambient_rates, markers.rates, gene_limit=limits.gene_limit
+        shown, depth, ambient_rates, markers.rates, gene_limit=gene_limit
     )
     by_state = softmax(evidence + prior)
-    by_markers = by_state
     for _ in range(limits.rounds if learnable.any() else 0):
-        weights = _learning_weights(by_markers, type_of, learnable, limits.confident)
+        weights = _learning_weights(by_state, type_of, learnable, limits.confident)
         rates = update_rates(
             shown,
             depth,
@@ -183,46 +170,46 @@ def _state_posterior(
             lineage_of,
             prior_umi=limits.prior_umi,
         )
-        prior = np.log(_learned_prior(by_state[learnable], lineage_of))
+        rates = _keep_identity(rates, markers, lineage_of)
         evidence = limits.marker_weight * marker_log_likelihood(
-            shown, depth, ambient_rates, rates, gene_limit=limits.gene_limit
+            shown, depth, ambient_rates, rates, gene_limit=gene_limit
         )
-        by_markers = softmax(evidence + prior)
-        weights = _learning_weights(by_markers, type_of, learnable, limits.confident)
-        genes = _informative_genes(counts, weights, lineage_of, markers, limits.profile_genes)
-        rest = counts.matrix[:, genes].astype(np.float32)
-        np.minimum(rest.data, 4, out=rest.data)
-        log_ratio, _ = learn_profiles(
-            rest,
-            weights,
-            lineage_of,
-            prior_umi=limits.profile_prior_umi,
-            min_cells=limits.min_cells,
-        )
-        evidence += profile_log_likelihood(
-            rest,
-            log_ratio,
-            weight=limits.profile_weight,
-            gene_limit=limits.profile_gene_limit,
-            total_limit=limits.profile_total_limit,
-        )
+        prior = np.log(_learned_prior(by_state[learnable], flat))
         by_state = softmax(evidence + prior)
     return by_state
 
 
-def _flat_prior(lineage_of: np.ndarray) -> np.ndarray:
-    """Return (n_states,) a prior that is even over lineages, then over their states."""
-    sizes = np.bincount(lineage_of, minlength=len(LINEAGES))
-    return 1.0 / sizes[lineage_of] / np.count_nonzero(sizes)
+def _keep_identity(rates: np.ndarray, markers: Markers, lineage_of: np.ndarray) -> np.ndarray:
+    """Return rates in which no lineage has learned another's identity genes.
+
+    Otherwise cells wrongly taken for, say, NK would teach that NK cells have CD3, and more
+    would follow. The globins' and light chains' spread does not matter: they are no identity.
+    """
+    rates = rates.copy()
+    for lineage, mask in markers.identity.items():
+        others = np.flatnonzero(lineage_of != LINEAGES.index(lineage))
+        at = np.ix_(np.flatnonzero(mask), others)
+        rates[at] = np.minimum(rates[at], IDENTITY_RISE * markers.rates[at])
+    return rates
 
 
-def _learned_prior(by_state: np.ndarray, lineage_of: np.ndarray) -> np.ndarray:
+def _flat_prior(markers: Markers) -> np.ndarray:
+    """Return (n_states,) a prior even over lineages, then their types, then the types' states."""
+    states = markers.states
+    lineages = {state.lineage for state in states}
+    types = Counter(lineage for lineage, _ in {(s.lineage, s.cell_type) for s in states})
+    names = Counter((state.lineage, state.cell_type) for state in states)
+    return np.array(
+        [1 / len(lineages) / types[s.lineage] / names[s.lineage, s.cell_type] for s in states]
+    )
+
+
+def _learned_prior(by_state: np.ndarray, flat: np.ndarray) -> np.ndarray:
     """Return (n_states,) the library's composition, mixed with ten cells of the flat prior.
 
     A tenth of the flat prior stays whatever the library's size, so that a rare type is not
     ruled out by being rare.
     """
-    flat = _flat_prior(lineage_of)
     own = (by_state.sum(axis=0) + 10 * flat) / (len(by_state) + 10)
     return 0.9 * own + 0.1 * flat
 
@@ -238,42 +225,6 @@ def _learning_weights(
     sure = learnable & (by_type.max(axis=1) >= confident)
     sure &= by_type.argmax(axis=1) != type_of[-1]  # the last state is Unknown
     return by_state * sure[:, None]
-
-
-def _informative_genes(
-    counts: Counts,
-    weights: np.ndarray,
-    lineage_of: np.ndarray,
-    markers: Markers,
-    n_genes: int,
-) -> np.ndarray:
-    """Return sorted indices of the genes that differ most between the sure cells' states.
-
-    Left out: markers (their evidence is counted already), genes measured later, genes of
-    clones rather than types (immunoglobulin, T-cell-receptor V), of sex, cycle and handling.
-    """
-    left_out = MEASURED_LATER | STATE_GENES
-    left_out |= {symbol for feature in markers.features for symbol in feature.split("+")}
-    classes = gene_classes(counts.symbols)
-    names = (
-        "mitochondrial",
-        "ribosomal",
-        "immunoglobulin",
-        "t_cell_receptor_variable",
-        "haemoglobin",
-        "sex",
-    )
-    allowed = ~np.logical_or.reduce([classes[name] for name in names])
-    allowed &= np.array([symbol not in left_out for symbol in counts.symbols], bool)
-    per_state = np.asarray(counts.matrix.T @ weights, dtype=np.float64)
-    total = per_state.sum(axis=1)
-    depth = per_state.sum(axis=0)
-    expected = np.outer(total, depth / max(depth.sum(), 1.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        deviance = np.where(per_state > 0, per_state * np.log(per_state / expected), 0).sum(axis=1)
-    deviance[~allowed | (total < 5)] = -1
-    best = np.argsort(-deviance, kind="stable")[:n_genes]
-    return np.sort(best[deviance[best] > 0])
 
 
 def _name(

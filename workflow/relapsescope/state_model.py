@@ -1,9 +1,4 @@
-"""How well each cell state explains a cell's counts: a mixture fitted to one library.
-
-Two kinds of evidence are added up. Marker genes have rates typed in a table, which the library's
-own cells refine. All other informative genes have no typed rate: their profiles are learned from
-the cells that the markers leave no doubt about.
-"""
+"""How well each cell state explains a cell's marker counts, and rates learned from a library."""
 
 from dataclasses import dataclass
 
@@ -31,14 +26,14 @@ def marker_log_likelihood(
     ambient_rates: np.ndarray,
     rates: np.ndarray,
     *,
-    gene_limit: float,
+    gene_limit: np.ndarray,
 ) -> np.ndarray:
     """Return each cell's log-likelihood under each state, up to a constant a cell.
 
     A count is geometric (negative binomial of size 1) around ambient share plus depth times
     rate: typed rates are coarse, and real ones vary between people about as much as their mean.
-    No gene may speak against a state by more than `gene_limit`, so that one gene with a surprise
-    (a contaminant, a patient's private gene) cannot decide alone.
+    No detected gene may speak against a state by more than its `gene_limit`, so that one gene
+    with a surprise (a contaminant, a patient's private gene) cannot decide alone.
 
     Parameters
     ----------
@@ -48,6 +43,8 @@ def marker_log_likelihood(
         (n_features,) share of each feature in the ambient profile.
     rates
         (n_features, n_states) UMI per million of native depth.
+    gene_limit
+        (n_features,) nats.
 
     Returns
     -------
@@ -55,6 +52,7 @@ def marker_log_likelihood(
         (n_cells, n_states) float32.
     """
     bins, of_cell = _depth_bins(depth)
+    gene_limit = np.asarray(gene_limit, np.float32)
     n_cells, n_states = counts.shape[0], rates.shape[1]
     result = np.zeros((n_cells, n_states), np.float32)
     order = np.argsort(of_cell, kind="stable")
@@ -123,78 +121,6 @@ def update_rates(
     return rates
 
 
-def learn_profiles(
-    counts: sparse.csr_matrix,
-    weights: np.ndarray,
-    lineage_of: np.ndarray,
-    *,
-    prior_umi: float,
-    min_cells: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return log ratios of each state's profile to the library's, and which states have one.
-
-    Profiles are shrunk in two steps: a lineage's towards the library's mean, a state's towards
-    its lineage's. A state with too few cells takes its lineage's profile.
-
-    Parameters
-    ----------
-    counts
-        (n_cells, n_genes) counts of informative genes.
-    weights
-        (n_cells, n_states).
-    lineage_of
-        (n_states,) lineage number of each state.
-    prior_umi
-        How many UMIs of the coarser profile each finer one is mixed with.
-    min_cells
-        Sum of weights below which nothing is learned.
-
-    Returns
-    -------
-    tuple
-        (n_genes, n_states) natural log ratios, and (n_states,) bool.
-    """
-    per_state = np.asarray(counts.T @ weights, dtype=np.float64)
-    n_cells = weights.sum(axis=0)
-    total = per_state.sum(axis=1) + 0.5
-    mean = total / total.sum()
-    log_ratio = np.zeros(per_state.shape)
-    known = np.zeros(len(lineage_of), bool)
-    for lineage in np.unique(lineage_of):
-        members = np.flatnonzero(lineage_of == lineage)
-        if n_cells[members].sum() < min_cells:
-            continue
-        pooled = per_state[:, members].sum(axis=1)
-        profile = (pooled + prior_umi * mean) / (pooled.sum() + prior_umi)
-        log_ratio[:, members] = np.log(profile / mean)[:, None]
-        for k in members:
-            known[k] = True
-    return log_ratio, known
-
-
-def profile_log_likelihood(
-    counts: sparse.csr_matrix,
-    log_ratio: np.ndarray,
-    *,
-    weight: float,
-    gene_limit: float,
-    total_limit: float,
-) -> np.ndarray:
-    """Return what the whole transcriptome adds to each state, in nats.
-
-    A multinomial log-likelihood ratio to the library's mean profile, weighted down because
-    genes are not independent, and bounded because it is learned: markers have the last word.
-
-    Returns
-    -------
-    np.ndarray
-        (n_cells, n_states) float32, 0 for states without a profile.
-    """
-    ratio = np.clip(log_ratio, -gene_limit, gene_limit).astype(np.float32)
-    raw = weight * np.asarray(counts @ ratio)
-    return np.maximum(raw, raw.max(axis=1, keepdims=True, initial=0) - total_limit)
-
-
 def softmax(log_weight: np.ndarray) -> np.ndarray:
     """Return rows scaled to sum to 1 after `exp`; (n_cells, n_states)."""
     shifted = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
@@ -218,7 +144,7 @@ def _add_detected(
     counts: sparse.csr_matrix,
     of_zero: np.ndarray,
     of_one: np.ndarray,
-    gene_limit: float,
+    gene_limit: np.ndarray,
 ) -> None:
     """Add to `result` what the genes detected in `cells` say beyond their absence."""
     if not counts.nnz:
@@ -229,7 +155,7 @@ def _add_detected(
     evidence += absent
     best = evidence.max(axis=1, keepdims=True)
     np.subtract(evidence, best, out=evidence)
-    np.maximum(evidence, -gene_limit, out=evidence)
+    np.maximum(evidence, -gene_limit[counts.indices, None], out=evidence)
     evidence -= absent
     filled = np.flatnonzero(np.diff(counts.indptr))
     sums = np.add.reduceat(evidence, counts.indptr[filled], axis=0)

@@ -19,8 +19,8 @@ class AmbientLimits:
     empty_window: float = 6.0
     raw_log_sd: float = 0.15
     prior_fraction: float = 0.05
-    prior_log_sd: float = 0.9
-    floor_log_sd: float = 0.25
+    prior_log_sd: float = 1.2
+    floor_log_sd: float = 0.3
     min_cells: int = 50
     max_cells: int = 2500
     n_groups: int = 14
@@ -109,7 +109,9 @@ def _empty_droplets(
     """
     columns = _aligned(counts.gene_ids, raw.gene_ids)
     total = np.asarray(raw.matrix.sum(axis=1, dtype=np.int64)).ravel()
-    empty = np.flatnonzero(~np.isin(raw.barcodes, counts.barcodes) & (total > 0))
+    called = set(counts.barcodes)
+    outside = np.fromiter((b not in called for b in raw.barcodes), bool, len(raw.barcodes))
+    empty = np.flatnonzero(outside & (total > 0))
     if empty.size < limits.min_empty_droplets:
         return None
     logs = np.log(total[empty])
@@ -139,7 +141,7 @@ def _from_cells(
     cells = np.flatnonzero(use)
     prior = limits.prior_fraction * float(np.median(total[cells] if cells.size else total))
     pooled = np.asarray(counts.matrix.sum(axis=0)).ravel().astype(float)
-    profile, measured, n_informative = pooled / pooled.sum(), np.nan, 0
+    profile, measured, n_informative, contrast = pooled / pooled.sum(), np.nan, 0, np.nan
     if cells.size >= limits.min_cells:
         floor = expression_floor(
             counts.matrix[cells],
@@ -150,16 +152,14 @@ def _from_cells(
             tolerance=limits.tolerance,
             seed=seed,
         )
-        profile, measured, n_informative = (
-            floor.profile,
-            floor.umi_per_droplet,
-            floor.n_informative,
-        )
+        profile, measured = floor.profile, floor.umi_per_droplet
+        n_informative, contrast = floor.n_informative, floor.contrast
         # The smallest cells hold at least their ambient RNA.
         measured = min(measured, float(np.quantile(total[cells], 0.05)))
     amount, log_sd = prior, limits.prior_log_sd
     if np.isfinite(measured) and measured > 0:
-        noise = limits.floor_log_sd**2 + 3 / n_informative
+        # Few genes are noisy, and genes little higher elsewhere may be transcribed here.
+        noise = limits.floor_log_sd**2 + 3 / n_informative + (3 / contrast) ** 2
         trust = limits.prior_log_sd**2 / (limits.prior_log_sd**2 + noise)
         amount = float(np.exp(trust * np.log(measured) + (1 - trust) * np.log(prior)))
         log_sd = float(np.sqrt(trust * noise))

@@ -11,6 +11,7 @@ COMPONENTS = 12
 KMEANS_ROUNDS = 25
 TRIMMING_ROUNDS = 2
 FIT_ROUNDS = 4
+FLOOR_WIDTH = 1.5
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,15 @@ class Floor:
         (n_genes,) sums to 1.
     n_informative
         Number of genes that carried the estimate.
+    contrast
+        Median of how many times these genes' highest mean exceeds their floor. Where it is
+        small, the floor may be weak transcription rather than ambient RNA.
     """
 
     umi_per_droplet: float
     profile: np.ndarray
     n_informative: int
+    contrast: float
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ def expression_floor(
     names, sizes = np.unique(group, return_counts=True)
     names = names[sizes >= min_group]
     if names.size < 2:
-        return Floor(np.nan, total_profile, 0)
+        return Floor(np.nan, total_profile, 0, np.nan)
 
     half = draw.integers(0, 2, matrix.shape[0])
     order = draw.random(matrix.shape[0])
@@ -103,7 +108,7 @@ def expression_floor(
             floor, n_cells = _floors(sums, ambient)
             informative = _informative(means, floor, n_cells, ambient)
             if informative.sum() < 3:
-                return Floor(np.nan, total_profile, int(informative.sum()))
+                return Floor(np.nan, total_profile, int(informative.sum()), np.nan)
             native = _rows_to_one(np.maximum(means - ambient, 0))
             weights = _fit_weights(
                 native[:, informative],
@@ -122,7 +127,8 @@ def expression_floor(
     smooth = weights @ _rows_to_one(means)
     smooth += np.where(always_foreign, np.maximum(floor - smooth, 0), 0)
     profile = 0.8 * _profile(smooth) + 0.2 * total_profile
-    return Floor(float(ambient.sum()), profile, int(informative.sum()))
+    contrast = means.max(axis=0)[informative] / np.maximum(floor, 0.3 * ambient)[informative]
+    return Floor(float(ambient.sum()), profile, int(informative.sum()), float(np.median(contrast)))
 
 
 def _cluster(matrix: sparse.csr_matrix, n_groups: int, draw: np.random.Generator) -> np.ndarray:
@@ -194,16 +200,19 @@ def _sum_groups(
 
 
 def _floors(groups: _Groups, ambient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return each gene's mean where it is lowest, and the number of cells behind it."""
-    gene = np.arange(ambient.size)
+    """Return each gene's mean where it is low, and the number of cells behind it.
+
+    Clusters within `FLOOR_WIDTH` of the lowest are pooled: clusters differ a little in how much
+    ambient RNA their cells took up, and the lowest alone would be low for every gene.
+    """
     counts = np.zeros(ambient.size)
     cells = np.zeros(ambient.size)
     for chooser, measured in ((0, 1), (1, 0)):
         rate = (groups.sums[chooser] + 2 * ambient) / (groups.cells[chooser][:, None] + 2)
-        lowest = np.argmin(rate, axis=0)
-        counts += groups.sums[measured][lowest, gene]
-        cells += groups.cells[measured][lowest]
-    return counts / cells, cells
+        low = rate <= FLOOR_WIDTH * rate.min(axis=0)
+        counts += np.einsum("kg,kg->g", groups.sums[measured], low)
+        cells += groups.cells[measured] @ low
+    return counts / np.maximum(cells, 1), cells
 
 
 def _informative(

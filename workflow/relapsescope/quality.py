@@ -167,6 +167,7 @@ def library_verdict(
     limits: QualityLimits,
     *,
     ambient_fraction: float | None = None,
+    ambient_fraction_low: float | None = None,
     umi_ceiling: bool = False,
 ) -> LibraryVerdict:
     """Return a library's verdict and the sentence that explains it.
@@ -178,8 +179,9 @@ def library_verdict(
     ----------
     metrics, flags
         From `cell_metrics` and `flag_cells` (doublets may be flagged already).
-    ambient_fraction
-        `Ambient.fraction`; NaN or None where it could not be estimated.
+    ambient_fraction, ambient_fraction_low
+        `Ambient.fraction` and its lower bound, NaN or None where unknown. A library fails only
+        when the lower bound does, where it is given: an uncertain estimate is a warning.
     umi_ceiling
         From `umi_ceiling_suspected`.
     """
@@ -190,6 +192,7 @@ def library_verdict(
     mt = metrics["pct_counts_mt"][np.isfinite(metrics["pct_counts_mt"])]
     mt_median = float(np.median(mt)) if mt.size else 0.0
     ambient = np.nan if ambient_fraction is None else float(ambient_fraction)
+    surely_ambient = ambient if ambient_fraction_low is None else float(ambient_fraction_low)
 
     fail, warn = [], []
 
@@ -210,12 +213,12 @@ def library_verdict(
     judge(
         kept < limits.fail_min_cells or kept < limits.fail_pass_share * n,
         kept < limits.warn_pass_share * n,
-        f"{kept:,} of {n:,} barcodes ({kept / n:.0%}) are usable cells",
+        f"{kept:,} of {n:,} barcodes ({100 * kept / n:.0f} %) are usable cells",
     )
     judge(
-        ambient > limits.fail_ambient_fraction,
+        surely_ambient > limits.fail_ambient_fraction,
         ambient > limits.warn_ambient_fraction,
-        f"{ambient:.0%} of the UMIs come from ambient RNA",
+        f"{100 * ambient:.0f} % of the UMIs come from ambient RNA",
     )
     judge(False, umi_ceiling, "cells above a UMI ceiling seem to have been removed beforehand")
     if not fail:

@@ -1,6 +1,5 @@
 """Genes by Ensembl ID: the shipped table and the classes that the steps treat apart."""
 
-import csv
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +21,10 @@ CLASS_PATTERNS = {
     "sex": r"^(XIST|TSIX|RPS4Y1|DDX3Y|EIF1AY|KDM5D|UTY|USP9Y|ZFY|NLGN4Y|TTTY\d+)$",
 }
 
+POSSIBLE_STARTS = re.compile(
+    "MT-|RP[LS]|IG[HKL]|TR[ABDG]|HB|XIST|TSIX|DDX3Y|EIF|KDM|UTY|USP|ZFY|NLG|TTTY"
+)
+
 
 @dataclass(frozen=True)
 class GeneTable:
@@ -38,11 +41,12 @@ class GeneTable:
 @lru_cache(maxsize=1)
 def gene_table() -> GeneTable:
     """Return the shipped gene table, `resources/genes.tsv` (Ensembl 110)."""
-    with open(RESOURCES / "genes.tsv", encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
+    text = (RESOURCES / "genes.tsv").read_text(encoding="utf-8")
+    names, *rows = (line.split("\t") for line in text.splitlines())
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
 
     def column(name: str) -> np.ndarray:
-        return np.array([row[name] for row in rows], dtype=object)
+        return np.array(columns[name], dtype=object)
 
     return GeneTable(
         gene_ids=column("gene_id"),
@@ -59,7 +63,10 @@ def gene_classes(symbols: np.ndarray) -> dict[str, np.ndarray]:
 
     Symbols are HGNC's (Ensembl IDs are translated by `relapsescope.matrix` on reading).
     """
-    return {
-        name: np.fromiter((bool(re.match(p, s)) for s in symbols), bool, len(symbols))
-        for name, p in CLASS_PATTERNS.items()
-    }
+    # Few of a genome's symbols can belong to any class; only those are looked at class by class.
+    candidates = [i for i, symbol in enumerate(symbols) if POSSIBLE_STARTS.match(symbol)]
+    masks = {name: np.zeros(len(symbols), dtype=bool) for name in CLASS_PATTERNS}
+    for name, pattern in CLASS_PATTERNS.items():
+        matches = re.compile(pattern).match
+        masks[name][[i for i in candidates if matches(symbols[i])]] = True
+    return masks

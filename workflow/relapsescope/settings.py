@@ -11,7 +11,7 @@ from relapsescope.errors import InputProblem
 Settings = TypeVar("Settings")
 
 
-def settings_of(kind: type[Settings], section: Mapping[str, Any], *, name: str) -> Settings:
+def settings_of(kind: type[Settings], section: Mapping[str, Any] | None, *, name: str) -> Settings:
     """Return `section` of the configuration as the dataclass `kind`.
 
     Raises
@@ -19,6 +19,7 @@ def settings_of(kind: type[Settings], section: Mapping[str, Any], *, name: str) 
     InputProblem
         With one line a key that is unknown, missing or of another type.
     """
+    section = section or {}
     problems = section_problems(kind, section, name=name)
     if problems:
         raise InputProblem(*problems)

@@ -1,6 +1,6 @@
 """Cox's partial likelihood with Efron's ties: value, score, information and Firth's penalty."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,17 +26,6 @@ class Derivatives:
     score: np.ndarray
     information: np.ndarray
     skewness: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Step:
-    """One death among those at risk; with ties the dead count in part (Efron)."""
-
-    place: int
-    rows: np.ndarray
-    share: np.ndarray
-    deaths: np.ndarray
-    n_deaths: int
 
 
 class PartialLikelihood:
@@ -79,7 +68,7 @@ class PartialLikelihood:
         # Standard units keep the exponentials small and the Newton steps even.
         self._x = (covariates - covariates.mean(axis=0)) / self._scale
         self._times = np.unique(self._stop[self._event])
-        self._steps = list(self._make_steps())
+        self._set_up_steps()
 
     @property
     def n_events(self) -> int:
@@ -98,7 +87,7 @@ class PartialLikelihood:
         )
 
     def maximise_penalised(
-        self, fixed: Mapping[int, float] | None = None
+        self, fixed: Mapping[int, float] | None = None, *, near: np.ndarray | None = None
     ) -> tuple[np.ndarray, float]:
         """Return the maximum of the likelihood with Jeffreys' penalty, and where it is.
 
@@ -107,11 +96,13 @@ class PartialLikelihood:
         fixed
             Coefficients to hold, by position; the others are maximised over, with the penalty of
             the whole information matrix (a profile).
+        near
+            Where to begin; zero by default.
         """
         fixed = {} if fixed is None else dict(fixed)
         p = self._x.shape[1]
         free = [k for k in range(p) if k not in fixed]
-        beta = np.zeros(p)
+        beta = np.zeros(p) if near is None else np.asarray(near, dtype=float) * self._scale
         for k, value in fixed.items():
             beta[k] = value * self._scale[k]
         shift = float(np.log(self._scale).sum())
@@ -140,15 +131,13 @@ class PartialLikelihood:
         -------
         (2p,) and (2p, 2p): the covariates, then their products with g.
         """
-        inner = np.asarray(beta, dtype=float) * self._scale
-        p = len(inner)
-        g = self._kaplan_meier_scale()
-        score, information = np.zeros(2 * p), np.zeros((2 * p, 2 * p))
-        for step in self._steps:
-            mean, spread, _ = self._moments(step, inner, third=False)
-            place = np.array([1.0, g[step.place]])
-            score += np.kron(place, self._x[step.deaths].mean(axis=0) - mean)
-            information += np.kron(np.outer(place, place), spread)
+        p = self._x.shape[1]
+        weight, _ = self._weights(np.asarray(beta, dtype=float) * self._scale)
+        mean = weight @ self._x
+        g = np.stack([np.ones(len(self._place)), self._kaplan_meier_scale()[self._place]])
+        score = (g @ (self._dead - mean)).ravel()
+        spread = self._second(weight) - np.einsum("si,sj->sij", mean, mean)
+        information = np.einsum("as,bs,sij->aibj", g, g, spread).reshape(2 * p, 2 * p)
         return score, information
 
     def _penalised(self, beta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -161,42 +150,60 @@ class PartialLikelihood:
         return found.value + 0.5 * float(log_determinant), score, found.information
 
     def _inner(self, beta: np.ndarray) -> Derivatives:
+        """Return likelihood and derivatives in standard units."""
         p = len(beta)
-        value, score = 0.0, np.zeros(p)
-        information, skewness = np.zeros((p, p)), np.zeros((p, p, p))
-        for step in self._steps:
-            eta = self._x[step.rows] @ beta
-            top = eta.max()
-            total = top + np.log((np.exp(eta - top) * step.share).sum())
-            mean, spread, third = self._moments(step, beta, third=True)
-            own = self._x[step.deaths]
-            value += float((own @ beta).mean()) - total
-            score += own.mean(axis=0) - mean
-            information += spread
-            skewness += third
-        return Derivatives(value, score, information, skewness)
+        weight, log_total = self._weights(beta)
+        mean, second = weight @ self._x, self._second(weight)
+        cubes = np.einsum("ni,nj,nk->nijk", self._x, self._x, self._x).reshape(-1, p**3)
+        third = (weight.sum(axis=0) @ cubes).reshape(p, p, p)
+        crossed = np.einsum("si,sjk->ijk", mean, second)
+        skewness = (
+            third
+            - crossed
+            - crossed.transpose(1, 0, 2)
+            - crossed.transpose(1, 2, 0)
+            + 2 * np.einsum("si,sj,sk->ijk", mean, mean, mean)
+        )
+        return Derivatives(
+            value=float((self._dead @ beta - log_total).sum()),
+            score=(self._dead - mean).sum(axis=0),
+            information=second.sum(axis=0) - mean.T @ mean,
+            skewness=skewness,
+        )
 
-    def _moments(
-        self, step: _Step, beta: np.ndarray, *, third: bool
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        x = self._x[step.rows]
-        eta = x @ beta
-        weight = np.exp(eta - eta.max()) * step.share
-        weight /= weight.sum()
-        mean = weight @ x
-        centred = x - mean
-        spread = (centred * weight[:, None]).T @ centred
-        cubes = np.einsum("n,ni,nj,nk->ijk", weight, centred, centred, centred) if third else None
-        return mean, spread, cubes
+    def _weights(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return each row's share of the hazard at each step, and the log of its sum."""
+        eta = self._x @ beta
+        # The greatest among those at risk keeps the sum in range, whoever is not at risk.
+        top = np.where(self._share > 0, eta, -np.inf).max(axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            weight = np.where(self._share > 0, self._share * np.exp(eta - top[:, None]), 0.0)
+        total = weight.sum(axis=1)
+        return weight / total[:, None], top + np.log(total)
 
-    def _make_steps(self) -> Iterator[_Step]:
-        for place, time in enumerate(self._times):
-            rows = np.flatnonzero((self._start < time) & (self._stop >= time))
-            deaths = np.flatnonzero(self._event & (self._stop == time))
-            dying = np.isin(rows, deaths)
-            for k in range(len(deaths)):
-                share = np.where(dying, 1.0 - k / len(deaths), 1.0)
-                yield _Step(place, rows, share, deaths, len(deaths))
+    def _second(self, weight: np.ndarray) -> np.ndarray:
+        """Return the (steps, p, p) raw second moments."""
+        p = self._x.shape[1]
+        pairs = np.einsum("ni,nj->nij", self._x, self._x).reshape(-1, p * p)
+        return (weight @ pairs).reshape(-1, p, p)
+
+    def _set_up_steps(self) -> None:
+        """Lay out one step a death: who is at risk, and the mean of those who die then.
+
+        With ties the dying count less with each step of their time (Efron).
+        """
+        place, share, dead = [], [], []
+        for i, time in enumerate(self._times):
+            at_risk = (self._start < time) & (self._stop >= time)
+            dying = self._event & (self._stop == time)
+            n_deaths = int(dying.sum())
+            for k in range(n_deaths):
+                place.append(i)
+                share.append(np.where(dying, 1.0 - k / n_deaths, 1.0) * at_risk)
+                dead.append(self._x[dying].mean(axis=0))
+        self._place = np.asarray(place)
+        self._share = np.asarray(share)
+        self._dead = np.asarray(dead)
 
     def _kaplan_meier_scale(self) -> np.ndarray:
         """Return 1 - S(t-) at each event time."""

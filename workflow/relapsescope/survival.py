@@ -6,6 +6,7 @@ Nothing here looks for a cut-point: a continuous value stays continuous.
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -203,14 +204,22 @@ def fit_cox(
         End of the row's time at risk and, for time-dependent covariates, its beginning.
     min_events_per_covariate
         Below this the penalty is taken: Heinze and Schemper 2001, Biometrics 57:114; ten is the
-        usual rule of thumb.
+        usual rule of thumb. It is taken, too, where the likelihood seems to have no maximum.
     """
     n_events = int(np.sum(np.asarray(event, dtype=bool)))
     needed = min_events_per_covariate * covariates.shape[1]
     if n_events < needed:
         note = f"{n_events} events, fewer than {needed}: Firth's penalty"
         return fit_firth(covariates, event, stop, start=start, note=note)
-    return _fit_lifelines(covariates, event, stop, start, f"{n_events} events")
+    from lifelines.exceptions import ConvergenceError, ConvergenceWarning
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)
+            return _fit_lifelines(covariates, event, stop, start, f"{n_events} events")
+    except (ConvergenceError, ConvergenceWarning):
+        note = f"{n_events} events, but no sure maximum of the likelihood: Firth's penalty"
+        return fit_firth(covariates, event, stop, start=start, note=note)
 
 
 def fit_firth(
@@ -240,9 +249,9 @@ def fit_firth(
     for k, name in enumerate(covariates.columns):
 
         def excess(value: float, k: int = k) -> float:
-            return likelihood.maximise_penalised({k: value})[1] - (best - drop)
+            return likelihood.maximise_penalised({k: value}, near=beta)[1] - (best - drop)
 
-        null = likelihood.maximise_penalised({k: 0.0})[1]
+        null = likelihood.maximise_penalised({k: 0.0}, near=beta)[1]
         rows.append(
             {
                 "covariate": name,
@@ -376,6 +385,6 @@ def _limit(excess, centre: float, step: float) -> float:
     inside, outside = centre, centre + 2 * step
     for _ in range(60):
         if excess(outside) < 0:
-            return float(optimize.brentq(excess, inside, outside, xtol=1e-9))
+            return float(optimize.brentq(excess, inside, outside, xtol=1e-7))
         inside, outside = outside, centre + 1.6 * (outside - centre)
     return math.copysign(math.inf, step)

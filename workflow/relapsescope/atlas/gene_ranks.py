@@ -7,6 +7,10 @@ import numpy as np
 
 from relapsescope.counts import Counts
 
+# Varying genes, and distinct means among them, from which a local fit is tried.
+FEWEST_POINTS = 100
+FEWEST_DISTINCT = 20
+
 
 @dataclass(frozen=True)
 class GeneRanks:
@@ -78,7 +82,9 @@ def _fit_trend(x: np.ndarray, y: np.ndarray, spans: Sequence[float]) -> tuple[np
     """Return log variance expected at each log mean, and how it was fitted."""
     from skmisc.loess import loess
 
-    for span in spans:
+    # skmisc's loess does not only raise on too few distinct points: it may end the process.
+    enough = len(x) >= FEWEST_POINTS and len(np.unique(x)) >= FEWEST_DISTINCT
+    for span in spans if enough else ():
         try:
             model = loess(x, y, span=span, degree=2)
             model.fit()

@@ -70,7 +70,9 @@ def find_neighbours(
     index.cp.seed = seed
     index.train(X)
     index.add(X)
-    sample = np.sort(np.random.default_rng(seed).choice(n_cells, 1_000, replace=False))
+    sample = np.sort(
+        np.random.default_rng(seed).choice(n_cells, min(1_000, n_cells), replace=False)
+    )
     truth = exact.search(X[sample], k + 1)[1]
     index.nprobe = 16
     while True:
@@ -182,7 +184,7 @@ def umap_layout(
     sketch = find_neighbours(
         latent[chosen],
         n_neighbours=n_neighbours,
-        exact_below=max_cells,
+        exact_below=max_cells + 1,
         min_recall=0.95,
         seed=seed,
     )

@@ -241,17 +241,18 @@ def umi_ceiling_suspected(
     total_counts: np.ndarray,
     *,
     min_counts: float = 200,
-    min_cells: int = 200,
-    cut_density: float = 0.2,
-    round_cut_density: float = 0.08,
+    min_cells: int = 500,
+    cut_density: float = 0.15,
+    round_cut_density: float = 0.06,
 ) -> bool:
     """Return whether the largest cells look cut off, as when cells over 10,000 UMIs were removed.
 
     The upper tail of log counts thins out before it ends: the density of the top 2 % of the
-    cells is a few hundredths of that in the middle half (0.01 to 0.17 in 32 real and simulated
-    libraries, `docs/quality.md`). Where the cells above a limit were removed it stays at the
-    height that the curve had at the limit. A largest cell within 1 % below a round number
-    needs less.
+    cells is a few hundredths of that in the middle half or the upper shoulder (70 to 90 %),
+    whichever is denser. Where the cells above a limit were removed, it stays at the height that
+    the curve had at the limit. One standard error is taken off the density, so that small
+    libraries are not accused; a largest cell within 1 % below a round number needs less.
+    Measurements are in `docs/quality.md`.
 
     Parameters
     ----------
@@ -260,17 +261,18 @@ def umi_ceiling_suspected(
     min_cells
         With fewer barcodes the tail cannot be judged, and the answer is False.
     cut_density, round_cut_density
-        Density at the edge over that of the middle half, from which a cut is suspected.
+        Relative density of the top 2 % from which a cut is suspected.
     """
     logs = np.sort(np.log(total_counts[total_counts >= max(min_counts, 1)]))
     if logs.size < min_cells:
         return False
     top = max(10, logs.size // 50)
-    lower, upper = np.quantile(logs, [0.25, 0.75])
     span = logs[-1] - logs[-1 - top]
-    if upper <= lower or span <= 0:
+    lower, upper, shoulder, edge = np.quantile(logs, [0.25, 0.75, 0.7, 0.9])
+    if upper <= lower or edge <= shoulder or span <= 0:
         return bool(upper > lower)
-    density = (top / span) / (0.5 * logs.size / (upper - lower))
+    usual = logs.size * max(0.5 / (upper - lower), 0.2 / (edge - shoulder))
+    density = (top / span) * (1 - 1 / np.sqrt(top)) / usual
     largest = np.exp(logs[-1])
     at_round = np.any((largest <= ROUND_CEILINGS) & (largest >= 0.99 * ROUND_CEILINGS))
     return bool(density >= (round_cut_density if at_round else cut_density))

@@ -132,7 +132,7 @@ def ridges(frame: pd.DataFrame, metric: Metric) -> alt.LayerChart:
         axis=alt.Axis(grid=False, format=metric.ticks, tickCount=6),
     )
     layers = [
-        alt.Chart(rows[rows["mark"] == mark].assign(what=what))
+        alt.Chart(_outline(rows[rows["mark"] == mark]).assign(what=what))
         .mark_area(interpolate="step-after", opacity=0.9)
         .encode(x=x, y=y, y2="top:Q", detail="sample_id:N", color=colour)
         for mark, what in (("all", metric.others), ("kept", metric.kept_means))
@@ -143,6 +143,15 @@ def ridges(frame: pd.DataFrame, metric: Metric) -> alt.LayerChart:
         .encode(x=x, y=y, y2="top:Q", color=colour)
     )
     return alt.layer(*layers).properties(width=330, height=ROW * 1.25 * len(samples) + 12)
+
+
+def _outline(bins: pd.DataFrame) -> pd.DataFrame:
+    """Return the bins without those amid empty ones, which add nothing to a ridge but weight."""
+    by_library = bins.groupby("sample_id", sort=False)["n_cells"]
+    around = bins["n_cells"].fillna(0) + by_library.shift(1).fillna(0)
+    around += by_library.shift(-1).fillna(0)
+    ends = by_library.shift(1).isna() | by_library.shift(-1).isna()
+    return bins[(around > 0) | ends]
 
 
 def distribution_panel(name: str, title: str, claim: str, metric: Metric) -> Panel:

@@ -20,6 +20,9 @@ from relapsescope.report.inline_svg import inline_svg
 
 UNITS = {panel.name: panel.unit for panel in PANELS}
 
+LARGEST_PICTURE = 1_200_000
+"""Characters of SVG up to which a page carries a picture; larger ones are named instead."""
+
 CAPTIONS = REPOSITORY / "workflow" / "report"
 """Captions are written once, for `snakemake --report` and for our pages."""
 
@@ -84,12 +87,13 @@ class Context:
         row = self.manifest.loc[name]
         test = row["test"]
         reason = test.removeprefix(NOT_ASSESSABLE) if test.startswith(NOT_ASSESSABLE) else ""
-        svg = (self.results / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+        picture = (self.results / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+        too_large = len(picture) > LARGEST_PICTURE
         return PanelView(
             name=name,
             title=row["title"],
             caption=caption(name, self.config),
-            svg=Markup("") if reason else inline_svg(svg, row["title"]),
+            svg=Markup("") if reason or too_large else inline_svg(picture, row["title"]),
             n_cells=int(row["n_cells"]),
             n_patients=int(row["n_patients"]),
             unit=UNITS[name],

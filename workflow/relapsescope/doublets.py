@@ -200,15 +200,15 @@ def score_threshold(
     share of simulated doublets above a score would have to be found above it; the smallest
     ratio over the upper scores bounds p. The threshold is the lowest score above which
     doublets so expected make up `min_precision` of the cells found. Where singlets and
-    simulated doublets score too much alike (a sorted library), none is called.
+    simulated doublets score too much alike (a sorted library), none is called and the share is NaN.
     """
     if len(of_simulated) < 20:
-        return 0.0, NOTHING_CALLED
+        return np.nan, NOTHING_CALLED
     candidates = np.unique(np.concatenate([of_simulated, of_cells]))
     of_cells, of_simulated = np.sort(of_cells), np.sort(of_simulated)
     n_cells = len(of_cells)
     if separation(of_cells, of_simulated) < limits.min_separation:
-        return 0.0, NOTHING_CALLED
+        return np.nan, NOTHING_CALLED
     found = n_cells - np.searchsorted(of_cells, candidates)
     simulated = 1 - np.searchsorted(of_simulated, candidates) / len(of_simulated)
     # The loading rate speaks with the weight of 100 cells.
@@ -233,8 +233,10 @@ def no_calls_note(of_cells: np.ndarray, of_simulated: np.ndarray, rate: float) -
     """Return why no cell was called."""
     if len(of_simulated) < 20:
         return "no doublet was called: the cells are of one lineage"
+    medians = f"({np.median(of_simulated):.2f} and {np.median(of_cells):.2f} in the median)"
+    if np.isnan(rate):
+        return f"no doublet was called: simulated doublets score too much like cells {medians}"
     return (
-        "no doublet was called: simulated doublets score "
-        f"{np.median(of_simulated):.2f} in the median and cells {np.median(of_cells):.2f}, "
-        f"estimated share of doublets that could be told apart {rate:.1%}"
+        f"no doublet was called: simulated doublets stand apart from cells {medians}, "
+        f"but at most {rate:.1%} of the cells score like them"
     )

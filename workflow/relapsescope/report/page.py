@@ -12,7 +12,7 @@ from markupsafe import Markup
 from relapsescope import __version__
 from relapsescope.figures.draw import read_manifest
 from relapsescope.figures.evidence import read_evidence
-from relapsescope.figures.panel import panel_settings
+from relapsescope.figures.panel import PanelSettings, panel_settings
 from relapsescope.report.context import TEMPLATES, Context, Section
 from relapsescope.report.sections import COHORT_SECTIONS
 from relapsescope.tables import whole_file
@@ -28,6 +28,7 @@ def build_report(
     config: Mapping[str, Any],
     versions: Mapping[str, str],
     sheet: Sequence[Mapping[str, Any]] = (),
+    settings: PanelSettings | None = None,
 ) -> Path:
     """Write the cohort's report as one HTML file and return its path.
 
@@ -45,12 +46,14 @@ def build_report(
         Version by software, for the methods.
     sheet
         The sample sheet's rows.
+    settings
+        What the figures were drawn with; from `config` by default.
     """
     context = Context(
         evidence=read_evidence(results, sheet=sheet),
         results=results,
         manifest=read_manifest(results),
-        settings=panel_settings(config),
+        settings=settings or panel_settings(config),
         config=config,
         versions=versions,
     )

@@ -73,7 +73,7 @@ def main() -> None:
     sc.pp.filter_cells(adata, min_genes=200)
     sc.pp.filter_genes(adata, min_cells=3)
     adata = adata[adata.obs.pct_counts_mt < 20]
-    # Scrublet's 30 components and the loess of highly_variable_genes stop at libraries of a few cells
+    # Scrublet's 30 components and the loess of highly_variable_genes fail on a few cells.
     n_cells = adata.obs["sample_id"].value_counts()
     adata = adata[adata.obs["sample_id"].isin(n_cells.index[n_cells >= 50])].copy()
     steps.done("quality")

@@ -89,5 +89,6 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    unit="barcodes",
     test="point estimate with 95 % interval",
 )

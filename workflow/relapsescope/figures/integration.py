@@ -12,6 +12,14 @@ from relapsescope.figures.panel import (
 )
 
 EMBEDDINGS = {"unintegrated": "#8F959C", "integrated": "#0072B2"}
+MEASURES = {
+    "ilisi": "iLISI (mixing)",
+    "knn_accuracy": "kNN accuracy",
+    "xbatch_accuracy": "kNN accuracy across libraries",
+    "nmi": "NMI",
+    "asw_batch": "ASW of libraries (mixing)",
+    "neighbour_recall": "Recall of neighbours",
+}
 
 
 def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
@@ -34,24 +42,39 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
     return PanelData(frame, n_cells, evidence.n_patients(used))
 
 
-def chart(frame: pd.DataFrame) -> alt.LayerChart:
-    """Draw two points a measure with a line from without to with integration."""
-    rows = frame.assign(measure=frame["measure"].str.replace("_", " "))
-    order = list(dict.fromkeys(rows["measure"]))
-    ends = rows.groupby("measure")["value"].agg(["min", "max"]).reset_index()
-    y = alt.Y("measure:N", sort=order, title=None, axis=alt.Axis(labelLimit=300))
-    x_axis = alt.Axis(grid=True)
+def chart(frame: pd.DataFrame) -> alt.VConcatChart:
+    """Draw a row a measure, each on its own scale: from without to with integration."""
+    order = list(dict.fromkeys(frame["measure"]))
+    rows = [_measure(frame[frame["measure"] == name], name) for name in order]
+    return alt.vconcat(*rows, spacing=4).resolve_scale(color="shared")
+
+
+def measure_name(measure: str) -> str:
+    """Return what readers call a measure."""
+    return MEASURES.get(measure, measure.replace("_", " "))
+
+
+def _measure(values: pd.DataFrame, measure: str) -> alt.LayerChart:
+    low, high = min(0.0, values["value"].min()), max(1.0, values["value"].max() * 1.08)
+    rows = values.assign(measure=measure_name(measure))
+    x = alt.X(
+        "value:Q",
+        title=None,
+        scale=alt.Scale(domain=[low, high], nice=False),
+        axis=alt.Axis(grid=True, tickCount=5, domain=False, ticks=False),
+    )
+    y = alt.Y("measure:N", title=None, axis=alt.Axis(minExtent=170, maxExtent=170))
     line = (
-        alt.Chart(ends)
-        .mark_rule(color="#9AA5B1", strokeWidth=2)
-        .encode(y=y, x=alt.X("min:Q", title="Value of the measure", axis=x_axis), x2="max:Q")
+        alt.Chart(rows)
+        .mark_line(color="#9AA5B1", strokeWidth=2)
+        .encode(y=y, x=x, detail="measure:N")
     )
     points = (
         alt.Chart(rows)
         .mark_circle(size=90, opacity=1)
         .encode(
             y=y,
-            x=alt.X("value:Q", title="Value of the measure", axis=x_axis),
+            x=x,
             color=alt.Color(
                 "embedding:N",
                 title=None,
@@ -60,7 +83,7 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
             ),
         )
     )
-    return alt.layer(line, points).properties(width=330, height=alt.Step(26))
+    return alt.layer(line, points).properties(width=250, height=24)
 
 
 PANEL = Panel(

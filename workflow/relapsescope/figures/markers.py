@@ -58,7 +58,7 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
             f"{cluster} · {name}" if name else cluster
             for cluster, name in zip(frame["leiden"], frame["cell_type"], strict=True)
         ],
-        dark=frame["log2_fold_change"] > limit * 0.55,
+        dark=frame["log2_fold_change"] > limit * 0.62,
     )
     order = list(dict.fromkeys(rows["cluster"]))
     base = alt.Chart(rows).encode(

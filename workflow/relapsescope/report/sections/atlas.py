@@ -5,6 +5,7 @@ import json
 import pandas as pd
 from markupsafe import Markup
 
+from relapsescope.figures.integration import measure_name
 from relapsescope.figures.markers import cluster_names
 from relapsescope.figures.panel import NotAssessableError
 from relapsescope.report.context import Context, Section
@@ -39,6 +40,7 @@ def build_integration(context: Context) -> Section:
     table = context.evidence.integration
     measures = [] if table.empty else table[["measure", "description"]].drop_duplicates("measure")
     rows = [] if table.empty else measures.to_dict("records")
+    rows = [row | {"measure": measure_name(row["measure"])} for row in rows]
     return Section(
         "Integration",
         "integration",

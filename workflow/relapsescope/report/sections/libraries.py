@@ -40,7 +40,8 @@ def _row(context: Context, sample: str, row: dict[str, str], steps: dict[str, in
     ].drop_duplicates()
     known: dict[str, Any] = people.iloc[0].to_dict() if len(people) else {}
     timepoint = str(sheet.get("timepoint") or known.get("timepoint", ""))
-    ceiling = [UMI_CEILING] if row.get("umi_ceiling_suspected", "").lower() == "true" else []
+    suspected = row.get("umi_ceiling_suspected", "").lower() == "true"
+    ceiling = [UMI_CEILING] if suspected and "UMI ceiling" not in row["reason"] else []
     return {
         **row,
         "patient_id": sheet.get("patient_id") or known.get("patient_id", ""),

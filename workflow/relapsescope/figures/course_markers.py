@@ -1,0 +1,167 @@
+"""M-protein and free light chains over time, with the calls drawn in."""
+
+import altair as alt
+import pandas as pd
+
+from relapsescope.figures.evidence import Evidence
+from relapsescope.figures.panel import (
+    NotAssessableError,
+    Panel,
+    PanelData,
+    PanelSettings,
+)
+
+MOST_PATIENTS = 12
+"""Patients in the cohort's figure; every patient's own page has the same curves."""
+PARAMETERS = {
+    "serum_m_protein_g_dl": ("M-protein", "serum M (g/dL)", 1.0),
+    "urine_m_protein_mg_24h": ("M-protein", "urine M (g/24 h)", 1000.0),
+    "flc_kappa_mg_l": ("light chains", "kappa (mg/L)", 1.0),
+    "flc_lambda_mg_l": ("light chains", "lambda (mg/L)", 1.0),
+}
+COLOURS = {
+    "serum M (g/dL)": "#0072B2",
+    "urine M (g/24 h)": "#56B4E9",
+    "kappa (mg/L)": "#D55E00",
+    "lambda (mg/L)": "#009E73",
+}
+CALL_COLOURS = {
+    "sCR": "#00664B",
+    "CR": "#009E73",
+    "VGPR": "#56B4E9",
+    "PR": "#0072B2",
+    "MR": "#999933",
+    "SD": "#8F959C",
+    "PD": "#A3220B",
+    "NE": "#DADDE1",
+    "baseline": "#33373B",
+}
+
+
+def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
+    """Return the curves of the first patients by name, those who progressed first."""
+    table = evidence.course["assessments"]
+    if table.empty:
+        raise NotAssessableError("no assessment belongs to a line of therapy (labs.tsv)")
+    progressed = set(table.loc[table["is_progression"] == "True", "patient_id"])
+    patients = sorted(set(table["patient_id"]), key=lambda p: (p not in progressed, p))
+    frame = patient_curves(table, patients[:MOST_PATIENTS])
+    return PanelData(frame, 0, int(frame["patient_id"].nunique()))
+
+
+def patient_curves(table: pd.DataFrame, patient_ids: list[str]) -> pd.DataFrame:
+    """Return the plotted numbers of some patients: one row a parameter and day.
+
+    Parameters
+    ----------
+    table
+        ``course/assessments.tsv`` as text.
+    patient_ids
+        Patients to show, in this order. A day that ends one line and begins the next is shown
+        with the call of the line that it ends.
+    """
+    parts = []
+    for patient_id in patient_ids:
+        rows = table[table["patient_id"] == patient_id].assign(
+            order=lambda t: (t["call"] == "baseline").astype(int)
+        )
+        marked = rows["is_progression"].eq("True").groupby(rows["day"]).transform("any")
+        best = rows["is_best_response"].eq("True").groupby(rows["day"]).transform("any")
+        rows = rows.assign(is_progression=marked, is_best_response=best)
+        rows = rows.sort_values("order", kind="stable").drop_duplicates("day")
+        for column, (panel, parameter, divisor) in PARAMETERS.items():
+            values = pd.to_numeric(rows[column], errors="coerce") / divisor
+            part = pd.DataFrame(
+                {
+                    "patient_id": patient_id,
+                    "panel": panel,
+                    "parameter": parameter,
+                    "day": pd.to_numeric(rows["day"]),
+                    "value": values,
+                    "call": rows["call"],
+                    "mark": _marks(rows),
+                }
+            )
+            parts.append(part[values.notna()].sort_values("day"))
+    return pd.concat(parts, ignore_index=True)[list(PANEL.columns)]
+
+
+def chart(frame: pd.DataFrame) -> alt.VConcatChart:
+    """Draw two small charts a patient; a strip of colour says what each visit was called."""
+    patients = list(dict.fromkeys(frame["patient_id"]))
+    return alt.vconcat(
+        *(_patient(frame[frame["patient_id"] == patient], patient) for patient in patients),
+        spacing=14,
+    ).resolve_scale(color="independent")
+
+
+def _patient(frame: pd.DataFrame, patient: str) -> alt.HConcatChart:
+    panels = [name for name in ("M-protein", "light chains") if name in set(frame["panel"])]
+    return alt.hconcat(
+        *(_curves(frame[frame["panel"] == name], name) for name in panels),
+        title=alt.TitleParams(patient, anchor="start", fontSize=12),
+    ).resolve_scale(color="independent")
+
+
+def _curves(frame: pd.DataFrame, panel: str) -> alt.LayerChart:
+    shown = [name for name in COLOURS if name in set(frame["parameter"])]
+    scale = alt.Scale(type="symlog", constant=10) if panel == "light chains" else alt.Scale()
+    x = alt.X("day:Q", title="Days from CAR-T infusion")
+    y = alt.Y("value:Q", title=panel, scale=scale)
+    colour = alt.Color(
+        "parameter:N",
+        title=None,
+        scale=alt.Scale(domain=shown, range=[COLOURS[name] for name in shown]),
+        legend=alt.Legend(orient="top"),
+    )
+    lines = alt.Chart(frame).mark_line(point=alt.OverlayMarkDef(size=18), strokeWidth=1.6)
+    calls = frame.drop_duplicates("day")
+    strip = alt.Chart(calls).mark_tick(thickness=6, size=10, opacity=1)
+    words = alt.Chart(calls[calls["mark"] != ""]).mark_text(
+        align="center", baseline="top", dy=3, fontSize=9
+    )
+    rules = alt.Chart(calls[calls["mark"].str.contains("PD")]).mark_rule(
+        color=CALL_COLOURS["PD"], strokeDash=[3, 3]
+    )
+    known = list(CALL_COLOURS)
+    return alt.layer(
+        rules.encode(x=x),
+        lines.encode(x=x, y=y, color=colour),
+        strip.encode(
+            x=x,
+            y=alt.value(150),
+            stroke=alt.Stroke(
+                "call:N",
+                title=None,
+                scale=alt.Scale(domain=known, range=[CALL_COLOURS[name] for name in known]),
+                legend=None,
+            ),
+        ),
+        words.encode(x=x, y=alt.value(0), text="mark:N"),
+    ).properties(width=300, height=150)
+
+
+def _marks(rows: pd.DataFrame) -> list[str]:
+    return [
+        "PD" if row["is_progression"] else row["call"] if row["is_best_response"] else ""
+        for row in rows.to_dict("records")
+    ]
+
+
+PANEL = Panel(
+    name="m_protein_curves",
+    title="M-protein and free light chains",
+    claim="The values behind each response and progression",
+    columns={
+        "patient_id": "text",
+        "panel": "text",
+        "parameter": "text",
+        "day": "number",
+        "value": "number",
+        "call": "text",
+        "mark": "text",
+    },
+    collect=collect,
+    chart=chart,
+    test="IMWG 2016 response and confirmed progression",
+)

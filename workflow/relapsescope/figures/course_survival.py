@@ -1,0 +1,131 @@
+"""Kaplan-Meier curves from CAR-T infusion with bands and numbers at risk."""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from relapsescope.figures.evidence import Evidence
+from relapsescope.figures.palette import colours_for
+from relapsescope.figures.panel import (
+    NotAssessableError,
+    Panel,
+    PanelData,
+    PanelSettings,
+)
+
+TITLES = {
+    "progression_free": "Progression-free survival",
+    "overall": "Overall survival",
+    "duration_of_response": "Duration of response",
+}
+RISK_TIMES = 5
+"""Columns of the table of numbers at risk."""
+
+
+def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
+    """Return the curves by CAR product, or of all where there is one product."""
+    table = evidence.course["curves"]
+    if table.empty:
+        raise NotAssessableError("no patient has a CAR-T line with known follow-up")
+    rows: list[tuple] = []
+    for endpoint, part in table.groupby("endpoint", sort=False):
+        groups = [name for name in part["group"].unique() if name != "all"] or ["all"]
+        numbers = part.assign(**{n: pd.to_numeric(part[n], errors="coerce") for n in NUMBERS})
+        times = _risk_times(numbers["time"].max())
+        for group in groups:
+            curve = numbers[numbers["group"] == group].sort_values("time")
+            start = int(curve["n_risk"].iloc[0])
+            rows.append((endpoint, group, "curve", 0.0, 1.0, None, None, start, 0))
+            rows += [
+                (endpoint, group, "curve", *values)
+                for values in curve[CURVE_NUMBERS].itertuples(index=False)
+            ]
+            left = curve["n_event"] + curve["n_censored"]
+            for time in times:
+                at_risk = start - int(left[curve["time"] < time].sum())
+                rows.append((endpoint, group, "at_risk", time, None, None, None, at_risk, None))
+    frame = pd.DataFrame(rows, columns=list(PANEL.columns))
+    first = table[(table["endpoint"] == "overall") & (table["group"] == "all")]["n_risk"]
+    return PanelData(frame, 0, int(first.iloc[0]) if len(first) else 0)
+
+
+def chart(frame: pd.DataFrame) -> alt.HConcatChart:
+    """Draw one curve an end point and group; ticks are censored patients."""
+    endpoints = [name for name in TITLES if name in set(frame["endpoint"])]
+    groups = sorted(set(frame["group"]))
+    scale = alt.Scale(domain=groups, range=colours_for(groups))
+    colour = alt.Color(
+        "group:N",
+        title=None,
+        scale=scale,
+        legend=alt.Legend(orient="top") if len(groups) > 1 else None,
+    )
+    return alt.hconcat(
+        *(
+            _endpoint(frame[frame["endpoint"] == name], TITLES[name], colour, scale)
+            for name in endpoints
+        )
+    )
+
+
+def _endpoint(
+    frame: pd.DataFrame, title: str, colour: alt.Color, scale: alt.Scale
+) -> alt.VConcatChart:
+    curve, risk = frame[frame["kind"] == "curve"], frame[frame["kind"] == "at_risk"]
+    limit = [0, float(frame["time"].max()) * 1.02 or 1.0]
+    x = alt.X("time:Q", title="Days", scale=alt.Scale(domain=limit, nice=False))
+    whole = alt.Scale(domain=[0, 1])
+    y = alt.Y("survival:Q", title=title, axis=alt.Axis(format=".0%"), scale=whole)
+    base = alt.Chart(curve)
+    band = alt.Chart(curve[curve["low"].notna()]).mark_area(interpolate="step-after", opacity=0.16)
+    ticks = alt.Chart(curve[curve["n_censored"] > 0]).mark_tick(
+        orient="vertical", size=9, thickness=1.4
+    )
+    lines = alt.layer(
+        band.encode(x=x, y=alt.Y("low:Q", title=title), y2="high:Q", color=colour),
+        base.mark_line(interpolate="step-after", strokeWidth=2).encode(x=x, y=y, color=colour),
+        ticks.encode(x=x, y=y, color=colour),
+    ).properties(width=230, height=180)
+    table = (
+        alt.Chart(risk)
+        .mark_text(fontSize=10)
+        .encode(
+            x=alt.X("time:Q", axis=None, scale=alt.Scale(domain=limit, nice=False)),
+            y=alt.Y("group:N", title=None, axis=alt.Axis(domain=False, ticks=False)),
+            text="n_risk:Q",
+            color=alt.Color("group:N", scale=scale, legend=None),
+        )
+        .properties(width=230, height=alt.Step(14), title=alt.TitleParams("At risk", fontSize=10))
+    )
+    return alt.vconcat(lines, table, spacing=4)
+
+
+def _risk_times(longest: float) -> list[float]:
+    """Return round times from 0 for the table of numbers at risk."""
+    step = max(longest, 1.0) / RISK_TIMES
+    size = 10 ** np.floor(np.log10(step))
+    step = float(size * min(f for f in (1, 2, 5, 10) if f * size >= step))
+    return [i * step for i in range(RISK_TIMES + 1) if i * step <= longest]
+
+
+CURVE_NUMBERS = ["time", "survival", "low", "high", "n_risk", "n_censored"]
+NUMBERS = ("time", "n_risk", "n_event", "n_censored", "survival", "low", "high")
+PANEL = Panel(
+    name="survival",
+    title="Survival from CAR-T infusion",
+    claim="How long responses and patients last, with what is still uncertain",
+    columns={
+        "endpoint": "text",
+        "group": "text",
+        "kind": "text",
+        "time": "number",
+        "survival": "number",
+        "low": "number",
+        "high": "number",
+        "n_risk": "number",
+        "n_censored": "number",
+    },
+    collect=collect,
+    chart=chart,
+    test="Kaplan-Meier with 95 % log-log bands",
+)

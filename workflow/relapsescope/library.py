@@ -116,7 +116,12 @@ def assess(
     )
     ceiling = umi_ceiling_suspected(metrics["total_counts"])
     verdict = library_verdict(
-        metrics, singlets, limits, ambient_fraction=ambient.fraction, umi_ceiling=ceiling
+        metrics,
+        singlets,
+        limits,
+        ambient_fraction=ambient.fraction,
+        ambient_fraction_low=ambient.fraction_low,
+        umi_ceiling=ceiling,
     )
     cells = {
         "barcode": counts.barcodes,

@@ -144,7 +144,7 @@ def test_naive_contrast_is_refused_with_the_reason():
         naive_contrast(SALVAGE)
     words = refuse_naive_contrast(SALVAGE)
     # P1 waited 50 days, P3 200.
-    assert "2 patients waited 125 days in the median, 250 days together" in words
+    assert "2 of 4 patients received it, after 125 days in the median, 250 days together" in words
 
 
 def test_exposure_begins_when_it_begins():

@@ -209,7 +209,8 @@ def refuse_naive_contrast(salvage: pd.DataFrame, classes: tuple[str, ...] = T_CE
 
     The words for the report, with the waiting time of this cohort.
     """
-    waits = _first_exposure(salvage, classes)["wait_days"].dropna()
+    patients = _first_exposure(salvage, classes)
+    waits = patients["wait_days"].dropna()
     words = (
         "Survival from relapse is not compared between patients who ever received "
         f"{' or '.join(classes)} and those who never did. To receive it a patient must first "
@@ -220,8 +221,8 @@ def refuse_naive_contrast(salvage: pd.DataFrame, classes: tuple[str, ...] = T_CE
     )
     if len(waits):
         words += (
-            f" In this cohort {len(waits)} patients waited {waits.median():.0f} days in the "
-            f"median, {waits.sum():.0f} days together."
+            f" In this cohort {len(waits)} of {len(patients)} patients received it, after "
+            f"{waits.median():.0f} days in the median, {waits.sum():.0f} days together."
         )
     return words
 

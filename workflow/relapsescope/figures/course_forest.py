@@ -59,12 +59,15 @@ def _gene(frame: pd.DataFrame, gene: str) -> alt.LayerChart:
         + (f", {int(r.n)} patients, {int(r.n_events)} events" if r.kind == "cohort" else "")
         for r in rows.itertuples()
     ]
-    order = rows.sort_values(["model", "kind"], kind="stable")["label"].tolist()
+    models = list(dict.fromkeys(rows["model"]))
+    rows = rows.assign(place=rows["model"].map(models.index))
+    order = rows.sort_values(["place", "kind"], kind="stable")["label"].tolist()
     y = alt.Y("label:N", sort=order, title=None)
     x = alt.X(
         "hazard_ratio:Q",
         title=f"Hazard ratio a standard deviation of {gene} (log2)",
-        scale=alt.Scale(type="log", nice=True),
+        scale=alt.Scale(type="log", nice=False, domain=_reach(rows)),
+        axis=alt.Axis(grid=False, tickCount=6, format="~g"),
     )
     rows["end"] = float(rows["high"].replace(np.inf, np.nan).max())
     base = alt.Chart(rows)
@@ -76,10 +79,16 @@ def _gene(frame: pd.DataFrame, gene: str) -> alt.LayerChart:
     )
     return alt.layer(
         one.encode(x=alt.X("at:Q")),
-        base.mark_rule(color=INK).encode(y=y, x=alt.X("low:Q"), x2="high:Q"),
+        base.mark_rule(color=INK, clip=True).encode(y=y, x=alt.X("low:Q"), x2="high:Q"),
         base.mark_point(filled=True, size=70, color=INK, opacity=1).encode(y=y, x=x, shape=shape),
         base.mark_text(align="left", dx=8, fontSize=10).encode(y=y, x="end:Q", text="note:N"),
     ).properties(width=320, height=alt.Step(ROW))
+
+
+def _reach(rows: pd.DataFrame) -> list[float]:
+    """Return limits of the axis that hold all finite intervals, and 1, with some room."""
+    ends = rows[["low", "high"]].replace([0.0, np.inf], np.nan).to_numpy(dtype=float)
+    return [min(float(np.nanmin(ends)), 1.0) / 1.15, max(float(np.nanmax(ends)), 1.0) * 1.15]
 
 
 PANEL = Panel(

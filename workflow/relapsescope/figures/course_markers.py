@@ -98,12 +98,15 @@ def chart(frame: pd.DataFrame) -> alt.VConcatChart:
 def _patient(frame: pd.DataFrame, patient: str) -> alt.HConcatChart:
     panels = [name for name in ("M-protein", "light chains") if name in set(frame["panel"])]
     return alt.hconcat(
-        *(_curves(frame[frame["panel"] == name], name) for name in panels),
+        *(
+            _curves(frame[frame["panel"] == name], name, legend=name == panels[-1])
+            for name in panels
+        ),
         title=alt.TitleParams(patient, anchor="start", fontSize=12),
     ).resolve_scale(color="independent")
 
 
-def _curves(frame: pd.DataFrame, panel: str) -> alt.LayerChart:
+def _curves(frame: pd.DataFrame, panel: str, *, legend: bool) -> alt.LayerChart:
     shown = [name for name in COLOURS if name in set(frame["parameter"])]
     scale = alt.Scale(type="symlog", constant=10) if panel == "light chains" else alt.Scale()
     x = alt.X("day:Q", title="Days from CAR-T infusion")
@@ -112,32 +115,32 @@ def _curves(frame: pd.DataFrame, panel: str) -> alt.LayerChart:
         "parameter:N",
         title=None,
         scale=alt.Scale(domain=shown, range=[COLOURS[name] for name in shown]),
-        legend=alt.Legend(orient="top"),
+        legend=alt.Legend(orient="top", offset=16),
     )
     lines = alt.Chart(frame).mark_line(point=alt.OverlayMarkDef(size=18), strokeWidth=1.6)
     calls = frame.drop_duplicates("day")
-    strip = alt.Chart(calls).mark_tick(thickness=6, size=10, opacity=1)
+    strip = alt.Chart(calls).mark_square(size=60, opacity=1)
     words = alt.Chart(calls[calls["mark"] != ""]).mark_text(
-        align="center", baseline="top", dy=3, fontSize=9
+        align="center", baseline="top", fontSize=9
     )
     rules = alt.Chart(calls[calls["mark"].str.contains("PD")]).mark_rule(
         color=CALL_COLOURS["PD"], strokeDash=[3, 3]
     )
-    known = list(CALL_COLOURS)
+    known = [name for name in CALL_COLOURS if name in set(calls["call"])]
     return alt.layer(
         rules.encode(x=x),
         lines.encode(x=x, y=y, color=colour),
         strip.encode(
             x=x,
-            y=alt.value(150),
-            stroke=alt.Stroke(
+            y=alt.value(-7),
+            fill=alt.Fill(
                 "call:N",
-                title=None,
+                title="Call",
                 scale=alt.Scale(domain=known, range=[CALL_COLOURS[name] for name in known]),
-                legend=None,
+                legend=alt.Legend(orient="right", symbolStrokeWidth=0) if legend else None,
             ),
         ),
-        words.encode(x=x, y=alt.value(0), text="mark:N"),
+        words.encode(x=x, y=alt.value(1), text="mark:N"),
     ).properties(width=300, height=150)
 
 

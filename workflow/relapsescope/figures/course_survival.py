@@ -58,7 +58,7 @@ def chart(frame: pd.DataFrame) -> alt.HConcatChart:
         "group:N",
         title=None,
         scale=scale,
-        legend=alt.Legend(orient="top") if len(groups) > 1 else None,
+        legend=alt.Legend(orient="top", symbolOpacity=1) if len(groups) > 1 else None,
     )
     return alt.hconcat(
         *(
@@ -91,7 +91,9 @@ def _endpoint(
         .mark_text(fontSize=10)
         .encode(
             x=alt.X("time:Q", axis=None, scale=alt.Scale(domain=limit, nice=False)),
-            y=alt.Y("group:N", title=None, axis=alt.Axis(domain=False, ticks=False)),
+            y=alt.Y(
+                "group:N", title=None, axis=alt.Axis(domain=False, ticks=False, labelPadding=14)
+            ),
             text="n_risk:Q",
             color=alt.Color("group:N", scale=scale, legend=None),
         )

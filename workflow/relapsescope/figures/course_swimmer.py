@@ -75,40 +75,37 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
     meanings = [MARKS[kind][2] for kind in kinds]
     line = alt.Chart(follow_up).mark_rule(color="#C9CDD2", strokeWidth=2)
     bar = alt.Chart(bars).mark_bar(height=ROW - 10, opacity=0.85)
-    point = alt.Chart(marks).mark_point(filled=True, size=70, opacity=1)
+    calls, samples = marks[marks["kind"] != "sample"], marks[marks["kind"] == "sample"]
     words = alt.Chart(frame[frame["kind"] == "response"]).mark_text(dy=-9, fontSize=9, color=QUIET)
-    return (
-        alt.layer(
-            line.encode(y=y, x=x, x2="last_day:Q"),
-            bar.encode(
-                y=y,
-                x=x,
-                x2="last_day:Q",
-                color=alt.Color(
-                    "label:N",
-                    title="Line of therapy",
-                    scale=alt.Scale(domain=classes, range=colours_for(classes, CLASS_COLOURS)),
-                ),
-            ),
-            point.encode(
-                y=y,
-                x=x,
-                shape=alt.Shape(
-                    "meaning:N",
-                    title=None,
-                    scale=alt.Scale(domain=meanings, range=[MARKS[kind][0] for kind in kinds]),
-                ),
-                fill=alt.Fill(
-                    "meaning:N",
-                    title=None,
-                    scale=alt.Scale(domain=meanings, range=[MARKS[kind][1] for kind in kinds]),
-                ),
-            ),
-            words.encode(y=y, x=x, text="label:N"),
-        )
-        .resolve_scale(fill="independent", color="independent")
-        .properties(width=560, height=alt.Step(ROW + 8))
+    shape = alt.Shape(
+        "meaning:N",
+        title="Mark",
+        scale=alt.Scale(domain=meanings, range=[MARKS[kind][0] for kind in kinds]),
     )
+    colour = alt.Color(
+        "meaning:N",
+        title="Mark",
+        scale=alt.Scale(domain=meanings, range=[MARKS[kind][1] for kind in kinds]),
+    )
+    style = {"filled": True, "size": 60, "opacity": 1}
+    return alt.layer(
+        line.encode(y=y, x=x, x2="last_day:Q"),
+        bar.encode(
+            y=y,
+            x=x,
+            x2="last_day:Q",
+            fill=alt.Fill(
+                "label:N",
+                title="Line of therapy",
+                scale=alt.Scale(domain=classes, range=colours_for(classes, CLASS_COLOURS)),
+            ),
+        ),
+        alt.Chart(calls).mark_point(**style).encode(y=y, x=x, shape=shape, color=colour),
+        alt.Chart(samples)
+        .mark_point(**style, yOffset=10)
+        .encode(y=y, x=x, shape=shape, color=colour),
+        words.encode(y=y, x=x, text="label:N"),
+    ).properties(width=560, height=alt.Step(ROW + 12))
 
 
 def _patient_rows(patient_id: str, lines: pd.DataFrame) -> list[tuple]:

@@ -55,7 +55,8 @@ def measure_name(measure: str) -> str:
 
 
 def _measure(values: pd.DataFrame, measure: str) -> alt.LayerChart:
-    low, high = min(0.0, values["value"].min()), max(1.0, values["value"].max() * 1.08)
+    low, most = min(0.0, values["value"].min()), values["value"].max()
+    high = 1.03 if most <= 1 else most * 1.08
     rows = values.assign(measure=measure_name(measure))
     x = alt.X(
         "value:Q",

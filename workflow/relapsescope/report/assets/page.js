@@ -135,7 +135,7 @@ function startMap(source) {
       button.type = "button";
       button.setAttribute("aria-pressed", "false");
       dot.style.background = layer.colours[k];
-      name.textContent = value.replaceAll("_", " ");
+      name.textContent = layer.column === "timepoint" ? value.replaceAll("_", " ") : value;
       count.textContent = layer.counts[k].toLocaleString("en");
       count.className = "quiet";
       button.append(dot, name, count);

@@ -14,7 +14,7 @@ from relapsescope.report.page import build_report
 from ..unit.mock_results import write_results
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = [
+QUIET = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -23,10 +23,9 @@ QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--hide-scrollbars",
     "--enable-logging=stderr",
     "--virtual-time-budget=3000",
-]
+)
 PROBE = """<script>addEventListener("load", () => {
   const root = document.documentElement;
   root.dataset.overflow = root.scrollWidth - root.clientWidth;

@@ -58,12 +58,12 @@ def patient_curves(table: pd.DataFrame, patient_ids: list[str]) -> pd.DataFrame:
         ``course/assessments.tsv`` as text.
     patient_ids
         Patients to show, in this order. A day that ends one line and begins the next is shown
-        with the call of the line that it ends.
+        with the call of the line that it ends, where there is one.
     """
     parts = []
     for patient_id in patient_ids:
         rows = table[table["patient_id"] == patient_id].assign(
-            order=lambda t: (t["call"] == "baseline").astype(int)
+            order=lambda t: t["call"].map({"baseline": 1, "NE": 2}).fillna(0)
         )
         marked = rows["is_progression"].eq("True").groupby(rows["day"]).transform("any")
         best = rows["is_best_response"].eq("True").groupby(rows["day"]).transform("any")
@@ -92,7 +92,7 @@ def chart(frame: pd.DataFrame) -> alt.VConcatChart:
     return alt.vconcat(
         *(_patient(frame[frame["patient_id"] == patient], patient) for patient in patients),
         spacing=14,
-    ).resolve_scale(color="independent")
+    ).resolve_scale(color="independent", fill="independent")
 
 
 def _patient(frame: pd.DataFrame, patient: str) -> alt.HConcatChart:
@@ -103,7 +103,7 @@ def _patient(frame: pd.DataFrame, patient: str) -> alt.HConcatChart:
             for name in panels
         ),
         title=alt.TitleParams(patient, anchor="start", fontSize=12),
-    ).resolve_scale(color="independent")
+    ).resolve_scale(color="independent", fill="independent")
 
 
 def _curves(frame: pd.DataFrame, panel: str, *, legend: bool) -> alt.LayerChart:

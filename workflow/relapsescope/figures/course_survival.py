@@ -18,6 +18,7 @@ TITLES = {
     "overall": "Overall survival",
     "duration_of_response": "Duration of response",
 }
+LABELS = alt.Axis(domain=False, ticks=False, labelPadding=14)
 RISK_TIMES = 5
 """Columns of the table of numbers at risk."""
 
@@ -91,9 +92,7 @@ def _endpoint(
         .mark_text(fontSize=10)
         .encode(
             x=alt.X("time:Q", axis=None, scale=alt.Scale(domain=limit, nice=False)),
-            y=alt.Y(
-                "group:N", title=None, axis=alt.Axis(domain=False, ticks=False, labelPadding=14)
-            ),
+            y=alt.Y("group:N", title=None, axis=LABELS),
             text="n_risk:Q",
             color=alt.Color("group:N", scale=scale, legend=None),
         )

@@ -32,7 +32,7 @@ RELATED = (
     {"Monocyte", "Macrophage", "cDC", "pDC", "Granulocyte", "HSPC", "Mast"},
     {"HSPC", "Erythroid", "Megakaryocyte", "Mast"},
     {"HSPC", "B"},
-    {"HSPC", "Granulocyte", "Erythroid"},
+    {"HSPC", "Granulocyte", "Erythroid", "Megakaryocyte"},
     {"Macrophage", "Stromal"},
 )
 # An identity gene may be learned to be this much commoner in other lineages than typed.

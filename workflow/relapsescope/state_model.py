@@ -9,6 +9,9 @@ from scipy import sparse
 # this factor; finer steps change log-likelihoods by less than 0.1.
 DEPTH_STEP = 1.25
 AMBIENT_STEPS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.22, 0.32, 0.45, 0.6, 0.8, 1.01)
+# The last state, Unknown, has no marker at all and so none that could be missing; what it cannot
+# explain counts this many times as much, else a cell that lost half its markers would be Unknown.
+EMPTY_LIMIT = 4.0
 CHUNK = 1024  # cells at a time: bounds memory at 20,000 barcodes
 
 
@@ -33,7 +36,8 @@ def marker_log_likelihood(
     A count is geometric (negative binomial of size 1) around ambient share plus depth times
     rate: typed rates are coarse, and real ones vary between people about as much as their mean.
     No detected gene may speak against a state by more than its `gene_limit`, so that one gene
-    with a surprise (a contaminant, a patient's private gene) cannot decide alone.
+    with a surprise (a contaminant, a patient's private gene) cannot decide alone. The last
+    state is the one without markers.
 
     Parameters
     ----------
@@ -155,7 +159,10 @@ def _add_detected(
     evidence += absent
     best = evidence.max(axis=1, keepdims=True)
     np.subtract(evidence, best, out=evidence)
-    np.maximum(evidence, -gene_limit[counts.indices, None], out=evidence)
+    limit = gene_limit[counts.indices]
+    without_markers = np.maximum(evidence[:, -1], -EMPTY_LIMIT * limit)
+    np.maximum(evidence, -limit[:, None], out=evidence)
+    evidence[:, -1] = without_markers
     evidence -= absent
     filled = np.flatnonzero(np.diff(counts.indptr))
     sums = np.add.reduceat(evidence, counts.indptr[filled], axis=0)

@@ -1,0 +1,289 @@
+"""Lineages and cell types: synthetic cells of known type, then real and simulated libraries."""
+
+import csv
+import gzip
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import yaml
+from relapsescope.errors import InputProblem
+from relapsescope.lineage import LineageLimits, call_lineages
+from relapsescope.markers import MEASURED_LATER, align_markers, read_markers
+from relapsescope.paths import RESOURCES
+from relapsescope.state_model import Depth, marker_log_likelihood, update_rates
+from relapsescope.vocabulary import CELL_TYPES, LINEAGES
+from scipy import sparse
+
+REPOSITORY = RESOURCES.parent
+DATA = REPOSITORY.parent / "shared" / "data"
+CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+LIMITS = LineageLimits(**CONFIG["lineage"])
+
+# Rates written by hand (UMI per million), not those of the table under test.
+RATES = {
+    "T": {"CD3D": 700, "CD3E": 600, "CD3G": 300, "TRAC": 600, "IL7R": 600, "LTB": 900, "CD4": 90,
+          "TRBC2": 600, "IL32": 2500, "CD2": 500, "CD27": 200, "LCK": 200, "CD6": 100, "TCF7": 150,
+          "BCL11B": 150, "CD247": 150, "CD5": 100, "CD7": 150, "TRAT1": 80},
+    "Plasma": {"MZB1": 3000, "XBP1": 1500, "DERL3": 900, "SSR4": 4000, "IGKC": 90000, "FKBP11": 900,
+               "JCHAIN": 9000, "IGHA1": 50000, "CD79A": 900, "SEC11C": 900},
+    "Monocyte": {"LYZ": 12000, "S100A8": 11000, "S100A9": 14000, "CD14": 800, "VCAN": 1200,
+                 "FCN1": 1300, "MNDA": 900, "CTSS": 2500, "TYROBP": 3000, "CST3": 2500},
+    "B": {"CD79A": 1500, "CD79B": 900, "MS4A1": 900, "CD74": 11000, "HLA-DRA": 5000, "CD19": 150,
+          "TCL1A": 900, "IGHD": 2000, "IGHM": 4000, "IGKC": 3000, "CD37": 1500, "PAX5": 120},
+    "Erythroid": {"HBB": 300000, "HBA1": 150000, "AHSP": 5000, "GYPA": 800, "ALAS2": 2500,
+                  "CA1": 2000, "SLC25A37": 2000, "HBM": 1500},
+    "NK": {"NKG7": 7000, "GNLY": 7000, "KLRF1": 800, "KLRD1": 1000, "TYROBP": 1500, "GZMB": 3500,
+           "FCER1G": 1000, "PRF1": 2500, "FCGR3A": 1200, "SPON2": 1000, "FGFBP2": 1500,
+           "CST7": 2000},
+}  # fmt: skip
+FILLERS = 300  # genes that every cell shows alike
+
+
+def make_library(
+    composition: dict[str, int], *, umi=4000, ambient=0.08, seed=0, genes=None, extra=None
+):
+    """Return counts, truth and ambient of a library drawn from `RATES`."""
+    rng = np.random.default_rng(seed)
+    table = read_markers(LIMITS.rate_levels)
+    symbols = sorted({symbol for feature in table.features for symbol in feature.split("+")})
+    symbols = [s for s in symbols if genes is None or s in genes]
+    symbols += [f"FILLER{i}" for i in range(FILLERS)]
+    position = {symbol: i for i, symbol in enumerate(symbols)}
+
+    def profile(lineage):
+        rates = np.full(len(symbols), 2.0)
+        for symbol, rate in RATES.get(lineage, {}).items():
+            if symbol in position:
+                rates[position[symbol]] = rate
+        rates[-FILLERS:] = max(1e6 - rates[:-FILLERS].sum(), 1e5) / FILLERS
+        return rates / rates.sum()
+
+    truth = np.repeat(list(composition), list(composition.values()))
+    soup = sum(profile(k) for k in RATES) / len(RATES)
+    native = [profile(k) for k in truth]
+    for i, other in (extra or {}).items():
+        native[i] = (native[i] + profile(other)) / 2
+    depth = rng.lognormal(np.log(umi), 0.3, len(truth))
+    dense = np.array(
+        [
+            rng.poisson(d * ((1 - ambient) * p + ambient * soup))
+            for d, p in zip(depth, native, strict=True)
+        ]
+    ).reshape(len(truth), len(symbols))
+    counts = SimpleNamespace(
+        matrix=sparse.csr_matrix(dense.astype(np.int32)),
+        symbols=np.array(symbols, dtype=object),
+        barcodes=np.array([f"cell{i}" for i in range(len(truth))], dtype=object),
+    )
+    return counts, truth, SimpleNamespace(profile=soup, per_cell=depth * ambient)
+
+
+def call(counts, ambient, limits=LIMITS):
+    use = np.ones(counts.matrix.shape[0], bool)
+    return call_lineages(counts, use=use, ambient=ambient, limits=limits, seed=1)
+
+
+EVERY = dict.fromkeys(RATES, 40)
+
+
+def test_every_marker_row_is_cited_and_in_the_vocabulary():
+    with open(RESOURCES / "markers.tsv", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines, delimiter="\t"))
+    readme = (RESOURCES / "README.md").read_text(encoding="utf-8")
+    assert {row["lineage"] for row in rows} == {"any", *LINEAGES[:-1]}
+    assert {row["cell_type"] for row in rows} >= {t for types in CELL_TYPES.values() for t in types}
+    assert all(f"`{row['source']}`" in readme for row in rows)
+    shown = {symbol for row in rows for symbol in row["symbol"].split("+")}
+    assert not shown & MEASURED_LATER
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("Plasma\t\t\tTNFRSF17\thigh\t\thca", "measured later"),
+        ("Plasmacyte\t\t\tMZB1\thigh\t\thca", "not in the vocabulary"),
+        ("T\tCD9 T\t\tCD3D\thigh\t\thca", "not one of the lineage's"),
+        ("T\t\t\tCD3D\tenormous\t\thca", "not one of"),
+    ],
+)
+def test_a_bad_marker_row_is_refused_with_its_line(tmp_path, row, message):
+    table = tmp_path / "markers.tsv"
+    table.write_text(f"lineage\tcell_type\tstate\tsymbol\tlevel\tidentity\tsource\n{row}\n")
+    with pytest.raises(InputProblem, match=message) as caught:
+        read_markers(LIMITS.rate_levels, table)
+    assert "markers.tsv:2" in str(caught.value)
+
+
+def test_genes_of_one_feature_are_added_up_and_absent_ones_left_out():
+    table = read_markers(LIMITS.rate_levels)
+    left, sums = align_markers(table, np.array(["HBA2", "HBB", "CD3D", "OTHER"], dtype=object))
+    assert set(left.features) == {"HBB+HBA1+HBA2", "CD3D"}
+    counted = np.asarray(sums.T @ np.array([3, 4, 5, 9]))
+    assert dict(zip(left.features, counted, strict=True)) == {"HBB+HBA1+HBA2": 7, "CD3D": 5}
+
+
+def test_likelihood_is_the_geometric_one_where_no_gene_is_limited():
+    counts = np.array([[0, 3], [2, 0]])
+    native, soup = np.array([1000.0, 3000.0]), np.array([100.0, 100.0])
+    rates = np.array([[500.0, 5.0], [20.0, 900.0]])
+    ambient = np.array([0.001, 0.0])
+    got = marker_log_likelihood(
+        sparse.csr_matrix(counts), Depth(native, soup), ambient, rates, gene_limit=np.full(2, 1e3)
+    )
+    mean = soup[:, None, None] * ambient[:, None] + native[:, None, None] * 1e-6 * rates
+    expected = (counts[..., None] * np.log(mean / (1 + mean)) - np.log1p(mean)).sum(axis=1)
+    assert np.allclose(got[:, 0] - got[:, 1], expected[:, 0] - expected[:, 1], atol=1e-3)
+
+
+def test_rates_are_learned_by_level_and_stay_as_typed_where_nothing_is_seen():
+    typed = np.array([[400.0, 400.0, 5.0]])
+    counts = sparse.csr_matrix(np.full((50, 1), 20))
+    depth = Depth(np.full(50, 10_000.0), np.zeros(50))
+    weights = np.tile([1.0, 0.0, 0.0], (50, 1))
+    lineage_of = np.array([0, 0, 1])
+    got = update_rates(counts, depth, np.zeros(1), typed, weights, lineage_of, prior_umi=3.0)
+    assert got[0, 0] == pytest.approx(2000, rel=0.1)
+    assert got[0, 1] == got[0, 0]
+    assert got[0, 2] == 5.0
+
+
+@pytest.mark.parametrize(("umi", "ambient", "least"), [(4000, 0.08, 0.99), (1500, 0.3, 0.95)])
+def test_lineages_are_found_through_ambient_rna(umi, ambient, least):
+    counts, truth, soup = make_library(EVERY, umi=umi, ambient=ambient)
+    assert np.mean(call(counts, soup).lineage == truth) >= least
+
+
+def test_a_library_of_one_lineage_keeps_it():
+    counts, _, soup = make_library({"T": 80})
+    calls = call(counts, soup)
+    assert np.mean(calls.lineage == "T") >= 0.97
+    assert set(calls.cell_type) <= {*CELL_TYPES["T"], "Unknown", "NK"}
+
+
+def test_a_plasma_cell_without_half_its_markers_is_one_still():
+    lost = {"SSR4", "JCHAIN", "XBP1", "FKBP11", "CD79A"}
+    kept = {s for rates in RATES.values() for s in rates} - lost
+    counts, truth, soup = make_library(EVERY, genes=kept)
+    calls = call(counts, soup)
+    assert np.mean(calls.lineage[truth == "Plasma"] == "Plasma") >= 0.95
+
+
+def test_a_plasma_cell_with_t_cell_genes_contradicts_and_single_cells_do_not():
+    mixed = dict.fromkeys(range(20), "T")
+    counts, _, soup = make_library({"Plasma": 60, "T": 60, "B": 40}, umi=8000, extra=mixed)
+    found = call(counts, soup).contradiction
+    assert np.mean(np.isin(found[:20], ["T", "Plasma"])) >= 0.6
+    assert np.mean(found[20:] != "") <= 0.03
+
+
+def test_droplets_of_ambient_rna_are_unknown():
+    counts, truth, soup = make_library(EVERY | {"Debris": 30})
+    rng = np.random.default_rng(2)
+    debris = np.flatnonzero(truth == "Debris")
+    matrix = counts.matrix.toarray()
+    matrix[debris] = rng.poisson(300 * soup.profile, (len(debris), len(soup.profile)))
+    counts.matrix = sparse.csr_matrix(matrix)
+    soup.per_cell[debris] = 295.0
+    calls = call(counts, soup)
+    assert np.mean(calls.lineage[debris] == "Unknown") >= 0.9
+    assert np.mean(calls.lineage[truth != "Debris"] == "Unknown") <= 0.02
+
+
+def test_probabilities_say_how_often_shallow_cells_are_right():
+    counts, truth, soup = make_library(dict.fromkeys(RATES, 120), umi=120, seed=3)
+    calls = call(counts, soup)
+    best = calls.posterior[:, :-1].max(axis=1)
+    guess = np.array(LINEAGES)[calls.posterior[:, :-1].argmax(axis=1)]
+    right = guess == truth
+    for low, high in [(0.5, 0.8), (0.8, 1.0)]:
+        here = (best >= low) & (best < high)
+        assert right[here].mean() >= best[here].mean() - 0.05
+    assert best.min() < 0.9
+    assert np.allclose(calls.posterior.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("genes", [set(), None])
+def test_nothing_to_go_by_gives_unknown_and_says_so(genes):
+    counts, _, soup = make_library({"T": 5} if genes == set() else {}, genes=genes)
+    calls = call(counts, soup)
+    assert set(calls.lineage) <= {"Unknown"}
+    assert calls.posterior.shape == (counts.matrix.shape[0], len(LINEAGES))
+    assert "No cell was given a lineage" in calls.notes[0]
+
+
+def test_same_input_same_calls():
+    counts, _, soup = make_library({"T": 20, "B": 20})
+    one, two = call(counts, soup), call(counts, soup)
+    assert one.posterior.tobytes() == two.posterior.tobytes()
+
+
+def simple_ambient(counts):
+    """Return the mean cell at 8 %, so that this test stands on this step alone."""
+    total = np.asarray(counts.matrix.sum(axis=1)).ravel().astype(float)
+    mean = np.asarray(counts.matrix.sum(axis=0)).ravel() / total.sum()
+    return SimpleNamespace(profile=mean, per_cell=0.04 * total + 0.04 * np.median(total))
+
+
+@pytest.mark.real
+def test_simulated_cohort_reaches_the_goal():
+    pq = pytest.importorskip("pyarrow.parquet")
+    from relapsescope.matrix import read_counts
+
+    cohort = DATA / "cohorts" / "alpha"
+    if not cohort.exists():
+        pytest.skip("../shared/data/cohorts/alpha is not here")
+    table = pq.read_table(cohort / "truth" / "cells.parquet").to_pydict()
+    key = list(zip(table["sample_id"], table["barcode"], strict=True))
+    good = [q == "live" and not d for q, d in zip(table["quality"], table["doublet"], strict=True)]
+    truth = {k: v for k, v, ok in zip(key, table["lineage"], good, strict=True) if ok}
+    pairs = []
+    for folder in sorted((cohort / "matrices").iterdir()):
+        counts = read_counts(folder / "filtered_feature_bc_matrix.h5")
+        lineage = call(counts, simple_ambient(counts)).lineage
+        pairs += [
+            (truth[folder.name, b], x)
+            for b, x in zip(counts.barcodes, lineage, strict=True)
+            if (folder.name, b) in truth
+        ]
+    true, called = map(np.array, zip(*pairs, strict=True))
+    scores = [
+        2 * np.sum((true == k) & (called == k)) / (np.sum(true == k) + np.sum(called == k))
+        for k in np.unique(true)
+        if np.sum(true == k) >= 20
+    ]
+    assert np.mean(true == called) >= 0.97
+    assert np.mean(scores) >= 0.93
+
+
+@pytest.mark.real
+def test_published_car_t_cells_are_t_cells():
+    from relapsescope.matrix import read_counts
+
+    folder = DATA / "carpall"
+    if not folder.exists():
+        pytest.skip("../shared/data/carpall is not here")
+    with gzip.open(folder / "published_labels.csv.gz", "rt") as lines:
+        published = {
+            row["cell"]: row["published_celltype"]
+            for row in csv.DictReader(lines)
+            if row["published_CART"] == "True"
+        }
+    found, fine = [], []
+    for path in sorted((folder / "GEX").glob("*.h5")):
+        cells = {k[len(path.stem) + 1 :]: v for k, v in published.items() if path.stem in k}
+        if not cells:
+            continue
+        counts = read_counts(path)
+        calls = call(counts, simple_ambient(counts))
+        total = np.asarray(counts.matrix.sum(axis=1)).ravel()
+        for i, barcode in enumerate(counts.barcodes):
+            if barcode in cells and total[i] >= 500:
+                found.append(calls.lineage[i] == "T")
+                if cells[barcode][:3] in ("CD4", "CD8") and calls.cell_type[i] in (
+                    "CD4 T",
+                    "CD8 T",
+                ):
+                    fine.append(cells[barcode][:3] == calls.cell_type[i][:3])
+    assert np.mean(found) >= 0.97
+    assert np.mean(fine) >= 0.9

@@ -78,15 +78,15 @@ def read_patients(
     for patient_id in sorted({*rows, *visits, *lines}):
         row = rows.get(patient_id, {})
         days = sorted(visits.get(patient_id, {}))
-        last = _whole(row.get("last_follow_up_day"))
+        # A visit or the start of a line shows the patient alive, whatever the table's last day.
+        seen = [*days, *(line.start_day for line in lines.get(patient_id, []))]
+        told = _whole(row.get("last_follow_up_day"))
         found.append(
             Patient(
                 patient_id=patient_id,
                 chain=_text(row.get("involved_chain")) or None,
                 death_day=_whole(row.get("death_day")),
-                last_follow_up_day=max(
-                    [*days[-1:], *([] if last is None else [last])], default=None
-                ),
+                last_follow_up_day=max([*seen, *([] if told is None else [told])], default=None),
                 assessments=tuple(visits[patient_id][day] for day in days),
                 lines=_chain_lines(lines.get(patient_id, [])),
             )

@@ -132,7 +132,7 @@ def assess_line(
         else None
     )
     mrd = mrd_course(within, {call.day for call in calls if call.met["CR"]}, rules)
-    assessed = [c.day for c in calls if c.progression.met is not None]
+    assessed = [c.day for c in calls if c.progression.met is not None or c.category != "NE"]
     used = _rules_used(response, progression, baseline, signs, cr_lost)
     return LineResponse(
         baseline=baseline,

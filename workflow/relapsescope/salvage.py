@@ -96,12 +96,13 @@ def salvage_lines(course: pd.DataFrame) -> pd.DataFrame:
                 continue
             relapse, known_by = later[0]["start_day"], "next line"
         later = [row for row in later if row["start_day"] >= relapse]
-        end = first["start_day"] + first["os_days"]
+        survival = first["os_days"]
+        to_relapse = relapse - first["start_day"]
         common = {
             "patient_id": patient_id,
             "relapse_day": relapse,
             "relapse_known_by": known_by,
-            "os_from_relapse_days": end - relapse,
+            "os_from_relapse_days": None if pd.isna(survival) else max(survival - to_relapse, 0),
             "os_event": first["os_event"],
         }
         rows += [{**common, **_salvage(n, row)} for n, row in enumerate(later, start=1)]

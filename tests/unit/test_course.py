@@ -135,7 +135,7 @@ def test_unconfirmed_rise_is_named_and_is_no_event():
         ([], "no assessment in the table"),
         (RESPONDER[1:], "no baseline within the window"),
         (RESPONDER[:1], "no assessment after the start"),
-        ([(-90, 4.0, 0, "+-", 50), *RESPONDER[1:]], "no baseline within the window"),
+        ([(-91, 4.0, 0, "+-", 50), *RESPONDER[1:]], "no baseline within the window"),
         ([(-7, 0.2, None, "+-", 50), *RESPONDER[1:4]], "baseline lacks urine"),
         ([(-7, 4.0, 1000, "++", 50), (28, 1.0, None, "+?", None)], "lack values"),
     ],

@@ -22,6 +22,7 @@ PANELS = [
     module.PANEL
     for module in (course_swimmer, course_markers, course_survival, course_forest, course_salvage)
 ]
+PANELS.append(course_survival.LANDMARK)
 
 
 def clinical():
@@ -115,6 +116,7 @@ def test_each_panel_says_why_it_cannot_be_made(panel):
             "course",
             "assessments",
             "curves",
+            "landmark_curves",
             "bulk",
             "bulk_summary",
             "salvage",
@@ -179,3 +181,14 @@ def test_salvage_stands_beside_the_published(evidence):
     # 1 of 1: from 0.025
     assert own.loc["bispecific", "low"] == pytest.approx(2.5)
     assert {"Van Oekelen 2023", "Blood Adv 2024"} < set(frame["cohort"])
+
+
+def test_landmark_groups_hold_those_followed_to_it(evidence):
+    frame = collect(course_survival.LANDMARK, evidence)
+    # P1 relapsed on day 112, had the bispecific from day 150 and is followed to 300; P2 relapsed
+    # on day 112 (2.9 -> 4.0) and died on day 240, 128 days later. Both are there on day 90.
+    starts = frame[(frame["kind"] == "curve") & (frame["time"] == 0)]
+    assert dict(zip(starts["group"], starts["n_risk"], strict=True)) == {
+        "T-cell-engaging begun by day 90": 1,
+        "not begun by day 90": 1,
+    }

@@ -4,7 +4,12 @@ import pandas as pd
 import pytest
 from relapsescope.clinical import ClinicalTables, read_clinical
 from relapsescope.course_settings import CourseSettings
-from relapsescope.course_survival import contrast_table, index_lines, survival_tables
+from relapsescope.course_survival import (
+    contrast_table,
+    index_lines,
+    landmark_curves,
+    survival_tables,
+)
 from relapsescope.course_tables import course_paths, read_course_tables, write_course_tables
 from relapsescope.paths import REPOSITORY
 from relapsescope.salvage import salvage_lines
@@ -127,10 +132,11 @@ def test_product_falls_back_on_the_regimen():
 
 
 def test_contrasts_without_exposure_are_not_assessable():
-    table = contrast_table(
-        salvage_lines(pd.DataFrame(columns=["patient_id"])), settings=SETTINGS, seed=1
-    )
+    nobody = salvage_lines(pd.DataFrame(columns=["patient_id"]))
+    table = contrast_table(nobody, settings=SETTINGS, seed=1)
     assert list(table["method"]) == ["naive", "landmark", "time_dependent"]
+    assert set(table["therapy"]) == {"t_cell_engaging"}
+    assert landmark_curves(nobody, settings=SETTINGS, seed=1).empty
     assert list(table["status"]) == ["refused", "not_assessable", "not_assessable"]
 
 

@@ -403,7 +403,7 @@ def run(baseline, *values, next_start=None, chain="kappa", after=True):
         next_start_day=next_start,
         chain=chain,
         rules=RULES,
-        baseline_window_days=60,
+        baseline_window_days=90,
         marrow_window_days=35,
         confirm_after_next_line=after,
     )

@@ -37,7 +37,7 @@ class CourseSettings:
         One mapping a cohort; see ``docs/course.md``.
     """
 
-    baseline_window_days: int = 60
+    baseline_window_days: int = 90
     marrow_window_days: int = 35
     confirm_progression_after_next_line: bool = True
     antibody_classes: tuple[str, ...] = ("cd38_antibody", "bispecific")

@@ -8,6 +8,7 @@ import pandas as pd
 from relapsescope.course_settings import CourseSettings
 from relapsescope.proportions import Proportion
 from relapsescope.salvage import (
+    T_CELL_ENGAGING,
     landmark_contrast,
     refuse_naive_contrast,
     time_dependent_contrast,
@@ -24,7 +25,17 @@ CURVE_COLUMNS = ["endpoint", "group", "time", "n_risk", "n_event", "n_censored",
 CURVE_COLUMNS += ["low", "high"]
 MEDIAN_COLUMNS = ["endpoint", "group", "n", "n_events", "median_days", "low", "high"]
 TEST_COLUMNS = ["endpoint", "groups", "n", "test", "statistic", "df", "p"]
-CONTRAST_COLUMNS = ["method", "status", "n", "n_events", "log_hazard_ratio", "low", "high", "p"]
+CONTRAST_COLUMNS = [
+    "therapy",
+    "method",
+    "status",
+    "n",
+    "n_events",
+    "log_hazard_ratio",
+    "low",
+    "high",
+    "p",
+]
 CONTRAST_COLUMNS += ["note"]
 SUMMARY_COLUMNS = ["measure", "count", "total", "percent", "low", "high", "p", "note"]
 
@@ -88,36 +99,50 @@ def survival_tables(
 
 
 def contrast_table(salvage: pd.DataFrame, *, settings: CourseSettings, seed: int) -> pd.DataFrame:
-    """Return how T-cell-engaging salvage compares, one row a method; the naive one is refused."""
-    rows: list[dict] = [
-        {"method": "naive", "status": "refused", "note": refuse_naive_contrast(salvage)}
-    ]
+    """Return how survival from relapse goes with what was given: a row a therapy and method.
+
+    T-cell-engaging therapy together, then each class for itself; p-values are not corrected for
+    the number of classes. The naive contrast is refused, with the reason in ``note``.
+
+    Parameters
+    ----------
+    salvage
+        As :func:`relapsescope.salvage.salvage_lines` gives it.
+    settings, seed
+        Choices of the config.
+    """
+    given = sorted(salvage["therapy_class"].dropna().unique())
+    therapies = {"t_cell_engaging": T_CELL_ENGAGING, **{str(name): (str(name),) for name in given}}
+    rows: list[dict] = []
+    for name, classes in therapies.items():
+        refused = {"method": "naive", "status": "refused"}
+        contrasts = [
+            {**refused, "note": refuse_naive_contrast(salvage, classes)},
+            _landmark(salvage, classes, settings, seed),
+            _time_dependent(salvage, classes, settings),
+        ]
+        rows += [{"therapy": name, **row} for row in contrasts]
+    return pd.DataFrame(rows, columns=CONTRAST_COLUMNS)
+
+
+def landmark_curves(salvage: pd.DataFrame, *, settings: CourseSettings, seed: int) -> pd.DataFrame:
+    """Return survival from the landmark by whether T-cell-engaging therapy had begun by then.
+
+    Columns as the curves of :func:`survival_tables`; time runs from the landmark.
+    """
     landmark = landmark_contrast(
         salvage, landmark_days=settings.landmark_days, exact_up_to=settings.exact_up_to, seed=seed
     )
-    test = landmark.test
-    n_exposed = int(landmark.table["exposed"].sum())
-    words = (
-        f"from day {landmark.day} after relapse: {n_exposed} exposed, "
-        f"{len(landmark.table) - n_exposed} not, {landmark.n_before} died or lost before"
-    )
-    rows.append(
-        {
-            "method": "landmark",
-            "status": "done" if test else "not_assessable",
-            "n": len(landmark.table),
-            "n_events": int(landmark.table["event"].sum()),
-            "p": test.p if test else None,
-            "note": f"{words}; {test.name}" if test else f"{words}; one group is empty",
-        }
-    )
-    fit = time_dependent_contrast(
-        salvage, min_events_per_covariate=settings.min_events_per_covariate
-    )
-    row = {"method": "time_dependent", "status": "not_assessable"}
-    note = {"note": "needs a death, and time with and without exposure"}
-    rows.append({**row, **(note if fit is None else _hazard(fit))})
-    return pd.DataFrame(rows, columns=CONTRAST_COLUMNS)
+    curves = []
+    for exposed, words in ((True, "T-cell-engaging begun"), (False, "not begun")):
+        part = landmark.table[landmark.table["exposed"] == exposed]
+        if len(part):
+            curve = kaplan_meier(part["days"], part["event"])
+            name = f"{words} by day {landmark.day}"
+            curves.append(curve.assign(endpoint="overall_from_landmark", group=name))
+    if not curves:
+        return pd.DataFrame(columns=CURVE_COLUMNS)
+    return pd.concat(curves, ignore_index=True)[CURVE_COLUMNS]
 
 
 def sequential_table(summary: SequentialSummary) -> pd.DataFrame:
@@ -169,6 +194,43 @@ def _test(
     else:
         test = log_rank(time, seen, known["product"])
     return label, len(known), test.name, test.statistic, test.degrees, test.p
+
+
+def _landmark(
+    salvage: pd.DataFrame, classes: tuple[str, ...], settings: CourseSettings, seed: int
+) -> dict:
+    landmark = landmark_contrast(
+        salvage,
+        landmark_days=settings.landmark_days,
+        exact_up_to=settings.exact_up_to,
+        classes=classes,
+        seed=seed,
+    )
+    test = landmark.test
+    n_exposed = int(landmark.table["exposed"].sum())
+    words = (
+        f"from day {landmark.day} after relapse: {n_exposed} exposed, "
+        f"{len(landmark.table) - n_exposed} not, {landmark.n_before} died or lost before"
+    )
+    return {
+        "method": "landmark",
+        "status": "done" if test else "not_assessable",
+        "n": len(landmark.table),
+        "n_events": int(landmark.table["event"].sum()),
+        "p": test.p if test else None,
+        "note": f"{words}; {test.name if test else 'one group is empty'}",
+    }
+
+
+def _time_dependent(
+    salvage: pd.DataFrame, classes: tuple[str, ...], settings: CourseSettings
+) -> dict:
+    fit = time_dependent_contrast(
+        salvage, classes=classes, min_events_per_covariate=settings.min_events_per_covariate
+    )
+    row = {"method": "time_dependent", "status": "not_assessable"}
+    note = {"note": "needs a death, and time with and without exposure"}
+    return {**row, **(note if fit is None else _hazard(fit))}
 
 
 def _hazard(fit: CoxFit) -> dict:

@@ -11,6 +11,7 @@ from relapsescope.course_settings import CourseSettings
 from relapsescope.course_survival import (
     contrast_table,
     index_lines,
+    landmark_curves,
     sequential_table,
     survival_tables,
 )
@@ -26,6 +27,7 @@ TABLES = (
     "salvage",
     "salvage_comparison",
     "contrasts",
+    "landmark_curves",
     "sequential",
     "sequential_summary",
     "bulk",
@@ -115,6 +117,7 @@ def make_course_tables(
         "salvage": salvage,
         "salvage_comparison": salvage_comparison(salvage),
         "contrasts": contrast_table(salvage, settings=settings, seed=seed),
+        "landmark_curves": landmark_curves(salvage, settings=settings, seed=seed),
         "sequential": pairs,
         "sequential_summary": sequential_table(summary),
         "bulk": bulk,

@@ -1,5 +1,7 @@
 """Kaplan-Meier curves from CAR-T infusion with bands and numbers at risk."""
 
+from typing import Literal
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -17,6 +19,7 @@ TITLES = {
     "progression_free": "Progression-free survival",
     "overall": "Overall survival",
     "duration_of_response": "Duration of response",
+    "overall_from_landmark": "Survival from the landmark",
 }
 LABELS = alt.Axis(domain=False, ticks=False, labelPadding=14)
 RISK_TIMES = 5
@@ -28,13 +31,36 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
     table = evidence.course["curves"]
     if table.empty:
         raise NotAssessableError("no patient has a CAR-T line with known follow-up")
+    by_product = table[table["group"] != "all"]
+    frame = plotted(table if by_product.empty else by_product)
+    first = table[(table["endpoint"] == "overall") & (table["group"] == "all")]["n_risk"]
+    return PanelData(frame, 0, int(first.iloc[0]) if len(first) else 0)
+
+
+def collect_landmark(evidence: Evidence, settings: PanelSettings) -> PanelData:
+    """Return survival from the landmark by what had begun until then."""
+    table = evidence.course["landmark_curves"]
+    if table.empty:
+        raise NotAssessableError("no patient was followed to the landmark after relapse")
+    frame = plotted(table)
+    n = frame[(frame["kind"] == "curve") & (frame["time"] == 0)]["n_risk"].sum()
+    return PanelData(frame, 0, int(n))
+
+
+def plotted(table: pd.DataFrame) -> pd.DataFrame:
+    """Return curves with their start at 1, and numbers at risk at round times.
+
+    Parameters
+    ----------
+    table
+        Kaplan-Meier curves as text, as ``course/curves.tsv`` has them.
+    """
     rows: list[tuple] = []
-    for endpoint, part in table.groupby("endpoint", sort=False):
-        groups = [name for name in part["group"].unique() if name != "all"] or ["all"]
-        numbers = part.assign(**{n: pd.to_numeric(part[n], errors="coerce") for n in NUMBERS})
-        times = _risk_times(numbers["time"].max())
-        for group in groups:
-            curve = numbers[numbers["group"] == group].sort_values("time")
+    numbers = table.assign(**{n: pd.to_numeric(table[n], errors="coerce") for n in NUMBERS})
+    for endpoint, part in numbers.groupby("endpoint", sort=False):
+        times = _risk_times(part["time"].max())
+        for group, unordered in part.groupby("group", sort=False):
+            curve = unordered.sort_values("time")
             start = int(curve["n_risk"].iloc[0])
             rows.append((endpoint, group, "curve", 0.0, 1.0, None, None, start, 0))
             rows += [
@@ -45,9 +71,7 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
             for time in times:
                 at_risk = start - int(left[curve["time"] < time].sum())
                 rows.append((endpoint, group, "at_risk", time, None, None, None, at_risk, None))
-    frame = pd.DataFrame(rows, columns=list(PANEL.columns))
-    first = table[(table["endpoint"] == "overall") & (table["group"] == "all")]["n_risk"]
-    return PanelData(frame, 0, int(first.iloc[0]) if len(first) else 0)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def chart(frame: pd.DataFrame) -> alt.HConcatChart:
@@ -111,22 +135,32 @@ def _risk_times(longest: float) -> list[float]:
 
 CURVE_NUMBERS = ["time", "survival", "low", "high", "n_risk", "n_censored"]
 NUMBERS = ("time", "n_risk", "n_event", "n_censored", "survival", "low", "high")
+COLUMNS: dict[str, Literal["text", "number"]] = {
+    "endpoint": "text",
+    "group": "text",
+    "kind": "text",
+    "time": "number",
+    "survival": "number",
+    "low": "number",
+    "high": "number",
+    "n_risk": "number",
+    "n_censored": "number",
+}
 PANEL = Panel(
     name="survival",
     title="Survival from CAR-T infusion",
     claim="How long responses and patients last, with what is still uncertain",
-    columns={
-        "endpoint": "text",
-        "group": "text",
-        "kind": "text",
-        "time": "number",
-        "survival": "number",
-        "low": "number",
-        "high": "number",
-        "n_risk": "number",
-        "n_censored": "number",
-    },
+    columns=COLUMNS,
     collect=collect,
     chart=chart,
     test="Kaplan-Meier with 95 % log-log bands",
+)
+LANDMARK = Panel(
+    name="landmark_survival",
+    title="Survival after relapse, by salvage begun at the landmark",
+    claim="Whether T-cell-engaging salvage goes with survival, without crediting it waiting time",
+    columns=COLUMNS,
+    collect=collect_landmark,
+    chart=chart,
+    test="Kaplan-Meier from the landmark with 95 % log-log bands",
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from relapsescope.check import check_inputs
+from relapsescope.configuration import config_problems, plain_values
 from relapsescope.errors import InputProblem
 from relapsescope.provenance import now, pin_threads, write_run_manifest
 from relapsescope.sheet import Library, read_sheet
@@ -36,8 +37,11 @@ class Run:
         )
 
 
-def begin(config: Mapping[str, Any], *, check: bool) -> Run:
+def begin(config: dict[str, Any], *, check: bool) -> Run:
     """Return the run that `config` describes; pin the numerical threads of its jobs.
+
+    Text that stands for a number or a truth value is replaced in `config` itself, which the
+    workflow's rules read.
 
     Parameters
     ----------
@@ -48,8 +52,13 @@ def begin(config: Mapping[str, Any], *, check: bool) -> Run:
     Raises
     ------
     InputProblem
-        With every problem of the sheet, the clinical tables and the matrices at once.
+        With every problem of the configuration, or else of the sheet, the clinical tables and
+        the matrices, at once.
     """
+    config.update(plain_values(config))
+    problems = config_problems(config)
+    if problems:
+        raise InputProblem(*problems)
     pin_threads(config["numeric_threads"])
     sheet = Path(config["samples"])
     if check:
@@ -62,7 +71,7 @@ def begin(config: Mapping[str, Any], *, check: bool) -> Run:
     return Run(config, {library.sample_id: library for library in libraries}, now())
 
 
-def begin_or_exit(config: Mapping[str, Any], *, check: bool) -> Run:
+def begin_or_exit(config: dict[str, Any], *, check: bool) -> Run:
     """Return `begin`'s run; on a problem in the input, print one line each and exit with 1."""
     try:
         return begin(config, check=check)

@@ -2,6 +2,7 @@
 
 import re
 
+from relapsescope.paths import REPOSITORY
 from relapsescope.provenance import code_version
 from relapsescope.workflow_start import begin_or_exit
 

@@ -1,0 +1,265 @@
+"""The whole workflow on a small cohort: what it writes, what it runs again, how it fails."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from relapsescope.cohort import CELL_COLUMNS, SAMPLE_COLUMNS
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+CONTRACT_CELL_COLUMNS = re.findall(
+    r"\w+",
+    """
+    sample_id barcode patient_id timepoint total_counts n_genes_by_counts pct_counts_mt
+    doublet_score predicted_doublet qc_pass qc_reason lineage cell_type cell_type_probability
+    light_chain malignancy malignancy_probability clone_id car_status phase cycling anxa1_umi
+    umap_1 umap_2 leiden
+    """,
+)
+CONTRACT_SAMPLE_COLUMNS = re.findall(
+    r"\w+",
+    """
+    sample_id verdict reason n_barcodes n_pass n_doublets ambient_fraction median_total_counts
+    median_pct_counts_mt umi_ceiling_suspected
+    """,
+)
+REDUCE_STEPS = {"atlas", "cells", "samples", "microenvironment", "figures", "page"}
+
+
+def test_a_bare_call_from_the_root_plans_jobs(finished):
+    """The root's Snakefile must repeat the default target: an include alone plans nothing."""
+    assert finished.planned("--forceall")["library"] == 4
+
+
+def test_every_output_is_there(finished):
+    for name in (
+        "tables/cells.parquet",
+        "tables/samples.tsv",
+        "tables/microenvironment.tsv",
+        "figures/manifest.tsv",
+        "report/index.html",
+        "atlas/bundle",
+        "run_manifest.json",
+    ):
+        assert (finished.results / name).exists(), name
+    panels = pd.read_csv(finished.results / "figures/manifest.tsv", sep="\t")
+    for panel in panels["panel"]:
+        for name in (f"figures/{panel}.svg", f"figures/{panel}.png", f"source_data/{panel}.csv"):
+            assert (finished.results / name).stat().st_size, name
+
+
+def test_cells_hold_every_barcode_and_the_contracts_columns(finished, tiny_cohort):
+    cells = pd.read_parquet(finished.results / "tables/cells.parquet")
+    assert list(CELL_COLUMNS) == CONTRACT_CELL_COLUMNS
+    assert list(cells.columns[: len(CELL_COLUMNS)]) == CONTRACT_CELL_COLUMNS
+    n_barcodes = 0
+    for matrix in tiny_cohort.glob("matrices/*/filtered_feature_bc_matrix.h5"):
+        with h5py.File(matrix) as file:
+            n_barcodes += len(file["matrix/barcodes"])
+    assert len(cells) == n_barcodes
+    assert not cells.duplicated(["sample_id", "barcode"]).any()
+    assert (cells.loc[~cells["qc_pass"], "qc_reason"] != "").all()
+    assert (cells.loc[cells["qc_pass"], "qc_reason"] == "").all()
+
+
+def test_truth_is_found_well_enough(finished, tiny_cohort):
+    """A whole run is right on its own cohort: a swapped column anywhere would show."""
+    cells = pd.read_parquet(finished.results / "tables/cells.parquet")
+    truth = pd.read_parquet(tiny_cohort / "truth/cells.parquet")
+    both = truth.merge(cells, on=["sample_id", "barcode"], suffixes=("_true", ""))
+    good = both[(both["quality"] == "live") & ~both["doublet"] & both["qc_pass"]]
+    assert len(good) > 400
+    assert (good["lineage"] == good["lineage_true"]).mean() > 0.9
+    on_map = good["umap_1"].notna()
+    assert on_map.mean() > 0.4
+    assert not good.loc[on_map, "lineage"].isin(["Plasma", "Erythroid", "Unknown"]).any()
+
+
+def test_the_failed_library_is_named_and_left_out(finished):
+    samples = pd.read_csv(finished.results / "tables/samples.tsv", sep="\t").set_index("sample_id")
+    assert list(samples.reset_index().columns[: len(CONTRACT_SAMPLE_COLUMNS)]) == (
+        CONTRACT_SAMPLE_COLUMNS
+    )
+    assert list(SAMPLE_COLUMNS[: len(CONTRACT_SAMPLE_COLUMNS)]) == CONTRACT_SAMPLE_COLUMNS
+    assert (samples["verdict"] == "fail").sum() == 1
+    failed = samples.index[samples["verdict"] == "fail"][0]
+    assert "remission" in failed
+    assert samples.loc[failed, "reason"]
+    cells = pd.read_parquet(finished.results / "tables/cells.parquet")
+    of_failed = cells[cells["sample_id"] == failed]
+    assert len(of_failed) and not of_failed["qc_pass"].any()
+    assert of_failed["qc_reason"].str.contains("failed_library").all()
+    composition = pd.read_csv(finished.results / "tables/microenvironment.tsv", sep="\t")
+    assert failed not in set(composition["sample_id"])
+    assert failed in (finished.results / "report/index.html").read_text()
+
+
+def test_composition_is_that_of_the_cells(finished):
+    cells = pd.read_parquet(finished.results / "tables/cells.parquet").query("qc_pass")
+    composition = pd.read_csv(finished.results / "tables/microenvironment.tsv", sep="\t")
+    for sample_id, rows in composition.groupby("sample_id"):
+        assert rows["n_cells"].sum() == (cells["sample_id"] == sample_id).sum()
+        assert rows["fraction"].sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_the_manifest_says_how_the_run_ended(finished):
+    manifest = json.loads((finished.results / "run_manifest.json").read_text())
+    assert manifest["state"] == "succeeded"
+    assert manifest["started"] <= manifest["ended"]
+    assert manifest["threads"]["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_finished_run_runs_nothing_again(finished):
+    assert finished.planned() == {}
+
+
+def test_a_new_row_runs_its_library_and_the_reduce_steps_only(finished, tmp_path):
+    sheet = finished.sheet.read_text()
+    first = sheet.splitlines()[1]
+    copied = finished.folder / "cohort/matrices/H9"
+    shutil.copytree(finished.folder / "cohort/matrices" / first.split("\t")[0], copied)
+    row = first.replace(first.split("\t")[0], "H9").replace(
+        f"\t{first.split(chr(9))[1]}\t", "\tH9\t"
+    )
+    try:
+        finished.sheet.write_text(sheet + row + "\n")
+        planned = finished.planned()
+    finally:
+        finished.sheet.write_text(sheet)
+        shutil.rmtree(copied)
+    assert planned.pop("library") == 1
+    assert set(planned) >= REDUCE_STEPS
+
+
+@pytest.mark.parametrize(
+    ("change", "untouched"),
+    [
+        ("report={map_points: 500}", {"library", "atlas", "cells"}),
+        ("atlas={resolution: 0.5}", {"library"}),
+    ],
+)
+def test_a_changed_setting_reruns_what_depends_on_it(finished, change, untouched):
+    planned = finished.planned("--config", change)
+    assert planned
+    assert not untouched & set(planned)
+
+
+def test_a_sheet_that_was_only_touched_reruns_nothing(finished):
+    os.utime(finished.sheet)
+    assert finished.planned() == {}
+
+
+def table_bytes(results: Path) -> dict[str, str]:
+    """Return the hash of every file that must not differ between runs."""
+    folders = ("tables", "figures", "source_data", "report", "atlas", "libraries")
+    return {
+        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for folder in folders
+        for path in sorted((results / folder).rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_one_core_and_two_give_the_same_bytes(finished, fresh):
+    run = fresh.snakemake(cores=1)
+    assert run.returncode == 0, run.stderr[-3000:]
+    first, second = table_bytes(finished.results), table_bytes(fresh.results)
+    assert len(first) > 60
+    assert set(first) == set(second)
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_an_interrupted_run_keeps_what_was_finished(fresh):
+    process = subprocess.Popen(
+        fresh.command(),
+        cwd=fresh.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while len(list(fresh.results.glob("libraries/*/library.json"))) < 2:
+        assert process.poll() is None, "ended before it could be interrupted"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=60) != 0
+    done = {
+        path: path.stat().st_mtime_ns for path in fresh.results.glob("libraries/*/cells.parquet")
+    }
+    assert 1 <= len(done) < 4
+    assert json.loads((fresh.results / "run_manifest.json").read_text())["state"] != "succeeded"
+    planned = fresh.planned()
+    assert 1 <= planned["library"] <= 4 - 1
+    run = fresh.snakemake("--until", "library")
+    assert run.returncode == 0, run.stderr[-3000:]
+    kept = [path for path, at in done.items() if path.stat().st_mtime_ns == at]
+    assert len(kept) >= 1
+
+
+def test_a_matrix_that_breaks_after_the_check_fails_alone(fresh):
+    """The check sees both ends of a file; damage in the middle shows only when all is read."""
+    sample_id = fresh.sheet.read_text().splitlines()[2].split("\t")[0]
+    matrix = fresh.folder / "cohort/matrices" / sample_id / "filtered_feature_bc_matrix.h5"
+    with h5py.File(matrix, "r+") as file:
+        data = file["matrix/indices"]
+        middle = data.shape[0] // 2
+        data[middle] = np.iinfo(np.int32).max
+    run = fresh.snakemake("--until", "samples")
+    if "nothing was run" in run.stderr:
+        assert run.returncode == 1
+        assert f"{sample_id}" in run.stderr or "samples.tsv:3" in run.stderr
+        assert "Traceback" not in run.stderr
+        return
+    assert run.returncode == 0, run.stderr[-3000:]
+    samples = pd.read_csv(fresh.results / "tables/samples.tsv", sep="\t").set_index("sample_id")
+    assert samples.loc[sample_id, "verdict"] == "fail"
+
+
+def test_a_bad_sheet_stops_before_the_first_job(fresh):
+    text = fresh.sheet.read_text().replace("\tpre_infusion\t", "\tbefore\t")
+    fresh.sheet.write_text(text)
+    run = fresh.snakemake()
+    assert run.returncode == 1
+    assert "timepoint" in run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+    assert not fresh.results.exists()
+
+
+def test_a_misspelt_setting_is_explained(fresh):
+    run = fresh.snakemake("--config", "quality={min_count: 5}")
+    assert run.returncode == 1
+    assert "config quality.min_count: unknown key; did you mean `min_counts`?" in run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+    assert not fresh.results.exists()
+
+
+def test_snakemakes_own_report_is_made(finished):
+    page = finished.folder / "snakemake.html"
+    run = finished.snakemake("--report", str(page))
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert page.stat().st_size > 100_000
+
+
+def test_the_cellxgene_file_opens(finished):
+    import anndata
+
+    run = finished.snakemake("--config", "cellxgene=true")
+    assert run.returncode == 0, run.stderr[-3000:]
+    cohort = anndata.read_h5ad(finished.results / "cellxgene/cohort.h5ad")
+    cells = pd.read_parquet(finished.results / "tables/cells.parquet").query("qc_pass")
+    assert cohort.n_obs == len(cells)
+    assert list(cohort.obs["barcode"]) == list(cells["barcode"])
+    totals = np.asarray(cohort.layers["counts"].sum(axis=1)).ravel()
+    np.testing.assert_array_equal(totals, cells["total_counts"].to_numpy())

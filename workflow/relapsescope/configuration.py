@@ -1,0 +1,79 @@
+"""The configuration as a whole: which keys there are, and everything that is wrong at once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from relapsescope.ambient import AmbientLimits
+from relapsescope.atlas.build import AtlasSettings
+from relapsescope.atlas.integration import IntegrationSettings
+from relapsescope.doublets import DoubletLimits
+from relapsescope.lineage import LineageLimits
+from relapsescope.quality import QualityLimits
+from relapsescope.settings import section_problems, unknown_key
+
+VALUES = {
+    "samples": str,
+    "clinical": str,
+    "results": str,
+    "seed": int,
+    "numeric_threads": int,
+    "cellxgene": bool,
+}
+SECTIONS = {
+    "quality": QualityLimits,
+    "ambient": AmbientLimits,
+    "doublets": DoubletLimits,
+    "lineage": LineageLimits,
+    "atlas": AtlasSettings,
+}
+SECTIONS_OF_JOBS = ("gene_ranks", "microenvironment", "report", "course")
+
+
+def plain_values(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration with numbers and truth values where text stands for them.
+
+    Snakemake's `--config atlas={resolution: 0.5} cellxgene=true` gives text. Paths stay text.
+    """
+    return {
+        key: value if VALUES.get(key) is str else _plain_value(value)
+        for key, value in config.items()
+    }
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain_value(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain_value(item) for item in value]
+    if isinstance(value, str):
+        try:
+            plain = yaml.safe_load(value)
+        except yaml.YAMLError:
+            return value
+        return plain if isinstance(plain, bool | int | float) else value
+    return value
+
+
+def config_problems(config: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the configuration, one line a key.
+
+    The sections of `SECTIONS_OF_JOBS` are checked by the jobs that read them: their settings
+    come with libraries too heavy to import before the first job.
+    """
+    known = {*VALUES, *SECTIONS, *SECTIONS_OF_JOBS}
+    problems = [unknown_key(str(key), str(key), known) for key in config if key not in known]
+    for key, kind in VALUES.items():
+        value = config.get(key)
+        empty_folder = key == "clinical" and value in (None, "")
+        if not empty_folder and (not isinstance(value, kind) or value == ""):
+            problems.append(f"config {key}: {value!r} is not of type {kind.__name__}")
+    if isinstance(config.get("numeric_threads"), int) and config["numeric_threads"] < 1:
+        problems.append("config numeric_threads: must be 1 or more")
+    for name, kind in SECTIONS.items():
+        problems += section_problems(kind, config.get(name), name=name)
+    if isinstance(config.get("atlas"), Mapping):
+        inner = config["atlas"].get("integration")
+        problems += section_problems(IntegrationSettings, inner, name="atlas.integration")
+    return problems

@@ -1,0 +1,75 @@
+"""Figures from their source data, and the pages."""
+
+PANELS = sorted(
+    path.stem
+    for path in Path(workflow.basedir, "report").glob("*.rst")
+    if path.stem != "workflow"
+)
+PAGE_FILES = sorted(
+    str(path.relative_to(REPOSITORY))
+    for folder in ("workflow/report", "workflow/relapsescope/report/assets",
+                   "workflow/relapsescope/report/templates")
+    for path in (REPOSITORY / folder).iterdir()
+)
+
+
+rule figures:
+    input:
+        cells=f"{RESULTS}/tables/cells.parquet",
+        samples=f"{RESULTS}/tables/samples.tsv",
+        microenvironment=f"{RESULTS}/tables/microenvironment.tsv",
+        integration=f"{RESULTS}/atlas/integration.tsv",
+        markers=f"{RESULTS}/atlas/markers.tsv",
+        summaries=LIBRARY_FILES["summaries"],
+    output:
+        svg=[
+            report(
+                f"{RESULTS}/figures/{panel}.svg",
+                caption=f"../report/{panel}.rst",
+                category="Cohort",
+                labels={"panel": panel.replace("_", " ")},
+            )
+            for panel in PANELS
+        ],
+        png=expand(f"{RESULTS}/figures/{{panel}}.png", panel=PANELS),
+        source_data=expand(f"{RESULTS}/source_data/{{panel}}.csv", panel=PANELS),
+        manifest=f"{RESULTS}/figures/manifest.tsv",
+    log:
+        f"{RESULTS}/logs/figures.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures.tsv"
+    params:
+        settings=lookup(dpath="report", within=config),
+        seed=lookup(dpath="seed", within=config),
+        results=RESULTS,
+        rows=[library.as_params() for library in RUN.libraries.values()],
+        code=code_version("figures"),
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((1500 + 20 * input.size_mb) * attempt),
+        runtime=lambda wildcards, attempt: 15 * attempt,
+    message:
+        "Figures: every panel from its source data"
+    script:
+        "../scripts/figures.py"
+
+
+rule page:
+    input:
+        rules.figures.input,
+        rules.figures.output,
+    output:
+        page=f"{RESULTS}/report/index.html",
+    log:
+        f"{RESULTS}/logs/page.log",
+    params:
+        results=RESULTS,
+        rows=[library.as_params() for library in RUN.libraries.values()],
+        config=config,
+        code=code_version("report", resources=tuple(PAGE_FILES)),
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((800 + 20 * input.size_mb) * attempt),
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    message:
+        "Report: one page of the cohort"
+    script:
+        "../scripts/page.py"

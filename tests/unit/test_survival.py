@@ -7,18 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from relapsescope.cox import fit_cox, fit_firth, proportional_hazards
 from relapsescope.partial_likelihood import PartialLikelihood
 from relapsescope.proportions import exact_proportion
 from relapsescope.survival import (
     compare_groups,
-    fit_cox,
-    fit_firth,
     kaplan_meier,
     log_rank,
     median_survival,
     numbers_at_risk,
     permutation_log_rank,
-    proportional_hazards,
 )
 
 DATA = Path(__file__).parent / "data" / "survival"

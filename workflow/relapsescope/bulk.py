@@ -8,8 +8,8 @@ import pandas as pd
 from scipy import stats
 
 from relapsescope.bulk_cohort import BulkCohort, read_bulk_cohort
+from relapsescope.cox import fit_cox, proportional_hazards
 from relapsescope.errors import InputProblem
-from relapsescope.survival import fit_cox, proportional_hazards
 
 RESULT_COLUMNS = [
     "cohort",

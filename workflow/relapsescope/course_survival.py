@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from relapsescope.course_settings import CourseSettings
+from relapsescope.cox import CoxFit
 from relapsescope.proportions import Proportion
 from relapsescope.salvage import (
     T_CELL_ENGAGING,
@@ -14,7 +15,7 @@ from relapsescope.salvage import (
     time_dependent_contrast,
 )
 from relapsescope.sequential import SequentialSummary
-from relapsescope.survival import CoxFit, compare_groups, kaplan_meier, log_rank, median_survival
+from relapsescope.survival import compare_groups, kaplan_meier, log_rank, median_survival
 
 ENDPOINTS = {
     "progression_free": ("pfs_days", "pfs_event"),

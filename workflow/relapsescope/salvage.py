@@ -6,17 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from relapsescope.cox import CoxFit, fit_cox
 from relapsescope.paths import RESOURCES
 from relapsescope.proportions import Proportion, exact_proportion
-from relapsescope.survival import (
-    CoxFit,
-    Estimate,
-    GroupTest,
-    compare_groups,
-    fit_cox,
-    kaplan_meier,
-    median_survival,
-)
+from relapsescope.survival import Estimate, GroupTest, compare_groups, kaplan_meier, median_survival
 
 DAYS_A_MONTH = 365.25 / 12
 RESPONDED = ("sCR", "CR", "VGPR", "PR")

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from relapsescope.cox import CoxFit, fit_cox
 from relapsescope.proportions import Proportion, exact_proportion
-from relapsescope.survival import CoxFit, GroupTest, compare_groups, fit_cox
+from relapsescope.survival import GroupTest, compare_groups
 
 AT_LEAST_VGPR = ("sCR", "CR", "VGPR")
 SEQUENTIAL_COLUMNS = [

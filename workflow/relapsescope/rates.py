@@ -130,12 +130,12 @@ def _dispersion(
         return prior
     mean = native + ambient
     moment = float(((umi - mean) ** 2 - mean).sum()) / scale
-    # Where the cells vary more than assumed, so does the estimate.
-    likely = max(prior, moment)
-    second = mean + likely * native**2
-    fourth = mean + likely * native**2 * (7 + 12 * likely * native + 6 * (likely * native) ** 2)
+    second = mean + prior * native**2
+    fourth = mean + prior * native**2 * (7 + 12 * prior * native + 6 * (prior * native) ** 2)
     variance = float((fourth + 2 * second**2).sum()) / scale**2
-    allowed = settings.dispersion_sd**2 * max(1.0, likely) ** 2
+    # What the data show beyond their own noise is believed, e.g. a few bright cells of another
+    # clone; a moment from hardly any molecules is noise and is not.
+    allowed = max(settings.dispersion_sd**2, (moment - prior) ** 2 - variance)
     weight = allowed / (allowed + variance)
     middle = weight * moment + (1 - weight) * prior
     # Estimates are skewed: most fall short of the truth, and short ones go with low rates.

@@ -1,0 +1,129 @@
+"""The groups of cells whose rates are compared: clones, normal plasma cells, reference lineages."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from relapsescope.counts import Counts
+
+ALL_MALIGNANT = "all_malignant"
+REFERENCE_LINEAGES = ("T", "NK", "Monocyte", "B")
+CYCLING_UMI = 2
+# A cell that holds identity genes of another lineage beyond this chance is left out of `:strict`.
+FOREIGN_P = 0.05
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells of one library that are counted together.
+
+    Attributes
+    ----------
+    kind
+        `clone`, `all_malignant`, `normal_plasma`, `lineage` or `cell_type`, and variants of the
+        first ones: `:wide` with plasma cells whose clone is undetermined, `:strict` without
+        cells that hold another lineage's identity genes, `:cycling` and `:resting`.
+    clone_id
+        The clone; the lineage or cell type in groups of these kinds.
+    members
+        (n_barcodes,) bool.
+    pooled
+        Whether every gene is summed over the group, not only those of interest.
+    """
+
+    kind: str
+    clone_id: str
+    members: np.ndarray
+    pooled: bool = False
+
+
+def cell_groups(
+    cells: Mapping[str, np.ndarray],
+    calls: Mapping[str, np.ndarray] | None,
+    counts: Counts,
+    *,
+    profile: np.ndarray,
+    contaminants: Mapping[str, Sequence[str]],
+    cycle_genes: Sequence[str],
+) -> list[Group]:
+    """Return the groups of one library that hold a cell.
+
+    Doublets, cells of failed quality and cells with a contradicting lineage are in none.
+
+    Parameters
+    ----------
+    cells
+        The library's columns: `barcode`, `qc_pass`, `lineage`, `cell_type`, `contradiction`,
+        `ambient_umi`.
+    calls
+        Clone calls (`barcode`, `malignancy`, `clone_id`); None: all plasma cells are normal.
+    profile
+        (n_genes,) the library's ambient profile.
+    """
+    usable = cells["qc_pass"].astype(bool) & (cells["contradiction"].astype(str) == "")
+    malignancy, clone = _called(cells, calls)
+    foreign = np.zeros(len(usable), dtype=bool)
+    for genes in contaminants.values():
+        foreign |= _unexplained(counts, genes, np.nan_to_num(cells["ambient_umi"]), profile)
+    cycling = _molecules(counts, cycle_genes) >= CYCLING_UMI
+    malignant = usable & (malignancy == "malignant")
+    undetermined = usable & (malignancy == "undetermined")
+    tumour = [("all_malignant", ALL_MALIGNANT, malignant)]
+    tumour += [
+        ("clone", name, malignant & (clone == name))
+        for name in sorted(set(clone[malignant]))
+        if name
+    ]
+    groups = [Group("normal_plasma", "", usable & (malignancy == "normal"), pooled=True)]
+    for kind, name, members in tumour:
+        groups += [
+            Group(kind, name, members, pooled=True),
+            Group(f"{kind}:wide", name, members | undetermined),
+            Group(f"{kind}:strict", name, members & ~foreign),
+            Group(f"{kind}:cycling", name, members & cycling),
+            Group(f"{kind}:resting", name, members & ~cycling),
+        ]
+    lineage, cell_type = cells["lineage"].astype(str), cells["cell_type"].astype(str)
+    groups += [
+        Group("lineage", name, usable & (lineage == name), pooled=True)
+        for name in REFERENCE_LINEAGES
+    ]
+    others = sorted(set(cell_type[usable & (lineage != "Plasma") & (lineage != "Unknown")]))
+    groups += [Group("cell_type", name, usable & (cell_type == name)) for name in others]
+    return [group for group in groups if group.members.any()]
+
+
+def _called(
+    cells: Mapping[str, np.ndarray], calls: Mapping[str, np.ndarray] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return malignancy and clone of each barcode, "" where there is none."""
+    n = len(cells["barcode"])
+    if calls is None:
+        plasma = cells["lineage"].astype(str) == "Plasma"
+        return np.where(plasma, "normal", ""), np.full(n, "")
+    row = {barcode: i for i, barcode in enumerate(calls["barcode"])}
+    index = np.array([row.get(barcode, -1) for barcode in cells["barcode"]], dtype=np.int64)
+
+    def column(name: str) -> np.ndarray:
+        values = np.array(["" if v is None else str(v) for v in [*calls[name], None]])
+        return values[index]
+
+    return column("malignancy"), column("clone_id")
+
+
+def _molecules(counts: Counts, symbols: Sequence[str]) -> np.ndarray:
+    """Return the UMIs of the genes together in each barcode."""
+    return counts.matrix @ np.isin(counts.symbols.astype(str), list(symbols)).astype(float)
+
+
+def _unexplained(
+    counts: Counts, symbols: Sequence[str], ambient_umi: np.ndarray, profile: np.ndarray
+) -> np.ndarray:
+    """Return which barcodes hold more of the genes than ambient RNA explains."""
+    share = profile[np.isin(counts.symbols.astype(str), list(symbols))].sum()
+    umi = _molecules(counts, symbols)
+    # P(at least umi | ambient), Poisson.
+    chance = np.where(umi > 0, special.gammainc(np.maximum(umi, 1), ambient_umi * share), 1.0)
+    return chance <= FOREIGN_P

@@ -1,0 +1,299 @@
+"""One patient's molecules: what each group of cells of each library holds of each gene of interest.
+
+Everything that needs the counts happens here, a patient at a time; verdicts need the whole cohort
+(panels, library effects) and are made from these small tables in `molecules.py`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from relapsescope.cell_groups import Group, cell_groups
+from relapsescope.counts import Counts
+from relapsescope.fragments import read_fragment
+from relapsescope.genes import gene_classes
+from relapsescope.rates import RateSettings, Tally, tally
+from relapsescope.surface import surface_rows
+from relapsescope.tables import read_columns, write_parquet
+
+# Edges of the depth strata, native UMIs a cell: doublings, because dropout halves with depth.
+DEPTH_EDGES = (1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
+Z_95 = 1.96
+
+
+@dataclass(frozen=True)
+class LibraryRna:
+    """One library's counts with what is known of its ambient RNA.
+
+    Attributes
+    ----------
+    base
+        (n_barcodes,) UMIs without immunoglobulin, mitochondrial and CAR features.
+    native
+        (n_barcodes,) `base` with the ambient share taken off.
+    ambient_umi
+        (n_barcodes,) expected ambient UMIs of all genes.
+    profile, profile_umi
+        (n_genes,) each gene's share of the ambient RNA, and the UMIs that it was counted from.
+    log_sd
+        Error of the ambient amount (natural log).
+    """
+
+    counts: Counts
+    columns: sparse.csc_matrix
+    base: np.ndarray
+    native: np.ndarray
+    ambient_umi: np.ndarray
+    profile: np.ndarray
+    profile_umi: np.ndarray
+    log_sd: float
+
+
+def tally_patient(
+    libraries: Sequence[Mapping[str, Any]],
+    *,
+    clone_cells_path: str | None,
+    molecules_path: str,
+    pooled_path: str,
+    genes: Sequence[str],
+    coexpressed: tuple[str, Sequence[str]],
+    contaminants: Mapping[str, Sequence[str]],
+    cycle_genes: Sequence[str],
+    rates: RateSettings,
+) -> None:
+    """Write a patient's molecules: one row a library × group of cells × gene × depth stratum.
+
+    Parameters
+    ----------
+    libraries
+        One mapping a library: the sheet's `sample_id`, `patient_id`, `timepoint`, `tissue`, and
+        the paths `counts`, `cells`, `genes` and `summary` that its job wrote. Libraries whose
+        verdict is `fail` are left out.
+    clone_cells_path
+        The patient's `cells.parquet` of the clone calls; None for a donor without myeloma, all
+        of whose plasma cells are normal.
+    molecules_path
+        Rows of `stratum` -1 hold all cells of the group, others those of one depth.
+    pooled_path
+        Every gene's UMIs in the groups that stand for a lineage or a clone, non-zero ones only.
+    genes
+        Symbols to tally in every group: antigens, ANXA1 and its receptors' axis.
+    coexpressed
+        A gene, and the genes whose presence in the same cells is counted.
+    contaminants
+        Identity genes by lineage: molecules of them in plasma cells tell of unseen doublets.
+    cycle_genes
+        Genes of which two or more molecules make a malignant cell `cycling`.
+    """
+    calls = _clone_calls(clone_cells_path)
+    rows: list[dict[str, Any]] = []
+    pooled: list[dict[str, np.ndarray]] = []
+    for library in libraries:
+        summary = json.loads(Path(library["summary"]).read_text(encoding="utf-8"))
+        if summary["verdict"] == "fail":
+            continue
+        rna = read_library(library, summary)
+        cells = read_columns(Path(library["cells"]))
+        found = cell_groups(
+            cells,
+            calls.get(library["sample_id"]) if calls is not None else None,
+            rna.counts,
+            profile=rna.profile,
+            contaminants=contaminants,
+            cycle_genes=cycle_genes,
+        )
+        place = {
+            "patient_id": library["patient_id"],
+            "sample_id": library["sample_id"],
+            "timepoint": library["timepoint"],
+            "tissue": library["tissue"],
+            "umi_ceiling": bool(summary["umi_ceiling_suspected"]),
+        }
+        wanted = list(
+            dict.fromkeys([*genes, *(gene for own in contaminants.values() for gene in own)])
+        )
+        for group in found:
+            rows += [place | row for row in group_rows(rna, group, wanted, rates)]
+            rows += [place | row for row in coexpression_rows(rna, group, *coexpressed)]
+            rows += [place | row for row in surface_rows(rna.counts, group, found, genes)]
+        pooled += [pooled_columns(rna, library["sample_id"], g) for g in found if g.pooled]
+    write_parquet(Path(molecules_path), _columns(rows))
+    write_parquet(Path(pooled_path), _stacked(pooled))
+
+
+def read_library(library: Mapping[str, Any], summary: Mapping[str, Any]) -> LibraryRna:
+    """Return a library's counts and ambient RNA from what its job wrote."""
+    counts = read_fragment(library["counts"])
+    profile = read_columns(Path(library["genes"]), ["ambient_profile"])["ambient_profile"]
+    ambient = read_columns(Path(library["cells"]), ["ambient_umi"])["ambient_umi"]
+    classes = gene_classes(counts.symbols)
+    counted = ~(classes["immunoglobulin"] | classes["mitochondrial"])
+    base = counts.matrix @ counted.astype(float)
+    ambient = np.nan_to_num(ambient)
+    low, high = summary["ambient_fraction_low"], summary["ambient_fraction_high"]
+    log_sd = np.log(high / low) / (2 * Z_95) if low and high and low > 0 else 1.0
+    if summary["ambient_source"] == "raw_matrix" and (profile > 0).any():
+        # The rarest gene that was seen was seen once.
+        profile_umi = profile / profile[profile > 0].min()
+    else:
+        # Estimated from the cells: as unsure as some ten molecules, whatever the gene.
+        profile_umi = np.full(len(profile), 10.0)
+    return LibraryRna(
+        counts=counts,
+        columns=counts.matrix.tocsc(),
+        base=base,
+        native=np.maximum(base - ambient * profile[counted].sum(), 0.0),
+        ambient_umi=ambient,
+        profile=profile,
+        profile_umi=profile_umi,
+        log_sd=float(log_sd),
+    )
+
+
+def group_rows(
+    rna: LibraryRna, group: Group, genes: Sequence[str], rates: RateSettings
+) -> list[dict[str, Any]]:
+    """Return the rows of one group: a row a gene over all cells, and one a depth stratum."""
+    place = {symbol: i for i, symbol in enumerate(rna.counts.symbols)}
+    members = np.flatnonzero(group.members)
+    stratum = np.digitize(rna.native[members], DEPTH_EDGES)
+    name = {"kind": group.kind, "clone_id": group.clone_id}
+    rows = []
+    for gene in genes:
+        if gene not in place or not members.size:
+            continue
+        umi, exposure, ambient, profile_umi = gene_in_cells(rna, place[gene], members)
+        everything = tally(
+            umi,
+            exposure,
+            ambient,
+            ambient_log_sd=rna.log_sd,
+            profile_umi=profile_umi,
+            settings=rates,
+        )
+        seen = {
+            "detected": int((umi >= 1).sum()),
+            "detected_twice": int((umi >= 2).sum()),
+            "detected_above_ambient": int((umi > ambient + 2 * np.sqrt(ambient)).sum()),
+        }
+        rows.append(name | {"gene": gene, "stratum": -1} | vars(everything) | seen)
+        if group.kind not in ("clone", "all_malignant", "normal_plasma"):
+            continue
+        for number in np.unique(stratum):
+            inside = stratum == number
+            part = tally(
+                umi[inside],
+                exposure[inside],
+                ambient[inside],
+                ambient_log_sd=rna.log_sd,
+                profile_umi=profile_umi,
+                settings=rates,
+            )
+            seen = {"detected": int((umi[inside] >= 1).sum())}
+            rows.append(name | {"gene": gene, "stratum": int(number)} | vars(part) | seen)
+    return rows
+
+
+def gene_in_cells(
+    rna: LibraryRna, column: int, members: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Return a gene's UMIs, exposure without it and ambient UMIs in cells, and profile UMIs."""
+    umi = rna.columns[:, [column]].toarray().ravel()[members].astype(float)
+    ambient = rna.ambient_umi[members] * rna.profile[column]
+    exposure = np.maximum(rna.native[members] - np.maximum(umi - ambient, 0.0), 0.0)
+    return umi, exposure, ambient, float(rna.profile_umi[column])
+
+
+def coexpression_rows(
+    rna: LibraryRna, group: Group, gene: str, others: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return how many cells with and without `gene` hold each other gene, for malignant groups."""
+    place = {symbol: i for i, symbol in enumerate(rna.counts.symbols)}
+    if group.kind not in ("clone", "all_malignant", "normal_plasma") or gene not in place:
+        return []
+
+    def holds(symbol: str) -> np.ndarray:
+        return rna.columns[:, [place[symbol]]].toarray().ravel()[group.members] > 0
+
+    with_gene = holds(gene)
+    rows = []
+    for other in others:
+        if other not in place:
+            continue
+        both = holds(other)
+        rows.append(
+            {
+                "kind": f"{group.kind}:coexpression",
+                "clone_id": group.clone_id,
+                "gene": other,
+                "stratum": -1,
+                "n_cells": int(with_gene.sum()),
+                "detected": int((both & with_gene).sum()),
+                "n_without": int((~with_gene).sum()),
+                "detected_without": int((both & ~with_gene).sum()),
+            }
+        )
+    return rows
+
+
+def pooled_columns(rna: LibraryRna, sample_id: str, group: Group) -> dict[str, np.ndarray]:
+    """Return every gene's UMIs and ambient UMIs in a group, genes with a UMI only."""
+    members = group.members.astype(float)
+    umi = members @ rna.counts.matrix
+    seen = np.flatnonzero(umi > 0)
+    ambient = float(rna.ambient_umi[group.members].sum())
+    n = seen.size
+    return {
+        "sample_id": np.full(n, sample_id, dtype=object),
+        "kind": np.full(n, group.kind, dtype=object),
+        "clone_id": np.full(n, group.clone_id, dtype=object),
+        "gene": rna.counts.symbols[seen],
+        "umi": umi[seen].astype(np.int64),
+        "ambient": ambient * rna.profile[seen],
+        "exposure": np.full(n, float(rna.native[group.members].sum())),
+        "n_cells": np.full(n, int(group.members.sum()), dtype=np.int64),
+    }
+
+
+def _clone_calls(path: str | None) -> dict[str, dict[str, np.ndarray]] | None:
+    """Return the clone calls by sample: columns by name."""
+    if path is None:
+        return None
+    wanted = ["sample_id", "barcode", "malignancy", "clone_id"]
+    columns = read_columns(Path(path), wanted)
+    return {
+        sample: {name: columns[name][columns["sample_id"] == sample] for name in wanted[1:]}
+        for sample in np.unique(columns["sample_id"].astype(str))
+    }
+
+
+TEXT = ("patient_id", "sample_id", "timepoint", "tissue", "kind", "clone_id", "gene")
+NUMBERS = (
+    "umi_ceiling",
+    "stratum",
+    *Tally.__dataclass_fields__,
+    "detected",
+    "detected_twice",
+    "detected_above_ambient",
+    "n_without",
+    "detected_without",
+)
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    text = {name: np.array([row[name] for row in rows], dtype=object) for name in TEXT}
+    number = {name: np.array([row.get(name, np.nan) for row in rows], float) for name in NUMBERS}
+    return text | number
+
+
+def _stacked(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    empty = {"sample_id": object, "kind": object, "clone_id": object, "gene": object}
+    numbers = {"umi": np.int64, "ambient": float, "exposure": float, "n_cells": np.int64}
+    if not parts:
+        return {name: np.array([], dtype=kind) for name, kind in (empty | numbers).items()}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -55,11 +55,11 @@ def test_conda_file_is_in_step_with_the_lock(repository, lock):
 
 @pytest.mark.parametrize("module", LIBRARY_JOB_MODULES)
 def test_a_library_job_imports_little(module):
-    code = f"import sys, {module}; print(*[m for m in {TOO_HEAVY_FOR_A_LIBRARY_JOB} if m in sys.modules])"
+    code = f"import sys, {module}; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert loaded.stdout.split() == []
+    assert not set(TOO_HEAVY_FOR_A_LIBRARY_JOB) & set(loaded.stdout.split())
 
 
 def test_the_package_never_imports_snakemake(repository):

@@ -28,7 +28,17 @@ SECTIONS = {
     "lineage": LineageLimits,
     "atlas": AtlasSettings,
 }
-SECTIONS_OF_JOBS = ("gene_ranks", "microenvironment", "report", "course")
+SECTIONS_OF_JOBS = (
+    "gene_ranks",
+    "microenvironment",
+    "immunoglobulin",
+    "copy_number",
+    "clones",
+    "antigens",
+    "anxa1",
+    "report",
+    "course",
+)
 
 
 def plain_values(config: Mapping[str, Any]) -> dict[str, Any]:

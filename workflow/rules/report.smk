@@ -2,7 +2,7 @@
 
 PANELS = sorted(
     path.stem
-    for path in Path(workflow.basedir, "report").glob("*.rst")
+    for path in (REPOSITORY / "workflow/report").glob("*.rst")
     if path.stem != "workflow"
 )
 PAGE_FILES = sorted(

@@ -1,0 +1,354 @@
+"""Immunoglobulin of single cells: light-chain class, V genes, heavy chain; and clones by them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse, stats
+
+from relapsescope.genes import gene_classes
+
+KAPPA, LAMBDA, AMBIGUOUS = "kappa", "lambda", "ambiguous"
+# Reads of one light chain's constant region that align to the other's, or spill from neighbours.
+STRAY_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class ImmunoglobulinSettings:
+    """The configuration's section `immunoglobulin`."""
+
+    min_umi: int
+    class_share: float
+    class_posterior: float
+    min_v_umi: int
+    v_share: float
+    clone_share: float
+    clone_enrichment: float
+    clone_p: float
+    min_clone_cells: int
+    fidelity: float
+    max_log_odds: float
+
+
+@dataclass(frozen=True)
+class SegmentCalls:
+    """One receptor segment in each cell; arrays are (n_cells,).
+
+    Attributes
+    ----------
+    symbol
+        The cell's gene, None where too few UMIs or none stands out: never evidence of anything.
+    """
+
+    symbol: np.ndarray
+
+
+@dataclass(frozen=True)
+class Immunoglobulin:
+    """What each cell's immunoglobulin is; every array is (n_cells,).
+
+    Attributes
+    ----------
+    light_chain
+        ``kappa``, ``lambda``, ``ambiguous`` (both, or ambient RNA could explain it), None with
+        too few informative UMIs or without light-chain genes in the matrix.
+    kappa, lambda_
+        Constant-region UMIs, ambient share taken off.
+    light_v, heavy_v, heavy
+        The variable genes and the heavy constant gene, None where not called.
+    assessable
+        Whether the matrix has light-chain genes at all.
+    """
+
+    light_chain: np.ndarray
+    kappa: np.ndarray
+    lambda_: np.ndarray
+    kappa_observed: np.ndarray
+    lambda_observed: np.ndarray
+    light_v: np.ndarray
+    heavy_v: np.ndarray
+    heavy: np.ndarray
+    assessable: bool
+
+
+def call_immunoglobulin(
+    counts: sparse.csr_matrix,
+    symbols: np.ndarray,
+    *,
+    ambient_umi: np.ndarray,
+    ambient: np.ndarray,
+    settings: ImmunoglobulinSettings,
+) -> Immunoglobulin:
+    """Return light-chain class, V genes and heavy chain of each cell of one library.
+
+    Works on any cells (plasma or B cells, or as a control others).
+
+    Parameters
+    ----------
+    counts
+        (n_cells, n_genes) UMIs.
+    symbols
+        (n_genes,) HGNC symbols.
+    ambient_umi
+        (n_cells,) ambient UMIs expected in each cell.
+    ambient
+        (n_genes,) shares of the library's ambient RNA.
+    """
+    classes = gene_classes(symbols)
+    kappa, kappa_ambient = _sum(counts, classes["kappa_constant"], ambient_umi, ambient)
+    lambda_, lambda_ambient = _sum(counts, classes["lambda_constant"], ambient_umi, ambient)
+    assessable = bool(classes["kappa_constant"].any() and classes["lambda_constant"].any())
+    light_chain = call_light_chain(kappa, lambda_, kappa_ambient, lambda_ambient, settings=settings)
+    if not assessable:
+        light_chain = np.full(len(kappa), None, dtype=object)
+    names = [str(symbol) for symbol in symbols]
+    light = np.array([name.startswith(("IGKV", "IGLV")) for name in names])
+    heavy = np.array([name.startswith("IGHV") for name in names])
+
+    def segment(mask: np.ndarray) -> np.ndarray:
+        return call_segment(counts, symbols, mask, ambient_umi, ambient, settings=settings)
+
+    return Immunoglobulin(
+        light_chain=light_chain,
+        kappa=np.maximum(kappa - kappa_ambient, 0.0),
+        lambda_=np.maximum(lambda_ - lambda_ambient, 0.0),
+        kappa_observed=kappa,
+        lambda_observed=lambda_,
+        light_v=segment(light),
+        heavy_v=segment(heavy),
+        heavy=segment(classes["heavy_constant"]),
+        assessable=assessable,
+    )
+
+
+def call_light_chain(
+    kappa: np.ndarray,
+    lambda_: np.ndarray,
+    kappa_ambient: np.ndarray,
+    lambda_ambient: np.ndarray,
+    *,
+    settings: ImmunoglobulinSettings,
+) -> np.ndarray:
+    """Return ``kappa``, ``lambda``, ``ambiguous`` or None for each cell.
+
+    A cell is called when enough UMIs remain after the ambient share is taken off, one class
+    makes up `class_share` of what remains, and the class explains the observed counts
+    better than the other one (binomial likelihoods of the observed kappa share, in which
+    ambient and stray UMIs are part of the expectation) with posterior `class_posterior`.
+    """
+    own_kappa = np.maximum(kappa - kappa_ambient, 0.0)
+    own_lambda = np.maximum(lambda_ - lambda_ambient, 0.0)
+    own = own_kappa + own_lambda
+    expected = np.maximum(own + kappa_ambient + lambda_ambient, 1e-9)
+    if_kappa = np.clip(((1 - STRAY_SHARE) * own + kappa_ambient) / expected, 1e-4, 1 - 1e-4)
+    if_lambda = np.clip((STRAY_SHARE * own + kappa_ambient) / expected, 1e-4, 1 - 1e-4)
+    log_odds = kappa * np.log(if_kappa / if_lambda)
+    log_odds += lambda_ * np.log((1 - if_kappa) / (1 - if_lambda))
+    sure = np.log(settings.class_posterior / (1 - settings.class_posterior))
+    share = own_kappa / np.maximum(own, 1e-9)
+    # Counts beyond what ambient RNA alone would leave by chance: three informative UMIs.
+    noise = np.sqrt(kappa_ambient + lambda_ambient)
+    informative = (own >= settings.min_umi) & (own >= 2 * noise)
+    calls = np.full(len(kappa), None, dtype=object)
+    calls[(kappa + lambda_ >= settings.min_umi)] = AMBIGUOUS
+    calls[informative & (share >= settings.class_share) & (log_odds >= sure)] = KAPPA
+    calls[informative & (share <= 1 - settings.class_share) & (log_odds <= -sure)] = LAMBDA
+    return calls
+
+
+def call_segment(
+    counts: sparse.csr_matrix,
+    symbols: np.ndarray,
+    mask: np.ndarray,
+    ambient_umi: np.ndarray,
+    ambient: np.ndarray,
+    *,
+    settings: ImmunoglobulinSettings,
+) -> np.ndarray:
+    """Return each cell's gene among `mask`, None where none stands out of the ambient RNA."""
+    calls = np.full(counts.shape[0], None, dtype=object)
+    columns = np.flatnonzero(mask)
+    if not len(columns) or not counts.shape[0]:
+        return calls
+    seen = counts[:, columns].toarray().astype(float)
+    soup = np.outer(ambient_umi, ambient[columns])
+    own = np.maximum(seen - soup, 0.0)
+    top = own.argmax(axis=1)
+    cells = np.arange(len(own))
+    best, noise = own[cells, top], np.sqrt(soup[cells, top])
+    clear = (best >= settings.min_v_umi + 2 * noise) & (
+        best >= settings.v_share * np.maximum(own.sum(axis=1), 1e-9)
+    )
+    calls[clear] = symbols[columns[top[clear]]]
+    return calls
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How often normal plasma cells use each light-chain class and gene (panel and prior).
+
+    Attributes
+    ----------
+    counts
+        Symbol (or class) to normal cells seen with it, by segment.
+    """
+
+    counts: dict[str, dict[str, int]]
+
+    def share(self, segment: str, symbol: str, *, within: str = "") -> float:
+        """Return the expected share of `symbol` among normal cells called for `segment`.
+
+        The panel is small, so a prior of 10 cells is spread over what repertoires show: no
+        gene is expected under 2 % (at most a fifteenth of the prior) or over 40 %.
+        """
+        known = self.counts.get(segment, {})
+        chosen = {k: v for k, v in known.items() if k.startswith(within)}
+        prior = {"light_chain": {KAPPA: 0.6, LAMBDA: 0.4}}.get(segment, {}).get(symbol, 1 / 15)
+        prior = 0.25 if segment == "heavy" else prior
+        share = (chosen.get(symbol, 0) + 10 * prior) / (sum(chosen.values()) + 10)
+        return float(np.clip(share, 0.02, 0.75 if segment == "light_chain" else 0.4))
+
+
+@dataclass(frozen=True)
+class IgClone:
+    """A clone by its immunoglobulin: a light chain and V gene that normal cells rarely share."""
+
+    light_chain: str
+    v_gene: str
+    heavy_v: str | None
+    heavy: str | None
+    n_cells: int
+    share: float
+    enrichment: float
+    p_value: float
+
+
+def usage_of(calls: Sequence[Immunoglobulin]) -> Usage:
+    """Return how often the cells of `calls` (normal ones) use each class and gene."""
+    counts: dict[str, dict[str, int]] = {}
+    for segment in ("light_chain", "light_v", "heavy_v", "heavy"):
+        values = [value for call in calls for value in getattr(call, segment)]
+        kept = sorted(value for value in values if value not in (None, AMBIGUOUS))
+        counts[segment] = {value: kept.count(value) for value in dict.fromkeys(kept)}
+    return Usage(counts)
+
+
+def find_ig_clones(
+    light_chain: np.ndarray,
+    light_v: np.ndarray,
+    heavy_v: np.ndarray,
+    heavy: np.ndarray,
+    *,
+    usage: Usage,
+    settings: ImmunoglobulinSettings,
+    groups: np.ndarray | None = None,
+) -> list[IgClone]:
+    """Return the immunoglobulin clones of one patient, the largest first.
+
+    A V gene marks a clone when it is far more frequent among the cells with a called V gene of
+    its class than the background: by `clone_enrichment`, by a binomial test against twice
+    the background share (repertoires differ between people), and in at least `clone_share`
+    of the cells. Cells of a found clone are set aside and the search repeated, so biclonal
+    disease gives two; each of `groups` (libraries) is searched too, so that a clone that is
+    there only at relapse is found.
+    """
+    groups = np.zeros(len(light_v), dtype=int) if groups is None else groups
+    everywhere = np.ones(len(light_v), dtype=bool)
+    found: dict[tuple[str, str], IgClone] = {}
+    for chosen in [everywhere, *(groups == name for name in sorted(set(groups)))]:
+        left = chosen & np.array([value is not None for value in light_v], dtype=bool)
+        while (clone := _top_clone(light_chain, light_v, left, usage, settings)) is not None:
+            key = (clone.light_chain, clone.v_gene)
+            members = left & (light_v == clone.v_gene)
+            left &= ~members
+            if key not in found:
+                found[key] = _with_heavy(clone, heavy_v[members], heavy[members])
+    return sorted(found.values(), key=lambda clone: (-clone.n_cells, clone.v_gene))
+
+
+def _top_clone(
+    light_chain: np.ndarray,
+    light_v: np.ndarray,
+    left: np.ndarray,
+    usage: Usage,
+    settings: ImmunoglobulinSettings,
+) -> IgClone | None:
+    """Return the most frequent light V gene among `left` as a clone, None if it marks none."""
+    genes, sizes = np.unique(light_v[left].astype(str), return_counts=True)
+    best: IgClone | None = None
+    for gene, size in zip(genes, sizes, strict=True):
+        family = gene[:3]
+        chain = KAPPA if family == "IGK" else LAMBDA
+        # Where the constant region says the other class, the V gene is from a doublet or soup.
+        agree = left & (light_v == gene) & (light_chain != (LAMBDA if chain == KAPPA else KAPPA))
+        size, total = int(agree.sum()), int(left.sum())
+        background = usage.share("light_v", gene, within=family)
+        background *= usage.share("light_chain", chain)
+        share = size / total
+        p_value = float(stats.binom.sf(size - 1, total, min(2 * background, 0.5))) * len(genes)
+        if (
+            size >= settings.min_clone_cells
+            and share >= settings.clone_share
+            and share >= settings.clone_enrichment * background
+            and p_value <= settings.clone_p
+            and (best is None or size > best.n_cells)
+        ):
+            best = IgClone(chain, gene, None, None, size, share, share / background, p_value)
+    return best
+
+
+def _with_heavy(clone: IgClone, heavy_v: np.ndarray, heavy: np.ndarray) -> IgClone:
+    """Return the clone with the heavy chain that most of its cells show, None where none does."""
+
+    def dominant(values: np.ndarray) -> str | None:
+        called = [value for value in values if value is not None]
+        if len(called) < 5:
+            return None
+        names, sizes = np.unique(np.array(called, dtype=str), return_counts=True)
+        return str(names[sizes.argmax()]) if sizes.max() >= 0.6 * len(called) else None
+
+    fields = {**clone.__dict__, "heavy_v": dominant(heavy_v), "heavy": dominant(heavy)}
+    return IgClone(**fields)
+
+
+def ig_log_odds(
+    light_chain: np.ndarray,
+    light_v: np.ndarray,
+    heavy_v: np.ndarray,
+    heavy: np.ndarray,
+    clone: IgClone,
+    *,
+    usage: Usage,
+    settings: ImmunoglobulinSettings,
+) -> np.ndarray:
+    """Return (n_cells,) log-odds of belonging to `clone` against being a normal plasma cell.
+
+    A segment that was not called says nothing. `fidelity` is the share of a clone's cells in
+    which a called segment is the clone's own; the constant heavy chain counts less, because
+    subclasses are alike.
+    """
+    total = np.zeros(len(light_v))
+    family = clone.v_gene[:3]
+    terms = (
+        (light_chain, clone.light_chain, usage.share("light_chain", clone.light_chain), 1.0),
+        (light_v, clone.v_gene, usage.share("light_v", clone.v_gene, within=family), 1.0),
+        (heavy_v, clone.heavy_v, usage.share("heavy_v", clone.heavy_v or ""), 1.0),
+        (heavy, clone.heavy, usage.share("heavy", clone.heavy or ""), 0.5),
+    )
+    for values, wanted, background, weight in terms:
+        if wanted is None:
+            continue
+        called = np.array([v is not None and v != AMBIGUOUS for v in values], dtype=bool)
+        same = called & (values == wanted)
+        total[same] += weight * np.log(settings.fidelity / background)
+        total[called & ~same] += weight * np.log((1 - settings.fidelity) / (1 - background))
+    return np.clip(total, -settings.max_log_odds, settings.max_log_odds)
+
+
+def _sum(
+    counts: sparse.csr_matrix, mask: np.ndarray, ambient_umi: np.ndarray, ambient: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the summed UMIs of `mask` in each cell, and those expected from ambient RNA."""
+    columns = np.flatnonzero(mask)
+    observed = np.asarray(counts[:, columns].sum(axis=1), dtype=float).ravel()
+    return observed, ambient_umi * float(ambient[columns].sum())

@@ -1,0 +1,221 @@
+"""A patient's plasma cells over all libraries, each beside what a normal cell would have given."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from relapsescope.normal_plasma import Panel, library_effects
+from relapsescope.plasma_cells import PlasmaLibrary
+
+# A private gene may differ from normal without bound; no single gene decides about a cell.
+MAX_GENE_RATIO = 6.0
+# Cell-to-cell variation beyond chance is at least this (variance over Poisson's).
+MIN_DISPERSION = 1.3
+
+
+@dataclass(frozen=True)
+class PatientCells:
+    """Plasma cells of one patient; genes are the panel's.
+
+    Attributes
+    ----------
+    counts
+        (n_cells, n_genes) UMIs.
+    library
+        (n_cells,) number of each cell's library.
+    effects, effect_variance
+        (n_libraries, n_genes) technical factors against the panel, and relative variances.
+    ambient, ambient_share
+        (n_libraries, n_genes) shares that sum to 1, and (n_cells,) the ambient share of counts.
+    """
+
+    counts: sparse.csr_matrix
+    library: np.ndarray
+    effects: np.ndarray
+    effect_variance: np.ndarray
+    ambient: np.ndarray
+    ambient_share: np.ndarray
+    arms: np.ndarray
+
+    @property
+    def totals(self) -> np.ndarray:
+        """Counts of each cell over the genes, at least 1."""
+        return np.maximum(np.asarray(self.counts.sum(axis=1), dtype=float).ravel(), 1.0)
+
+    @property
+    def n_libraries(self) -> int:
+        """Number of libraries, those without a cell of `counts` too."""
+        return len(self.effects)
+
+    def normal(self, rates: np.ndarray) -> np.ndarray:
+        """Return (n_libraries, n_genes) shares that cells of `rates` have in each library."""
+        shares = rates * self.effects
+        return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)
+
+    def pooled(self, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return own counts, exposure (UMIs at a rate of 1) and technical variance of `cells`."""
+        own = np.zeros(self.counts.shape[1])
+        exposure, variance = np.zeros_like(own), np.zeros_like(own)
+        totals = self.totals * (1 - self.ambient_share)
+        for number in range(self.n_libraries):
+            here = np.flatnonzero(cells & (self.library == number))
+            if not len(here):
+                continue
+            seen = np.asarray(self.counts[here].sum(axis=0), dtype=float).ravel()
+            soup = (self.totals[here] * self.ambient_share[here]).sum()
+            own += np.maximum(seen - soup * self.ambient[number], 0.0)
+            weight = totals[here].sum()
+            exposure += weight * self.effects[number]
+            variance += weight**2 * self.effect_variance[number]
+        total = totals[cells].sum() if cells.any() else 1.0
+        return own, exposure, variance / max(total, 1.0) ** 2
+
+    def subset(self, cells: np.ndarray) -> "PatientCells":
+        """Return some of the cells (numbers or a mask), all libraries kept."""
+        rows = np.flatnonzero(cells) if cells.dtype == bool else cells
+        return PatientCells(
+            self.counts[rows],
+            self.library[rows],
+            self.effects,
+            self.effect_variance,
+            self.ambient,
+            self.ambient_share[rows],
+            self.arms,
+        )
+
+
+def patient_cells(
+    libraries: Sequence[PlasmaLibrary], panel: Panel, arms: np.ndarray
+) -> PatientCells:
+    """Return the patient's cells; `libraries` are over the panel's genes."""
+    n_genes = len(panel.gene_ids)
+    effects, variance = np.ones((len(libraries), n_genes)), np.zeros((len(libraries), n_genes))
+    ambient = np.zeros((len(libraries), n_genes))
+    shares, numbers, counts = [], [], []
+    for i, library in enumerate(libraries):
+        if len(panel.types):
+            effects[i], variance[i] = library_effects(library, panel.types, panel.background)
+        soup = library.ambient.sum()
+        ambient[i] = library.ambient / soup if soup > 0 else 0.0
+        totals = np.maximum(np.asarray(library.counts.sum(axis=1), dtype=float).ravel(), 1.0)
+        shares.append(np.clip(library.ambient_umi * soup / totals, 0.0, 0.8))
+        numbers.append(np.full(len(library.barcodes), i))
+        counts.append(library.counts)
+    return PatientCells(
+        counts=sparse.vstack(counts, format="csr"),
+        library=np.concatenate(numbers),
+        effects=effects,
+        effect_variance=variance,
+        ambient=ambient,
+        ambient_share=np.concatenate(shares),
+        arms=arms,
+    )
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """How two kinds of cell differ, and what each cell says about it.
+
+    Attributes
+    ----------
+    log_ratio
+        (n_genes,) natural log-ratio used of each gene; 0 for genes that play no part.
+    log_odds
+        (n_cells,) of the second kind against the first.
+    power
+        Expected log-odds of a typical cell of the second kind; under 1 the contrast is empty.
+    """
+
+    log_ratio: np.ndarray
+    log_odds: np.ndarray
+    power: float
+
+
+def gene_contrast(
+    counts: np.ndarray,
+    expected: np.ndarray,
+    variance: np.ndarray,
+    arms: np.ndarray,
+    arm_log_ratio: dict[str, float],
+    *,
+    gene_z: float,
+) -> np.ndarray:
+    """Return (n_genes,) log-ratios: an arm's where it has an event, a gene's own where it is clear.
+
+    A gene is clear when its log-ratio exceeds `gene_z` standard errors, in which the counting
+    noise and the spread between people and libraries are both counted.
+    """
+    base = np.array([arm_log_ratio.get(arm, 0.0) for arm in arms])
+    scaled = expected * np.exp(base)
+    beyond = np.log((counts + 1) / (scaled + 1))
+    error = np.sqrt(1 / (counts + 1) + variance)
+    clear = np.abs(beyond) > gene_z * error
+    limit = np.log(MAX_GENE_RATIO)
+    return np.clip(base + np.where(clear, beyond, 0.0), -limit, limit)
+
+
+def contrast_cells(
+    cells: PatientCells,
+    first: np.ndarray,
+    log_ratio: np.ndarray,
+    *,
+    known_first: np.ndarray,
+    known_second: np.ndarray,
+    limit: float,
+) -> Contrast:
+    """Return each cell's log-odds of shares `first` × exp(`log_ratio`) against shares `first`.
+
+    Parameters
+    ----------
+    first
+        (n_libraries, n_genes) shares of the first kind in each library.
+    known_first, known_second
+        Cells that other evidence tells surely; they centre and scale the score of their kind.
+    """
+    second = first * np.exp(log_ratio)
+    second /= second.sum(axis=1, keepdims=True)
+    score, mean_first, mean_second = (np.zeros(len(cells.library)) for _ in range(3))
+    var_first, var_second = np.ones(len(score)), np.ones(len(score))
+    totals = cells.totals
+    for number in range(cells.n_libraries):
+        here = np.flatnonzero(cells.library == number)
+        if not len(here):
+            continue
+        soup = float(np.average(cells.ambient_share[here], weights=totals[here]))
+        one = (1 - soup) * first[number] + soup * cells.ambient[number]
+        two = (1 - soup) * second[number] + soup * cells.ambient[number]
+        gain = np.log(np.maximum(two, 1e-12) / np.maximum(one, 1e-12))
+        score[here] = cells.counts[here] @ gain
+        n = totals[here]
+        mean_first[here], mean_second[here] = n * (one @ gain), n * (two @ gain)
+        var_first[here], var_second[here] = n * (one @ gain**2), n * (two @ gain**2)
+    power = float(np.median((mean_second - mean_first) ** 2 / (2 * np.maximum(var_first, 1e-9))))
+    if not np.any(log_ratio) or power < 1.0:
+        return Contrast(log_ratio, np.zeros(len(score)), power)
+    gap = mean_second - mean_first
+    at = (score - mean_first) / np.maximum(gap, 1e-9)
+    # Where each kind lies on the scale from 0 (first) to 1 (second): the model's word is
+    # worth ten cells, so surely known cells correct it.
+    zero = (at[known_first].sum()) / (known_first.sum() + 10)
+    one_ = (at[known_second].sum() + 10) / (known_second.sum() + 10)
+    one_ = max(one_, zero + 0.3)
+    sd_first, sd_second = np.sqrt(var_first) / gap, np.sqrt(var_second) / gap
+    wide_first = _dispersion(at, zero, sd_first, known_first)
+    wide_second = _dispersion(at, one_, sd_second, known_second)
+    z_first = (at - zero) / (sd_first * wide_first)
+    z_second = (at - one_) / (sd_second * wide_second)
+    odds = 0.5 * (z_first**2 - z_second**2) + np.log(
+        sd_first * wide_first / sd_second / wide_second
+    )
+    # Beyond a kind's own mean a cell is only more of that kind, whatever the variances say.
+    odds = np.where((at > one_) & (odds < 0), 0.0, odds)
+    odds = np.where((at < zero) & (odds > 0), 0.0, odds)
+    return Contrast(log_ratio, np.clip(odds, -limit, limit), power)
+
+
+def _dispersion(at: np.ndarray, centre: float, sd: np.ndarray, known: np.ndarray) -> float:
+    """Return by how much the score varies more than chance, from known cells and a prior of ten."""
+    squares = np.clip(((at[known] - centre) / sd[known]) ** 2, 0, 16)
+    return float(np.sqrt(max((squares.sum() + 10 * MIN_DISPERSION**2) / (known.sum() + 10), 1.0)))

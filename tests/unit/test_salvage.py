@@ -178,6 +178,18 @@ def test_time_dependent_model_needs_exposure_and_deaths():
     assert time_dependent_contrast(unexposed, min_events_per_covariate=10) is None
 
 
+def test_time_dependent_model_needs_a_death_that_compares():
+    # P1 is exposed to the end on day 60; P2, unexposed, dies on day 120 with nobody else at risk.
+    salvage = salvage_lines(
+        course(
+            ("P1", 1, "car_t", 0, "CR", 100, 160, False),
+            ("P1", 2, "bispecific", 110, "SD", None, 50, False),
+            ("P2", 1, "car_t", 0, "CR", 100, 220, True),
+        )
+    )
+    assert time_dependent_contrast(salvage, min_events_per_covariate=10) is None
+
+
 def test_landmark_classes_patients_by_what_they_had_by_then():
     landmark = landmark_contrast(SALVAGE, landmark_days=90, exact_up_to=20)
     table = landmark.table.set_index("patient_id")

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from relapsescope.bulk_cohort import BulkCohort, read_bulk_cohort
-from relapsescope.cox import fit_cox, proportional_hazards
+from relapsescope.cox import fit_cox, has_information, proportional_hazards
 from relapsescope.errors import InputProblem
 
 RESULT_COLUMNS = [
@@ -184,6 +184,9 @@ def _fit(
     }
     if gene not in design or not event.any():
         reason = "no event" if gene in design else "the gene does not vary"
+        return {**row, "note": "; ".join([*note, f"not fitted: {reason}"])}
+    if not has_information(design, event, time):
+        reason = "its covariates repeat one another, or patients at risk never differ"
         return {**row, "note": "; ".join([*note, f"not fitted: {reason}"])}
     fit = fit_cox(design, event, time, min_events_per_covariate=min_events)
     own = fit.table.iloc[0]

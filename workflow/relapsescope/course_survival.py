@@ -230,7 +230,7 @@ def _time_dependent(
         salvage, classes=classes, min_events_per_covariate=settings.min_events_per_covariate
     )
     row = {"method": "time_dependent", "status": "not_assessable"}
-    note = {"note": "needs a death, and time with and without exposure"}
+    note = {"note": "needs a death while patients with and without it were at risk"}
     return {**row, **(note if fit is None else _hazard(fit))}
 
 

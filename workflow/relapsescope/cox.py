@@ -83,6 +83,26 @@ def fit_cox(
         return fit_firth(covariates, event, stop, start=start, note=note)
 
 
+def has_information(
+    covariates: pd.DataFrame,
+    event: Sequence[bool],
+    stop: Sequence[float],
+    *,
+    start: Sequence[float] | None = None,
+) -> bool:
+    """Return whether the data say anything about every coefficient.
+
+    They do when at the times of events patients at risk differ, in each covariate by itself.
+    Where the only deaths are those of the last patients, or covariates repeat one another, no
+    coefficient exists. Parameters as in :func:`fit_cox`.
+    """
+    likelihood = PartialLikelihood(covariates.to_numpy(dtype=float), event, stop, start)
+    n = covariates.shape[1]
+    information = likelihood.at(np.zeros(n)).information
+    scale = covariates.to_numpy(dtype=float).std(axis=0)
+    return int(np.linalg.matrix_rank(information / np.outer(scale, scale), tol=1e-10)) == n
+
+
 def fit_firth(
     covariates: pd.DataFrame,
     event: Sequence[bool],

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from relapsescope.cox import CoxFit, fit_cox
+from relapsescope.cox import CoxFit, fit_cox, has_information
 from relapsescope.paths import RESOURCES
 from relapsescope.proportions import Proportion, exact_proportion
 from relapsescope.survival import Estimate, GroupTest, compare_groups, kaplan_meier, median_survival
@@ -271,18 +271,16 @@ def time_dependent_contrast(
 ) -> CoxFit | None:
     """Return a Cox model of survival from relapse with exposure from the day it begins.
 
-    None where no patient was exposed, all were from the first day, or nobody died.
+    None where nobody died while both exposed and unexposed patients were at risk.
     """
     intervals = exposure_intervals(salvage, classes)
     if intervals.empty or not intervals["event"].any() or intervals["exposed"].nunique() < 2:
         return None
-    return fit_cox(
-        intervals[["exposed"]].astype(float),
-        intervals["event"],
-        intervals["stop"],
-        start=intervals["start"],
-        min_events_per_covariate=min_events_per_covariate,
-    )
+    exposed, start = intervals[["exposed"]].astype(float), intervals["start"]
+    data = (exposed, intervals["event"], intervals["stop"])
+    if not has_information(*data, start=start):
+        return None
+    return fit_cox(*data, start=start, min_events_per_covariate=min_events_per_covariate)
 
 
 def exposure_intervals(

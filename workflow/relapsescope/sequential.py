@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from relapsescope.cox import CoxFit, fit_cox
+from relapsescope.cox import CoxFit, fit_cox, has_information
 from relapsescope.proportions import Proportion, exact_proportion
 from relapsescope.survival import GroupTest, compare_groups
 
@@ -136,12 +136,11 @@ def _duration_model(pairs: pd.DataFrame, min_events_per_covariate: int) -> CoxFi
     events = known["second_pfs_event"].to_numpy(dtype=bool)
     if len(known) < MIN_PATIENTS_FOR_MODEL or not events.any() or np.ptp(months) == 0:
         return None
-    return fit_cox(
-        pd.DataFrame({"first_duration_months": months}),
-        events,
-        known["second_pfs_days"].to_numpy(dtype=float),
-        min_events_per_covariate=min_events_per_covariate,
-    )
+    days = known["second_pfs_days"].to_numpy(dtype=float)
+    data = (pd.DataFrame({"first_duration_months": months}), events, days)
+    if not has_information(*data):
+        return None
+    return fit_cox(*data, min_events_per_covariate=min_events_per_covariate)
 
 
 def _is_long(first: dict, limit_days: int) -> bool | None:

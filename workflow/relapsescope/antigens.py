@@ -179,7 +179,7 @@ def _row(
         "ratio_ci_low": found.low,
         "ratio_ci_high": found.high,
         "library_log_sd": noise,
-        "needed_umi": needed_umi(found, base, noise, settings.limits),
+        "needed_umi": needed_umi(found, expected, base, noise, settings.limits),
         "verdict": verdict,
         "verdict_strict_limits": verdict_of(found, settings.strict_limits),
         "verdict_lenient_limits": verdict_of(found, settings.lenient_limits),
@@ -208,7 +208,9 @@ def judged(
         f"{value:.2g}" if np.isfinite(value) else "none" for value in (found.low, found.high)
     )
     told = f"{seen}; ratio {found.estimate:.2g}, 95 % interval {low} to {high}"
-    needed = needed_umi(found, base, noise, settings.limits)
+    needed = needed_umi(found, expected, base, noise, settings.limits)
+    if base.umi - base.ambient < settings.min_reference_umi:
+        told += f"; the reference itself holds only {base.umi:.0f} molecules"
     if one.n_cells < settings.min_cells:
         return INDETERMINATE, f"only {one.n_cells} cells: {told}"
     verdict = verdict_of(found, settings.limits)
@@ -224,21 +226,22 @@ def judged(
     return verdict, told
 
 
-def needed_umi(found: Interval, base: Tally, noise: float, limits: Sequence[float]) -> float:
+def needed_umi(
+    found: Interval, expected: float, base: Tally, noise: float, limits: Sequence[float]
+) -> float:
     """Return the expected molecules from which the verdict would be clear.
 
     At least those whose complete absence would show loss; more where the ratio lies near a
     limit. Infinite where the error of reference and libraries alone spans the limit.
     """
     other = float(np.hypot(noise, log_error(base)))
-    least = ZERO_COUNT_LIMIT / limits[0] * np.exp(Z_95 * other)
-    if not np.isfinite(found.estimate) or found.estimate < limits[0] / 4:
-        return float(least)
+    least = float(ZERO_COUNT_LIMIT / limits[0] * np.exp(Z_95 * other))
+    if not np.isfinite(found.estimate) or found.estimate <= 0 or expected < least:
+        return least
     margin = min(abs(np.log(found.estimate / limit)) for limit in limits)
     if margin <= Z_95 * other:
         return np.inf
-    counted = 1 / ((margin / Z_95) ** 2 - other**2) / found.estimate
-    return float(max(counted, least if found.estimate < limits[0] else 0.0))
+    return max(least, 1 / ((margin / Z_95) ** 2 - other**2) / found.estimate)
 
 
 def _other_ways(

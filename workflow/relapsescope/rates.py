@@ -13,9 +13,8 @@ _PLASTIC = 1.2207440846057596
 _N_POINTS = 2048
 _POINTS = (0.5 + np.outer(np.arange(1, _N_POINTS + 1), _PLASTIC ** -np.arange(1.0, 4.0))) % 1.0
 _SHOCK = special.ndtri(_POINTS[:, 2])
-CAUTION = 0.5
+CAUTION = 0.75
 _N_GRID = 128
-_N_AMBIENT = 15
 
 
 @dataclass(frozen=True)
@@ -130,17 +129,25 @@ def _dispersion(
         return prior
     mean = native + ambient
     moment = float(((umi - mean) ** 2 - mean).sum()) / scale
-    second = mean + prior * native**2
-    fourth = mean + prior * native**2 * (7 + 12 * prior * native + 6 * (prior * native) ** 2)
-    variance = float((fourth + 2 * second**2).sum()) / scale**2
+    variance = _moment_variance(prior, native, mean) / scale**2
     # What the data show beyond their own noise is believed, e.g. a few bright cells of another
     # clone; a moment from hardly any molecules is noise and is not.
     allowed = max(settings.dispersion_sd**2, (moment - prior) ** 2 - variance)
     weight = allowed / (allowed + variance)
     middle = weight * moment + (1 - weight) * prior
     # Estimates are skewed: most fall short of the truth, and short ones go with low rates.
-    # Half a standard error more restores the coverage (benchmarks/antigen_nulls.py).
-    return max(middle + CAUTION * float(np.sqrt(weight * variance)), 0.0)
+    # Some of the error that remains is added, which restores coverage (docs/antigens.md).
+    error = np.sqrt(weight * _moment_variance(max(middle, prior), native, mean)) / scale
+    few = (umi.size + 1) / max(umi.size - 3, 1)
+    return max(middle + CAUTION * float(error), 0.0) * few
+
+
+def _moment_variance(dispersion: float, native: np.ndarray, mean: np.ndarray) -> float:
+    """Return the variance of the moment's sum in a negative binomial, from its cumulants."""
+    own = dispersion * native
+    second = mean + own * native
+    fourth = mean + own * native * (7 + 12 * own + 6 * own**2)
+    return float((fourth + 2 * second**2).sum())
 
 
 def pool(tallies: Sequence[Tally]) -> Tally:
@@ -189,11 +196,11 @@ def estimate(one: Tally) -> float:
 def rate(one: Tally, *, level: float = 0.95) -> Interval:
     """Return the rate per million and its interval.
 
-    The limits invert tail probabilities of the observed sum, a Poisson variable (exact, as
-    Garwood 1936) whose variance grows with the square of its mean as cells differ, averaged over
-    the error of the ambient share. The upper limit is conditioned on no more ambient molecules
-    than were seen (CLs; Read 2002, doi:10.1088/0954-3899/28/10/313): it does not shrink below
-    that of zero counts where chance left fewer molecules than ambient RNA should give.
+    The limits invert tail probabilities of the observed sum: Poisson (exact, as Garwood 1936),
+    with a mean that varies as the cells and the ambient share do. The upper limit is conditioned
+    on no more ambient molecules than were seen (CLs; Read 2002,
+    doi:10.1088/0954-3899/28/10/313): it does not shrink below that of zero counts where chance
+    left fewer molecules than ambient RNA should give.
     """
     if one.exposure <= 0:
         return Interval(np.nan, 0.0, np.inf)
@@ -269,35 +276,43 @@ class _Confidence:
 
 def _confidence(one: Tally) -> tuple[_Confidence, _Confidence]:
     """Return the distributions that the lower and the upper limits of native molecules follow."""
+    variation = one.dispersion * one.spread
     reach = 8 * np.sqrt(one.umi + one.ambient_sd**2 + 1) + 20
     native = max(one.umi - one.ambient, 0.0)
-    variation = one.dispersion * one.spread
-    top = (native + reach) * (1 + 6 * variation) * np.exp(6 * np.sqrt(variation))
+    top = (native + reach) * np.exp(8 * np.sqrt(variation))
     bottom = max(native - reach, 0.0) * np.exp(-8 * np.sqrt(variation))
     mu = np.linspace(np.sqrt(bottom), np.sqrt(top), _N_GRID) ** 2
     if bottom > 0:
         mu[0] = 0.0
-    ambient = _ambient_points(one)
-    mean = mu[:, None] + ambient[None, :]
-    excess = np.maximum(1 + variation * mu[:, None] ** 2 / np.maximum(mean, 1e-12), 1.0)
-    at_least = _at_least(one.umi, mean, excess).mean(axis=1)
-    at_most = special.gammaincc(one.umi / excess + 1, mean / excess).mean(axis=1)
+    mean = one.ambient + mu
+    extra = one.ambient_sd**2 + variation * mu**2
+    at_least, at_most = _tails(one.umi, mean, extra)
     at_most = at_most / max(at_most[0], 1e-300)
     lower = np.maximum.accumulate(at_least)
     upper = np.maximum.accumulate(1 - np.minimum(at_most, 1.0))
     return _Confidence(mu, lower), _Confidence(mu, upper)
 
 
-def _at_least(umi: float, mean: np.ndarray, excess: np.ndarray) -> np.ndarray:
+def _tails(umi: float, mean: np.ndarray, extra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return P(at least umi) and P(at most umi) of a Poisson variable whose mean varies.
+
+    The mean has a gamma distribution with variance `extra`, so that the counts are negative
+    binomial; where it does not vary, they are Poisson.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = np.where(extra > 1e-9 * mean**2, mean**2 / extra, 1e9)
+        share = np.where(mean > 0, mean / (size + mean), 0.0)
+    fixed = size >= 1e8
+    at_most = np.where(
+        fixed,
+        special.gammaincc(umi + 1, mean),
+        special.betainc(np.where(fixed, 1.0, size), umi + 1, 1 - share),
+    )
     if umi <= 0:
-        return np.ones_like(mean)
-    return special.gammainc(umi / excess, mean / excess)
-
-
-def _ambient_points(one: Tally) -> np.ndarray:
-    """Return equally likely amounts of ambient molecules, from a gamma distribution."""
-    if one.ambient <= 0 or one.ambient_sd <= 0:
-        return np.array([max(one.ambient, 0.0)])
-    shape = (one.ambient / one.ambient_sd) ** 2
-    middles = (np.arange(_N_AMBIENT) + 0.5) / _N_AMBIENT
-    return special.gammaincinv(shape, middles) * one.ambient / shape
+        return np.ones_like(mean), at_most
+    at_least = np.where(
+        fixed,
+        special.gammainc(umi, mean),
+        special.betainc(umi, np.where(fixed, 1.0, size), share),
+    )
+    return at_least, at_most

@@ -53,9 +53,9 @@ $(READY): envs/lock.txt pyproject.toml
 	fi
 	echo "Setting up .venv from envs/lock.txt (once, a few minutes) …"
 	"$$python" -m venv --clear .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check $$(grep '^torch==' envs/lock.txt)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r envs/lock.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	$(BIN)/python -m pip install -qq --disable-pip-version-check $$(grep '^torch==' envs/lock.txt)
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -r envs/lock.txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -e .
 	touch $@
 
 lock: $(READY) ## Pin what is installed in .venv now as envs/lock.txt and envs/relapsescope.yaml

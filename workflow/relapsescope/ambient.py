@@ -85,7 +85,7 @@ def estimate_ambient(
         note = "the library holds no UMI, so its ambient RNA is unknown"
         nothing = np.zeros(total.size)
         return Ambient(profile, np.nan, np.nan, np.nan, nothing, "estimated", (note,))
-    notes: tuple[str, ...] = ()
+    notes = ("no empty droplets were given: the ambient RNA is estimated from the cells",)
     if raw is not None:
         droplets = _empty_droplets(counts, raw, limits)
         if droplets is not None:
@@ -168,7 +168,6 @@ def _from_cells(
             f"only {n_informative} genes differ enough between these cells to show ambient RNA: "
             "its amount is uncertain",
         )
-    notes += ("no empty droplets were given: the ambient profile is estimated from the cells",)
     return _ambient(total, profile, amount, log_sd, "estimated", notes)
 
 

@@ -137,7 +137,9 @@ def _dispersion(
     middle = weight * moment + (1 - weight) * prior
     # Estimates are skewed: most fall short of the truth, and short ones go with low rates.
     # Some of the error that remains is added, which restores coverage (docs/antigens.md).
-    error = np.sqrt(weight * _moment_variance(max(middle, prior), native, mean)) / scale
+    model = _moment_variance(max(middle, prior), native, mean)
+    squares = float((((umi - mean) ** 2 - mean) ** 2).sum())
+    error = np.sqrt(weight * min(model, max(squares, variance * scale**2))) / scale
     few = (umi.size + 1) / max(umi.size - 3, 1)
     return max(middle + CAUTION * float(error), 0.0) * few
 

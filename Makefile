@@ -42,8 +42,10 @@ lint: $(READY) demo-data ## Style of the code and of the workflow
 	$(BIN)/ruff format --check .
 	$(BIN)/snakemake --lint
 
-bench: $(READY) ## Time and memory on the real libraries in ../shared, beside a plain scanpy script
-	$(BIN)/python benchmarks/bench.py $(ARGS)
+SHEET ?= ../shared/data/carpall/samples.tsv
+bench: $(READY) ## CPU beside a plain scanpy script (SHEET=…, ARGS="--repeats 1 --labels …")
+	rm -rf results/bench
+	$(BIN)/python benchmarks/bench.py $(SHEET) --work results/bench $(ARGS)
 
 $(READY): envs/lock.txt pyproject.toml
 	@python=$$(command -v python3.11 || command -v python3 || true)

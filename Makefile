@@ -12,7 +12,7 @@ READY := .venv/.ready
 DEMO := demo/.complete
 SIMULATOR := $(wildcard workflow/relapsescope/simulate/*.py resources/simulate/*)
 
-.PHONY: help run demo-data check-inputs report test lint bench lock clean
+.PHONY: help run demo-data check-inputs unlock report test lint bench lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,9 @@ $(DEMO): $(SIMULATOR) | $(READY)
 
 check-inputs: $(READY) demo-data ## Check the sheet, the clinical tables and every matrix's header
 	$(BIN)/relapsescope check
+
+unlock: $(READY) ## After a run was killed outright (power, SIGKILL): then make run goes on
+	$(BIN)/snakemake --unlock
 
 report: run ## Snakemake's own report of the run, results/report/snakemake.html
 	$(BIN)/snakemake --workflow-profile workflow/profiles/default --report results/report/snakemake.html

@@ -37,6 +37,12 @@ def pin_threads(n_threads: int) -> None:
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(n_threads)), OMP_WAIT_POLICY="PASSIVE")
 
 
+def share_package() -> None:
+    """Let every job import this package, also one that runs in another environment."""
+    folders = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(folders))
+
+
 @lru_cache
 def code_version(*modules: str, resources: tuple[str, ...] = ()) -> str:
     """Return a hash of `modules`, every package module they import, and `resources`.

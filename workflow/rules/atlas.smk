@@ -28,6 +28,8 @@ rule atlas:
         bundle=directory(f"{RESULTS}/atlas/bundle"),
     log:
         f"{RESULTS}/logs/atlas.log",
+    conda:
+        "../../envs/relapsescope.yaml"
     benchmark:
         f"{RESULTS}/benchmarks/atlas.tsv"
     params:

@@ -25,6 +25,8 @@ rule library:
         summary=f"{RESULTS}/libraries/{{sample}}/library.json",
     log:
         f"{RESULTS}/logs/library/{{sample}}.log",
+    conda:
+        "../../envs/relapsescope.yaml"
     benchmark:
         f"{RESULTS}/benchmarks/library/{{sample}}.tsv"
     params:

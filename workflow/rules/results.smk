@@ -9,6 +9,8 @@ rule cells:
         cells=f"{RESULTS}/tables/cells.parquet",
     log:
         f"{RESULTS}/logs/cells.log",
+    conda:
+        "../../envs/relapsescope.yaml"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         code=code_version("cohort"),
@@ -28,6 +30,8 @@ rule samples:
         samples=f"{RESULTS}/tables/samples.tsv",
     log:
         f"{RESULTS}/logs/samples.log",
+    conda:
+        "../../envs/relapsescope.yaml"
     params:
         code=code_version("cohort"),
     resources:
@@ -47,6 +51,8 @@ rule microenvironment:
         microenvironment=f"{RESULTS}/tables/microenvironment.tsv",
     log:
         f"{RESULTS}/logs/microenvironment.log",
+    conda:
+        "../../envs/relapsescope.yaml"
     params:
         sorting={name: library.sorting for name, library in RUN.libraries.items()},
         settings=lookup(dpath="microenvironment", within=config),
@@ -68,6 +74,8 @@ rule cellxgene:
         h5ad=f"{RESULTS}/cellxgene/cohort.h5ad",
     log:
         f"{RESULTS}/logs/cellxgene.log",
+    conda:
+        "../../envs/relapsescope.yaml"
     benchmark:
         f"{RESULTS}/benchmarks/cellxgene.tsv"
     params:

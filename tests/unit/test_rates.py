@@ -84,7 +84,9 @@ def test_pooling_adds_molecules_and_keeps_cells_as_they_are():
     assert (both.n_cells, both.umi, both.exposure, both.ambient) == (40, 14, 4e4, 3.0)
     assert both.ambient_sd == pytest.approx(0.5)
     assert both.spread == pytest.approx(1 / 40)
-    assert both.dispersion == pytest.approx((10 * 1.0 + 30 * 0.5) / 40)
+    # Variances of the parts' sums: dispersion × spread × native molecules squared.
+    variance = 1.0 * 0.1 * 4**2 + 0.5 / 30 * 7**2
+    assert both.dispersion * both.spread * 11**2 == pytest.approx(variance)
     assert pool([]).exposure == 0
     assert np.isnan(rate(pool([])).estimate)
 

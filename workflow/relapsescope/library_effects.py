@@ -12,6 +12,8 @@ GENE_RATES = (10.0, 3000.0)
 MIN_UMI = 20.0
 # Log residuals beyond this are biology (an induced gene), not a library's effect.
 LARGEST_RESIDUAL = 1.5
+# Cell types are never believed to share all of a library's effect.
+LEAST_OWN_SD = 0.05
 MIN_RESIDUALS = 200
 # Matched genes: expressed at most so many times more or less than the gene in question.
 MATCH_FOLD = 4.0
@@ -31,8 +33,9 @@ class Pooled:
         (n_genes,) symbols of the genes of usual rate (`GENE_RATES`).
     row
         Row of each (sample, kind, clone or lineage).
-    umi, ambient
-        (n_groups, n_genes) UMIs, and those that ambient RNA explains.
+    umi, variance, ambient
+        (n_groups, n_genes) UMIs, the variance of their number with cells as they differ, and
+        those that ambient RNA explains.
     exposure
         (n_groups,) native UMIs.
     """
@@ -40,17 +43,18 @@ class Pooled:
     genes: np.ndarray
     row: Mapping[Key, int]
     umi: np.ndarray
+    variance: np.ndarray
     ambient: np.ndarray
     exposure: np.ndarray
 
     def sums(self, keys: Sequence[Key]) -> tuple[np.ndarray, np.ndarray, float] | None:
-        """Return UMIs, native UMIs and exposure of groups together; None where one is missing."""
+        """Return groups' native UMIs, their variance and the exposure; None if one is missing."""
         if not keys or any(key not in self.row for key in keys):
             return None
         rows = [self.row[key] for key in keys]
-        umi = self.umi[rows].sum(axis=0).astype(float)
-        native = umi - self.ambient[rows].sum(axis=0)
-        return umi, np.maximum(native, 0.0), float(self.exposure[rows].sum())
+        native = self.umi[rows].sum(axis=0).astype(float) - self.ambient[rows].sum(axis=0)
+        variance = self.variance[rows].sum(axis=0).astype(float)
+        return np.maximum(native, 0.0), variance, float(self.exposure[rows].sum())
 
 
 def read_pooled(paths: Sequence[str], *, keep: Sequence[str] = ()) -> Pooled:
@@ -60,9 +64,9 @@ def read_pooled(paths: Sequence[str], *, keep: Sequence[str] = ()) -> Pooled:
     group = frame.groupby(keys, sort=True).ngroup().to_numpy()
     codes, genes = pd.factorize(frame["gene"], sort=True)
     shape = (int(group.max()) + 1 if len(group) else 0, len(genes))
-    umi, ambient = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    umi[group, codes] = frame["umi"]
-    ambient[group, codes] = frame["ambient"]
+    umi, variance, ambient = (np.zeros(shape, np.float32) for _ in range(3))
+    for table, name in ((umi, "umi"), (variance, "variance"), (ambient, "ambient")):
+        table[group, codes] = frame[name]
     exposure = np.zeros(shape[0])
     exposure[group] = frame["exposure"]
     names = frame[keys].drop_duplicates()
@@ -70,7 +74,9 @@ def read_pooled(paths: Sequence[str], *, keep: Sequence[str] = ()) -> Pooled:
     row = {key: int(group[place]) for key, place in zip(row, names.index, strict=True)}
     rate = 1e6 * (umi.sum(axis=0) - ambient.sum(axis=0)) / max(exposure.sum(), 1.0)
     kept = ((rate >= GENE_RATES[0]) & (rate <= GENE_RATES[1])) | np.isin(genes, list(keep))
-    return Pooled(np.asarray(genes)[kept], row, umi[:, kept], ambient[:, kept], exposure)
+    return Pooled(
+        np.asarray(genes)[kept], row, umi[:, kept], variance[:, kept], ambient[:, kept], exposure
+    )
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ def library_effects(
     ]
     together = np.concatenate(products or [np.array([])])
     shared = float(together.mean()) if together.size >= MIN_RESIDUALS else total / 2
-    shared = min(max(shared, 0.0), total)
+    shared = min(max(shared, 0.0), total - LEAST_OWN_SD**2)
     return LibraryEffects(float(np.sqrt(shared)), float(np.sqrt(total - shared)), squares.size)
 
 
@@ -150,7 +156,7 @@ def _residuals(
             if len(samples) < 2:
                 continue
             sums = [pooled.sums([(sample, "lineage", lineage)]) for sample in samples]
-            native = np.array([one[1] for one in sums])
+            native = np.array([one[0] for one in sums])
             # Enough expected everywhere: a filter by library would keep the high values only.
             exposure = np.array([one[2] for one in sums])
             expected = np.outer(exposure, native.sum(axis=0) / exposure.sum())
@@ -158,8 +164,8 @@ def _residuals(
             logs = np.log(np.maximum(native[:, use], 0.5) / exposure[:, None])
             scale = len(samples) / (len(samples) - 1)
             residual = (logs - logs.mean(axis=0)) * np.sqrt(scale)
-            umi = np.array([one[0] for one in sums])[:, use]
-            sampling = umi / expected[:, use] ** 2
+            variance = np.array([one[1] for one in sums])[:, use]
+            sampling = variance / expected[:, use] ** 2
             for i, sample in enumerate(samples):
                 others = (sampling.sum(axis=0) - sampling[i]) / len(samples) ** 2
                 noise = scale * (sampling[i] / scale**2 + others)
@@ -184,19 +190,16 @@ def matched_changes(
     place = np.flatnonzero(pooled.genes == gene)
     if top is None or bottom is None or not place.size:
         return nothing
-    rate = np.maximum(top[1] / top[2], bottom[1] / bottom[2])
+    rate = np.maximum(top[0] / top[2], bottom[0] / bottom[2])
     own = rate[place[0]]
-    both = (top[1] + bottom[1]) / (top[2] + bottom[2])
+    both = (top[0] + bottom[0]) / (top[2] + bottom[2])
     use = (rate > own / MATCH_FOLD) & (rate < own * MATCH_FOLD) & (pooled.genes != gene)
     use &= both * min(top[2], bottom[2]) >= MIN_UMI
     if not use.any():
         return nothing
-    logs = np.log(np.maximum(top[1][use], 0.5) / top[2]) - np.log(
-        np.maximum(bottom[1][use], 0.5) / bottom[2]
-    )
-    noise = top[0][use] / np.maximum(top[1][use], 1) ** 2
-    noise += bottom[0][use] / np.maximum(bottom[1][use], 1) ** 2
-    return pooled.genes[use], logs, noise
+    logs = [np.log(np.maximum(side[0][use], 0.5) / side[2]) for side in (top, bottom)]
+    noise = [side[1][use] / np.maximum(both[use] * side[2], 1.0) ** 2 for side in (top, bottom)]
+    return pooled.genes[use], logs[0] - logs[1], noise[0] + noise[1]
 
 
 def excess_sd(logs: np.ndarray, noise: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """The molecules of a whole cohort: each tally looked up by library, group of cells and gene."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,11 @@ class Molecules:
             for number, key in enumerate(self.frame[keys].itertuples(index=False, name=None))
         }
         self._fields = {name: self.frame[name].to_numpy() for name in Tally.__dataclass_fields__}
-        self._groups = {key[:3] for key in self._row}
+        whole = self.frame[self.frame["stratum"] == ALL_CELLS]
+        self._cells = {
+            key[:3]: int(key[3])
+            for key in whole[[*keys[:3], "n_cells"]].itertuples(index=False, name=None)
+        }
         names = ["sample_id", "patient_id", "timepoint", "tissue", "umi_ceiling"]
         self.libraries = {
             row[0]: Library(*map(str, row[:4]), bool(row[4]))
@@ -56,17 +60,16 @@ class Molecules:
 
     def has(self, sample: str, kind: str, clone: str) -> bool:
         """Return whether a library has cells in a group."""
-        return (sample, kind, clone) in self._groups
+        return (sample, kind, clone) in self._cells
+
+    def cells_in(self, sample: str, kind: str, clone: str) -> int:
+        """Return how many cells a library has in a group."""
+        return self._cells.get((sample, kind, clone), 0)
 
     def number(self, column: str, sample: str, kind: str, clone: str, gene: str) -> float:
         """Return a further column of a group's row; NaN where there is none."""
         number = self._row.get((sample, kind, clone, gene, ALL_CELLS))
         return np.nan if number is None else float(self.frame[column].iloc[number])
-
-    def same_library(self, sample: str, groups: Sequence[tuple[str, str]], gene: str) -> Tally:
-        """Return the tally of several groups of one library together."""
-        together = pool([self.tally(sample, kind, clone, gene) for kind, clone in groups])
-        return replace(together, n_libraries=min(together.n_libraries, 1))
 
     def clones(self, sample: str) -> list[str]:
         """Return the malignant clones with cells in a library."""

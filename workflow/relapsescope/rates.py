@@ -164,7 +164,10 @@ def pool(tallies: Sequence[Tally]) -> Tally:
     total = exposure.sum()
     share = exposure / total if total > 0 else np.full(len(tallies), 1 / len(tallies))
     spread = share**2 * [one.spread for one in tallies]
-    between = float((spread * [one.dispersion for one in tallies]).sum())
+    # A group's cells vary in proportion to its own rate, half a molecule at least.
+    rates = np.array([max(one.umi - one.ambient, 0.5) / max(one.exposure, 1.0) for one in tallies])
+    relative = (rates / max(float((share * rates).sum()), 1e-300)) ** 2
+    between = float((spread * relative * [one.dispersion for one in tallies]).sum())
     return Tally(
         n_cells=sum(one.n_cells for one in tallies),
         umi=sum(one.umi for one in tallies),

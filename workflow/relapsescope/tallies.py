@@ -243,8 +243,13 @@ def coexpression_rows(
 
 def pooled_columns(rna: LibraryRna, sample_id: str, group: Group) -> dict[str, np.ndarray]:
     """Return every gene's UMIs and ambient UMIs in a group, genes with a UMI only."""
-    members = group.members.astype(float)
-    umi = members @ rna.counts.matrix
+    inside = rna.counts.matrix[group.members]
+    umi = np.asarray(inside.sum(axis=0)).ravel()
+    squares = np.asarray(inside.multiply(inside).sum(axis=0)).ravel()
+    native = rna.native[group.members]
+    # Squared residuals of the cells about the pooled rate: the sum's variance, cells differing.
+    rate = umi / max(native.sum(), 1.0)
+    variance = np.maximum(squares - rate**2 * (native**2).sum(), umi)
     seen = np.flatnonzero(umi > 0)
     ambient = float(rna.ambient_umi[group.members].sum())
     n = seen.size
@@ -254,6 +259,7 @@ def pooled_columns(rna: LibraryRna, sample_id: str, group: Group) -> dict[str, n
         "clone_id": np.full(n, group.clone_id, dtype=object),
         "gene": rna.counts.symbols[seen],
         "umi": umi[seen].astype(np.int64),
+        "variance": variance[seen].astype(float),
         "ambient": ambient * rna.profile[seen],
         "exposure": np.full(n, float(rna.native[group.members].sum())),
         "n_cells": np.full(n, int(group.members.sum()), dtype=np.int64),
@@ -293,7 +299,13 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
 
 def _stacked(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     empty = {"sample_id": object, "kind": object, "clone_id": object, "gene": object}
-    numbers = {"umi": np.int64, "ambient": float, "exposure": float, "n_cells": np.int64}
+    numbers = {
+        "umi": np.int64,
+        "variance": float,
+        "ambient": float,
+        "exposure": float,
+        "n_cells": np.int64,
+    }
     if not parts:
         return {name: np.array([], dtype=kind) for name, kind in (empty | numbers).items()}
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -12,6 +12,7 @@ from relapsescope.contigs import apply_contigs, read_contigs
 from relapsescope.copy_number import (
     ArmRatios,
     CopyNumberSettings,
+    arm_map,
     evaluable,
     healthy_events,
     normal_floor,
@@ -181,7 +182,7 @@ def assess_patient(
     shared = set(gene_ids[space.used]).intersection(panel.gene_ids)
     columns = np.array([i for i, gene in enumerate(gene_ids) if gene in shared], dtype=int)
     panel = panel.on(gene_ids[columns])
-    arms = space.arms[columns]
+    arms = arm_map(space.arms[columns])
     why = evaluable(panel, settings=settings.copy_number)
     floor, per_donor = 0.05, None
     if not why:

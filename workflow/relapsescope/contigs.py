@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def _summary(cell: Mapping[str, tuple[float, Mapping[str, str]]]) -> dict[str, s
 
 
 def _gene(name: Any) -> str:
-    text = str(name or "").split("*")[0]
+    text = re.sub(r"^(IGKV\d)D", r"\1", str(name or "").split("*")[0])
     return "" if text in ("None", "nan") else text
 
 

@@ -6,6 +6,7 @@ an interval that holds gene-to-gene and donor-to-donor variation. Focal events c
 an arm is the smallest unit (a TNFRSF17 deletion is a few kilobases of 16p).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +16,13 @@ from relapsescope.normal_plasma import DONOR_SPREAD, Panel
 
 # log(3/2) and log(1/2) are one copy more and one less; expression follows in part only
 # (dosage compensation, cells without the event), so effects between these are expected.
-GAIN_MEAN, GAIN_SD = 0.32, 0.10
+GAIN_MEAN, GAIN_SD = 0.30, 0.10
 LOSS_MEAN, LOSS_SD = -0.45, 0.15
+# Degrees of freedom of the neutral state, and the weight of the prior share of events, in arms.
+NEUTRAL_DF, PRIOR_ARMS, EM_ROUNDS = 10, 20, 10
 # Residuals (in standard errors) beyond which a gene's weight falls: a private gene, not a copy.
 HUBER = 2.0
 ROUNDS = 5
-CONFIDENCE_Z = 1.96
 
 
 @dataclass(frozen=True)
@@ -71,17 +73,41 @@ class ArmRatios:
         return tuple(called)
 
 
-def arm_order(arms: np.ndarray) -> np.ndarray:
-    """Return the autosomal arms among `arms`, in genome order."""
+@dataclass(frozen=True)
+class ArmMap:
+    """Autosomal arms in genome order, and each gene's place among them.
+
+    Attributes
+    ----------
+    names
+        (n_arms,) str.
+    codes
+        (n_genes,) int, -1 for genes on no autosomal arm.
+    """
+
+    names: np.ndarray
+    codes: np.ndarray
+
+    def spread(self, by_arm: Mapping[str, float]) -> np.ndarray:
+        """Return (n_genes,) values of the genes' arms, 0 where `by_arm` has none."""
+        values = np.array([by_arm.get(name, 0.0) for name in self.names] + [0.0])
+        return values[self.codes]
+
+
+def arm_map(arms: np.ndarray) -> ArmMap:
+    """Return the map of (n_genes,) arm names such as ``1q``; "" where unknown."""
     names = sorted({arm for arm in arms if arm and arm[0] not in "XY"})
-    return np.array(sorted(names, key=lambda arm: (int(arm[:-1]), arm[-1])), dtype=object)
+    names = sorted(names, key=lambda arm: (int(arm[:-1]), arm[-1]))
+    place = {name: i for i, name in enumerate(names)}
+    codes = np.array([place.get(arm, -1) for arm in arms], dtype=int)
+    return ArmMap(np.array(names, dtype=object), codes)
 
 
 def arm_ratios(
     counts: np.ndarray,
     expected: np.ndarray,
     variance: np.ndarray,
-    arms: np.ndarray,
+    arms: ArmMap,
     *,
     floor: float,
     settings: CopyNumberSettings,
@@ -99,15 +125,14 @@ def arm_ratios(
     floor
         Standard deviation of an arm's log-ratio between normal donors beyond the genes'.
     """
-    names = arm_order(arms)
-    ratio, error, n_genes = _arm_estimates(counts, expected, variance, arms, names)
+    ratio, error, n_genes = _arm_estimates(counts, expected, variance, arms)
     enough = n_genes >= settings.min_arm_genes
     ratio, error = np.where(enough, ratio, np.nan), np.where(enough, error, np.nan)
     if enough.any():
         ratio = ratio - _weighted_median(ratio[enough], n_genes[enough])
     error = np.sqrt(error**2 + floor**2)
     gain, loss = event_probabilities(ratio, error, prior=settings.event_prior)
-    return ArmRatios(names, n_genes, ratio, error, gain, loss)
+    return ArmRatios(arms.names, n_genes, ratio, error, gain, loss)
 
 
 def event_probabilities(
@@ -115,38 +140,43 @@ def event_probabilities(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the posterior probabilities of gain and loss; 0 where the arm has no estimate.
 
-    The neutral state has heavy tails (Student's t, 5 degrees of freedom), so that one arm with
-    a strange programme is not an event at any size of the group.
+    How common gains and losses are is learned from the group's own arms, starting from `prior`
+    (worth `PRIOR_ARMS` arms): a hyperdiploid clone has many gains, and the smaller of them are
+    then believed. The neutral state has heavy tails (Student's t), so that one arm with a
+    strange programme is not an event at any size of the group.
     """
-    safe = np.where(np.isfinite(ratio), ratio, 0.0)
-    scale = np.where(np.isfinite(error), error, 1.0)
-    neutral = stats.t.pdf(safe / scale, df=5) / scale * (1 - prior)
-    gain = stats.norm.pdf(safe, GAIN_MEAN, np.hypot(scale, GAIN_SD)) * prior / 2
-    loss = stats.norm.pdf(safe, LOSS_MEAN, np.hypot(scale, LOSS_SD)) * prior / 2
-    # Larger changes than one copy are still changes.
-    gain = np.where(safe > GAIN_MEAN, np.maximum(gain, _at(GAIN_MEAN, scale, GAIN_SD, prior)), gain)
-    loss = np.where(safe < LOSS_MEAN, np.maximum(loss, _at(LOSS_MEAN, scale, LOSS_SD, prior)), loss)
-    total = neutral + gain + loss
-    known = np.isfinite(ratio)
-    return np.where(known, gain / total, 0.0), np.where(known, loss / total, 0.0)
-
-
-def _at(mean: float, scale: np.ndarray, spread: float, prior: float) -> np.ndarray:
-    return stats.norm.pdf(mean, mean, np.hypot(scale, spread)) * prior / 2 * 0.1
+    known = np.isfinite(ratio) & np.isfinite(error)
+    gain, loss = np.zeros((2, len(ratio)))
+    if not known.any():
+        return gain, loss
+    value, scale = ratio[known], error[known]
+    neutral = stats.t.pdf(value / scale, df=NEUTRAL_DF) / scale
+    # Larger changes than one copy are still changes: beyond the mean the density stays.
+    gained = stats.norm.pdf(np.minimum(value, GAIN_MEAN), GAIN_MEAN, np.hypot(scale, GAIN_SD))
+    lost = stats.norm.pdf(np.maximum(value, LOSS_MEAN), LOSS_MEAN, np.hypot(scale, LOSS_SD))
+    shares = np.array([1 - prior, prior / 2, prior / 2])
+    start = shares * PRIOR_ARMS
+    posterior = np.zeros((3, len(value)))
+    for _ in range(EM_ROUNDS):
+        posterior = shares[:, None] * np.stack([neutral, gained, lost])
+        posterior /= posterior.sum(axis=0)
+        shares = (start + posterior.sum(axis=1)) / (PRIOR_ARMS + len(value))
+    gain[known], loss[known] = posterior[1], posterior[2]
+    return gain, loss
 
 
 def _arm_estimates(
     counts: np.ndarray,
     expected: np.ndarray,
     variance: np.ndarray,
-    arms: np.ndarray,
-    names: np.ndarray,
+    arms: ArmMap,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return each arm's log-ratio (not centred), its error from the genes, and gene number."""
-    ratio, error = np.full((2, len(names)), np.nan)
-    n_genes = np.zeros(len(names), dtype=int)
-    for i, name in enumerate(names):
-        here = (arms == name) & (expected >= 2)
+    ratio, error = np.full((2, len(arms.names)), np.nan)
+    n_genes = np.zeros(len(arms.names), dtype=int)
+    seen = expected >= 2
+    for i in range(len(arms.names)):
+        here = (arms.codes == i) & seen
         n_genes[i] = int(here.sum())
         if n_genes[i] >= 2:
             ratio[i], error[i] = robust_ratio(counts[here], expected[here], variance[here])
@@ -178,7 +208,7 @@ def robust_ratio(
     return float(np.log(rho)), error
 
 
-def normal_floor(panel: Panel, arms: np.ndarray, *, settings: CopyNumberSettings) -> float:
+def normal_floor(panel: Panel, arms: ArmMap, *, settings: CopyNumberSettings) -> float:
     """Return by how much an arm's log-ratio varies between normal donors beyond its own error.
 
     Each donor is compared with the others; with fewer than three donors a floor of 0.05 stands.
@@ -205,7 +235,7 @@ def donor_ratios(
     counts: np.ndarray,
     exposure: np.ndarray,
     reference: Panel,
-    arms: np.ndarray,
+    arms: ArmMap,
     *,
     settings: CopyNumberSettings,
     floor: float = 0.0,
@@ -242,7 +272,7 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
 
 
 def healthy_events(
-    panel: Panel, arms: np.ndarray, *, floor: float, settings: CopyNumberSettings
+    panel: Panel, arms: ArmMap, *, floor: float, settings: CopyNumberSettings
 ) -> float:
     """Return the mean number of events called in a normal donor who was left out of the panel."""
     found = []

@@ -1,7 +1,8 @@
 """Immunoglobulin of single cells: light-chain class, V genes, heavy chain; and clones by them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse, stats
@@ -170,8 +171,13 @@ def call_segment(
     columns = np.flatnonzero(mask)
     if not len(columns) or not counts.shape[0]:
         return calls
-    seen = counts[:, columns].toarray().astype(float)
-    soup = np.outer(ambient_umi, ambient[columns])
+    # The distal copies of kappa genes (IGKV1D-39) differ by a few bases: reads go to either.
+    single = [re.sub(r"^(IGKV\d)D", r"\1", str(symbol)) for symbol in symbols[columns]]
+    names, place = np.unique(np.array(single, dtype=object), return_inverse=True)
+    together = np.zeros((len(columns), len(names)))
+    together[np.arange(len(columns)), place] = 1.0
+    seen = np.asarray(counts[:, columns] @ together)
+    soup = np.outer(ambient_umi, ambient[columns] @ together)
     own = np.maximum(seen - soup, 0.0)
     top = own.argmax(axis=1)
     cells = np.arange(len(own))
@@ -179,7 +185,7 @@ def call_segment(
     clear = (best >= settings.min_v_umi + 2 * noise) & (
         best >= settings.v_share * np.maximum(own.sum(axis=1), 1e-9)
     )
-    calls[clear] = symbols[columns[top[clear]]]
+    calls[clear] = names[top[clear]]
     return calls
 
 
@@ -221,6 +227,7 @@ class IgClone:
     share: float
     enrichment: float
     p_value: float
+    fidelity: dict[str, float] = field(default_factory=dict)
 
 
 def usage_of(calls: Sequence[Immunoglobulin]) -> Usage:
@@ -263,7 +270,44 @@ def find_ig_clones(
             left &= ~members
             if key not in found:
                 found[key] = _with_heavy(clone, heavy_v[members], heavy[members])
-    return sorted(found.values(), key=lambda clone: (-clone.n_cells, clone.v_gene))
+    values = {"light_chain": light_chain, "light_v": light_v, "heavy_v": heavy_v, "heavy": heavy}
+    clones = [
+        replace(clone, fidelity=clone_fidelity(values, clone, settings=settings))
+        for clone in found.values()
+    ]
+    return sorted(clones, key=lambda clone: (-clone.n_cells, clone.v_gene))
+
+
+def clone_fidelity(
+    values: Mapping[str, np.ndarray], clone: IgClone, *, settings: ImmunoglobulinSettings
+) -> dict[str, float]:
+    """Return, by segment, the share of the clone's cells whose called segment is the clone's.
+
+    Read from the cells that agree with the clone in two other segments, and `fidelity` with
+    the weight of 20 cells.
+    """
+    wanted = {
+        "light_chain": clone.light_chain,
+        "light_v": clone.v_gene,
+        "heavy_v": clone.heavy_v,
+        "heavy": clone.heavy,
+    }
+    agree = {name: _equal(values[name], gene) for name, gene in wanted.items()}
+    result = {}
+    for name, gene in wanted.items():
+        others = [agree[other] for other in wanted if other != name and wanted[other]]
+        # The light-chain class follows from the V gene and is no second witness of it.
+        if name in ("light_chain", "light_v"):
+            others = [agree[other] for other in ("heavy_v", "heavy") if wanted[other]]
+        known = np.array([v is not None and v != AMBIGUOUS for v in values[name]], dtype=bool)
+        members = known & (np.sum(others, axis=0) >= 2) if len(others) >= 2 else known & False
+        hits = float(_equal(values[name], gene)[members].sum())
+        result[name] = (hits + 20 * settings.fidelity) / (float(members.sum()) + 20)
+    return result
+
+
+def _equal(values: np.ndarray, wanted: str | None) -> np.ndarray:
+    return np.array([value is not None and value == wanted for value in values], dtype=bool)
 
 
 def _top_clone(
@@ -307,8 +351,7 @@ def _with_heavy(clone: IgClone, heavy_v: np.ndarray, heavy: np.ndarray) -> IgClo
         names, sizes = np.unique(np.array(called, dtype=str), return_counts=True)
         return str(names[sizes.argmax()]) if sizes.max() >= 0.6 * len(called) else None
 
-    fields = {**clone.__dict__, "heavy_v": dominant(heavy_v), "heavy": dominant(heavy)}
-    return IgClone(**fields)
+    return replace(clone, heavy_v=dominant(heavy_v), heavy=dominant(heavy))
 
 
 def ig_log_odds(
@@ -323,25 +366,25 @@ def ig_log_odds(
 ) -> np.ndarray:
     """Return (n_cells,) log-odds of belonging to `clone` against being a normal plasma cell.
 
-    A segment that was not called says nothing. `fidelity` is the share of a clone's cells in
-    which a called segment is the clone's own; the constant heavy chain counts less, because
-    subclasses are alike.
+    A segment that was not called says nothing. The constant heavy chain counts less, because
+    subclasses are alike; how much a segment that differs counts is `clone_fidelity`'s answer.
     """
     total = np.zeros(len(light_v))
-    family = clone.v_gene[:3]
     terms = (
-        (light_chain, clone.light_chain, usage.share("light_chain", clone.light_chain), 1.0),
-        (light_v, clone.v_gene, usage.share("light_v", clone.v_gene, within=family), 1.0),
-        (heavy_v, clone.heavy_v, usage.share("heavy_v", clone.heavy_v or ""), 1.0),
-        (heavy, clone.heavy, usage.share("heavy", clone.heavy or ""), 0.5),
+        ("light_chain", light_chain, clone.light_chain, "", 1.0),
+        ("light_v", light_v, clone.v_gene, clone.v_gene[:3], 1.0),
+        ("heavy_v", heavy_v, clone.heavy_v, "", 1.0),
+        ("heavy", heavy, clone.heavy, "", 0.5),
     )
-    for values, wanted, background, weight in terms:
+    for segment, values, wanted, within, weight in terms:
         if wanted is None:
             continue
+        background = usage.share(segment, wanted, within=within)
+        fidelity = clone.fidelity.get(segment, settings.fidelity)
         called = np.array([v is not None and v != AMBIGUOUS for v in values], dtype=bool)
         same = called & (values == wanted)
-        total[same] += weight * np.log(settings.fidelity / background)
-        total[called & ~same] += weight * np.log((1 - settings.fidelity) / (1 - background))
+        total[same] += weight * np.log(fidelity / background)
+        total[called & ~same] += weight * np.log((1 - fidelity) / (1 - background))
     return np.clip(total, -settings.max_log_odds, settings.max_log_odds)
 
 

@@ -35,7 +35,7 @@ class CloneSettings:
     malignant_probability: float
     normal_probability: float
     max_log_odds: float
-    gene_z: float
+    private_share: float
     min_subclone_cells: int
     split_probability: float
     max_subclones: int
@@ -134,7 +134,7 @@ def call_malignancy(
                 panel,
                 floor=floor,
                 cn_settings=cn_settings,
-                gene_z=settings.gene_z,
+                private_share=settings.private_share,
             )
             contrast = contrast_cells(
                 cells,
@@ -145,7 +145,7 @@ def call_malignancy(
                 limit=settings.max_log_odds,
             )
             programme[held] = contrast.log_odds[held]
-        weight = _posterior(ig_odds + programme, cells.library, bool(clones))
+        weight = library_posterior(ig_odds + programme, cells.library)
     return _finish(ig_odds, programme, best, clones, panel, reasons, ig, cells, settings)
 
 
@@ -156,7 +156,7 @@ def programme_ratio(
     *,
     floor: float,
     cn_settings: CopyNumberSettings,
-    gene_z: float,
+    private_share: float,
 ) -> np.ndarray:
     """Return (n_genes,) log-ratios of a group against normal: copy number and private genes."""
     arms = group_arms(cells, group, panel, floor=floor, settings=cn_settings)
@@ -173,7 +173,7 @@ def programme_ratio(
         variance + reference_variance(panel),
         cells.arms,
         {event[1:]: ratios[event[1:]] for event in events},
-        gene_z=gene_z,
+        private_share=private_share,
     )
 
 
@@ -199,8 +199,8 @@ def group_arms(
     )
 
 
-def _posterior(log_odds: np.ndarray, library: np.ndarray, has_ig: bool) -> np.ndarray:
-    """Return probabilities, each library's malignant share estimated from its own cells."""
+def library_posterior(log_odds: np.ndarray, library: np.ndarray) -> np.ndarray:
+    """Return probabilities of the second kind, its share estimated in each library."""
     result = np.zeros(len(log_odds))
     for number in np.unique(library):
         here = library == number
@@ -208,7 +208,7 @@ def _posterior(log_odds: np.ndarray, library: np.ndarray, has_ig: bool) -> np.nd
         for _ in range(30):
             odds = log_odds[here] + np.log(share / (1 - share))
             probability = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
-            # One malignant and one normal cell assumed beforehand, so no share is 0 or 1.
+            # One cell of either kind assumed beforehand, so no share is 0 or 1.
             share = (probability.sum() + 1) / (here.sum() + 2)
         result[here] = probability
     return result
@@ -227,15 +227,13 @@ def _finish(
 ) -> Malignancy:
     n = len(ig_odds)
     found = bool(clones) or bool(np.any(programme))
-    probability = _posterior(ig_odds + programme, cells.library, bool(clones))
+    probability = library_posterior(ig_odds + programme, cells.library)
     labels = np.full(n, "undetermined", dtype=object)
     if n < settings.min_plasma_cells:
         reasons.append(f"{n} plasma cells; {settings.min_plasma_cells} are needed")
     elif found:
         labels[probability >= settings.malignant_probability] = "malignant"
         labels[probability <= settings.normal_probability] = "normal"
-        if not clones or not len(panel.donors):
-            pass
     elif _polyclonal(ig):
         # No clone by immunoglobulin in cells that would show one, and none by copy number.
         probability = np.full(n, 1 / (n + 2))

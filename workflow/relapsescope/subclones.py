@@ -3,15 +3,22 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
-from relapsescope.copy_number import ArmRatios, CopyNumberSettings, arm_order, arm_ratios
-from relapsescope.malignancy import CloneSettings
+from relapsescope.copy_number import ArmRatios, CopyNumberSettings, arm_ratios
+from relapsescope.malignancy import CloneSettings, library_posterior
 from relapsescope.tumour_cells import PatientCells, contrast_cells, gene_contrast
 
 ROUNDS = 8
+FOLDS = 3
+# Within one clone cells are alike: nearly normal tails.
+TAIL_DF = 20.0
 # Spread of a gene between two subclones of one patient apart from arms (natural log).
-SUBCLONE_SPREAD = 0.1
+SUBCLONE_SPREAD = 0.15
+# Share of genes that tell two subclones apart: few, so that what libraries do to plasma cells
+# alone (other cells cannot show it) is not taken for a subclone's programme.
+SUBCLONE_SHARE = 0.002
 # Least log-ratio between two subclones: a third of a copy.
 MIN_DIFFERENCE = 0.15
 FLOOR = 0.03
@@ -150,7 +157,7 @@ def expression_starts(
     cells: PatientCells, *, cn_settings: CopyNumberSettings, settings: CloneSettings
 ) -> list[np.ndarray]:
     """Return splits seen in one half of each arm's genes that the other half confirms."""
-    halves = np.arange(len(cells.arms)) % 2
+    halves = np.arange(len(cells.arms.codes)) % 2
     starts: list[np.ndarray] = []
     for half in (0, 1):
         residual = arm_residuals(cells, halves == half)
@@ -168,9 +175,12 @@ def expression_starts(
 
 def arm_residuals(cells: PatientCells, genes: np.ndarray) -> np.ndarray:
     """Return (n_cells, n_arms) standardised counts of arms against the cell's own library."""
-    names = arm_order(cells.arms)
-    members = np.stack([(cells.arms == name) & genes for name in names], axis=1).astype(float)
-    counts = np.asarray(cells.counts @ members)
+    chosen = np.flatnonzero(genes & (cells.arms.codes >= 0))
+    members = sparse.csr_matrix(
+        (np.ones(len(chosen)), (chosen, cells.arms.codes[chosen])),
+        shape=(len(genes), len(cells.arms.names)),
+    )
+    counts = (cells.counts @ members).toarray().astype(float)
     totals = np.maximum(counts.sum(axis=1), 1.0)
     result = np.zeros_like(counts)
     for number in np.unique(cells.library):
@@ -221,36 +231,52 @@ def membership(
     cn_settings: CopyNumberSettings,
     settings: CloneSettings,
 ) -> np.ndarray:
-    """Return (n_cells,) probabilities of the second group, given the current groups."""
+    """Return (n_cells,) probabilities of the second group, learned without the cell judged."""
+    odds = np.zeros(len(second))
+    fold = np.arange(len(second)) % FOLDS
+    for held in range(FOLDS):
+        train = np.flatnonzero(fold != held)
+        one, two = second.copy(), second.copy()
+        one[fold == held], two[fold == held] = True, False
+        ratio, rates = group_contrast(
+            cells.subset(train), second[train], cn_settings=cn_settings, settings=settings
+        )
+        contrast = contrast_cells(
+            cells,
+            cells.normal(rates),
+            ratio,
+            known_first=~one,
+            known_second=two,
+            limit=settings.max_log_odds,
+            tail=TAIL_DF,
+        )
+        odds[fold == held] = contrast.log_odds[fold == held]
+    return library_posterior(odds, cells.library)
+
+
+def group_contrast(
+    cells: PatientCells,
+    second: np.ndarray,
+    *,
+    cn_settings: CopyNumberSettings,
+    settings: CloneSettings,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n_genes,) log-ratios of the second group to the first, and the first's rates."""
     arms = difference(cells, second, cn_settings=cn_settings)
     events = arms.events(probability=0.9, min_effect=0.08)
     ratios = dict(zip(arms.arms, arms.log_ratio, strict=True))
     own, exposure, variance = cells.pooled(second)
     other, other_exposure, other_variance = cells.pooled(~second)
     rates = (other + 0.5) / np.maximum(other_exposure, 1e-9)
+    rates[other_exposure <= 0] = 0.0
     expected = rates * exposure
     expected *= own.sum() / max(expected.sum(), 1e-12)
-    relative = variance + other_variance + 1 / (other + 1) + SUBCLONE_SPREAD**2
     ratio = gene_contrast(
         own,
         expected,
-        relative,
+        variance + other_variance + 1 / (other + 1) + SUBCLONE_SPREAD**2,
         cells.arms,
         {event[1:]: ratios[event[1:]] for event in events},
-        gene_z=settings.gene_z + 1,
+        private_share=SUBCLONE_SHARE,
     )
-    contrast = contrast_cells(
-        cells,
-        cells.normal(rates / rates.sum()),
-        ratio,
-        known_first=np.zeros(len(second), dtype=bool),
-        known_second=np.zeros(len(second), dtype=bool),
-        limit=settings.max_log_odds,
-    )
-    probability = np.zeros(len(second))
-    for number in np.unique(cells.library):
-        here = cells.library == number
-        share = (second[here].sum() + 0.5) / (here.sum() + 1)
-        odds = contrast.log_odds[here] + np.log(share / (1 - share))
-        probability[here] = 1 / (1 + np.exp(-odds))
-    return probability
+    return ratio, rates / max(rates.sum(), 1e-300)

@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
+from scipy import sparse, stats
 
+from relapsescope.copy_number import ArmMap
 from relapsescope.normal_plasma import Panel, library_effects
 from relapsescope.plasma_cells import PlasmaLibrary
 
 # A private gene may differ from normal without bound; no single gene decides about a cell.
 MAX_GENE_RATIO = 6.0
+# Spread of a private gene's log-ratio (natural): most lie within sixfold either way.
+PRIVATE_SPREAD = 0.9
 # Cell-to-cell variation beyond chance is at least this (variance over Poisson's).
 MIN_DISPERSION = 1.3
+TAIL_DF = 5.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class PatientCells:
     effect_variance: np.ndarray
     ambient: np.ndarray
     ambient_share: np.ndarray
-    arms: np.ndarray
+    arms: ArmMap
 
     @property
     def totals(self) -> np.ndarray:
@@ -86,9 +90,7 @@ class PatientCells:
         )
 
 
-def patient_cells(
-    libraries: Sequence[PlasmaLibrary], panel: Panel, arms: np.ndarray
-) -> PatientCells:
+def patient_cells(libraries: Sequence[PlasmaLibrary], panel: Panel, arms: ArmMap) -> PatientCells:
     """Return the patient's cells; `libraries` are over the panel's genes."""
     n_genes = len(panel.gene_ids)
     effects, variance = np.ones((len(libraries), n_genes)), np.zeros((len(libraries), n_genes))
@@ -137,23 +139,28 @@ def gene_contrast(
     counts: np.ndarray,
     expected: np.ndarray,
     variance: np.ndarray,
-    arms: np.ndarray,
+    arms: ArmMap,
     arm_log_ratio: dict[str, float],
     *,
-    gene_z: float,
+    private_share: float,
 ) -> np.ndarray:
-    """Return (n_genes,) log-ratios: an arm's where it has an event, a gene's own where it is clear.
+    """Return (n_genes,) log-ratios: an arm's where it has an event, beyond it a gene's own.
 
-    A gene is clear when its log-ratio exceeds `gene_z` standard errors, in which the counting
-    noise and the spread between people and libraries are both counted.
+    A gene's own part is the posterior mean under a mixture: with probability `private_share`
+    it is private and its log-ratio spreads by `PRIVATE_SPREAD`, else it is nought. `variance`
+    is the gene's relative variance between people and libraries; counting noise is added.
     """
-    base = np.array([arm_log_ratio.get(arm, 0.0) for arm in arms])
+    base = arms.spread(arm_log_ratio)
     scaled = expected * np.exp(base)
     beyond = np.log((counts + 1) / (scaled + 1))
-    error = np.sqrt(1 / (counts + 1) + variance)
-    clear = np.abs(beyond) > gene_z * error
+    error = 1 / (np.maximum(counts, scaled) + 1) + variance
+    slab = error + PRIVATE_SPREAD**2
+    odds = np.log(private_share / (1 - private_share)) + 0.5 * np.log(error / slab)
+    odds = odds + 0.5 * beyond**2 * (1 / error - 1 / slab)
+    private = beyond * PRIVATE_SPREAD**2 / slab / (1 + np.exp(-np.clip(odds, -30, 30)))
+    private[np.abs(private) < 0.01] = 0.0
     limit = np.log(MAX_GENE_RATIO)
-    return np.clip(base + np.where(clear, beyond, 0.0), -limit, limit)
+    return np.clip(base + private, -limit, limit)
 
 
 def contrast_cells(
@@ -164,6 +171,7 @@ def contrast_cells(
     known_first: np.ndarray,
     known_second: np.ndarray,
     limit: float,
+    tail: float = TAIL_DF,
 ) -> Contrast:
     """Return each cell's log-odds of shares `first` × exp(`log_ratio`) against shares `first`.
 
@@ -173,9 +181,11 @@ def contrast_cells(
         (n_libraries, n_genes) shares of the first kind in each library.
     known_first, known_second
         Cells that other evidence tells surely; they centre and scale the score of their kind.
+    tail
+        Degrees of freedom of the score's distribution within a kind.
     """
     second = first * np.exp(log_ratio)
-    second /= second.sum(axis=1, keepdims=True)
+    second /= np.maximum(second.sum(axis=1, keepdims=True), 1e-300)
     score, mean_first, mean_second = (np.zeros(len(cells.library)) for _ in range(3))
     var_first, var_second = np.ones(len(score)), np.ones(len(score))
     totals = cells.totals
@@ -206,9 +216,9 @@ def contrast_cells(
     wide_second = _dispersion(at, one_, sd_second, known_second)
     z_first = (at - zero) / (sd_first * wide_first)
     z_second = (at - one_) / (sd_second * wide_second)
-    odds = 0.5 * (z_first**2 - z_second**2) + np.log(
-        sd_first * wide_first / sd_second / wide_second
-    )
+    # Student's t, because real cells differ in ways that no model of counts holds.
+    odds = stats.t.logpdf(z_second, df=tail) - np.log(sd_second * wide_second)
+    odds -= stats.t.logpdf(z_first, df=tail) - np.log(sd_first * wide_first)
     # Beyond a kind's own mean a cell is only more of that kind, whatever the variances say.
     odds = np.where((at > one_) & (odds < 0), 0.0, odds)
     odds = np.where((at < zero) & (odds > 0), 0.0, odds)

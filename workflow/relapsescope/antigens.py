@@ -11,6 +11,7 @@ from relapsescope.library_effects import LibraryEffects, Pooled
 from relapsescope.molecules import Clones, Molecules
 from relapsescope.rates import (
     Interval,
+    RateSettings,
     Tally,
     estimate,
     log_error,
@@ -60,6 +61,8 @@ class AntigenSettings:
     min_reference_umi: float
     min_reference_exposure: float
     library_log_sd: float
+    dispersion: float
+    dispersion_sd: float
     protein_present: float
     protein_absent: float
 
@@ -67,6 +70,11 @@ class AntigenSettings:
     def limits(self) -> tuple[float, float]:
         """Ratios under which an antigen is lost, and reduced."""
         return self.lost_below, self.reduced_below
+
+    @property
+    def rates(self) -> RateSettings:
+        """How cells of a group are taken to differ."""
+        return RateSettings(self.dispersion, self.dispersion_sd)
 
     @property
     def reference(self) -> ReferenceLimits:

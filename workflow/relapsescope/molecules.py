@@ -66,15 +66,27 @@ class Molecules:
         """Return how many cells a library has in a group."""
         return self._cells.get((sample, kind, clone), 0)
 
-    def number(self, column: str, sample: str, kind: str, clone: str, gene: str) -> float:
+    def number(
+        self,
+        column: str,
+        sample: str,
+        kind: str,
+        clone: str,
+        gene: str,
+        stratum: int = ALL_CELLS,
+    ) -> float:
         """Return a further column of a group's row; NaN where there is none."""
-        number = self._row.get((sample, kind, clone, gene, ALL_CELLS))
+        number = self._row.get((sample, kind, clone, gene, stratum))
         return np.nan if number is None else float(self.frame[column].iloc[number])
 
     def clones(self, sample: str) -> list[str]:
         """Return the malignant clones with cells in a library."""
         here = self.frame["sample_id"] == sample
         return sorted(self.frame.loc[here & (self.frame["kind"] == "clone"), "clone_id"].unique())
+
+    def cell_types(self, sample: str) -> list[str]:
+        """Return the cell types, plasma cells apart, that a library has cells of."""
+        return sorted(key[2] for key in self._cells if key[:2] == (sample, "cell_type"))
 
     def samples_of(self, patient: str) -> list[str]:
         """Return a patient's libraries in the sheet's order."""

@@ -19,11 +19,10 @@ _N_GRID = 128
 
 @dataclass(frozen=True)
 class RateSettings:
-    """Numbers of the rates; `config.yaml`, section `rates`, explains each."""
+    """Numbers of the rates; `config.yaml`, section `antigens`, explains each."""
 
     dispersion: float = 1.0
     dispersion_sd: float = 1.0
-    level: float = 0.95
 
 
 @dataclass(frozen=True)

@@ -6,52 +6,22 @@ Everything that needs the counts happens here, a patient at a time; verdicts nee
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import sparse
+from scipy import special
 
 from relapsescope.cell_groups import Group, cell_groups
-from relapsescope.counts import Counts
-from relapsescope.fragments import read_fragment
-from relapsescope.genes import gene_classes
+from relapsescope.library_rna import LibraryRna, gene_in_cells, read_library
 from relapsescope.rates import RateSettings, Tally, tally
 from relapsescope.surface import surface_rows
 from relapsescope.tables import read_columns, write_parquet
 
 # Edges of the depth strata, native UMIs a cell: doublings, because dropout halves with depth.
 DEPTH_EDGES = (1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
-Z_95 = 1.96
-
-
-@dataclass(frozen=True)
-class LibraryRna:
-    """One library's counts with what is known of its ambient RNA.
-
-    Attributes
-    ----------
-    base
-        (n_barcodes,) UMIs without immunoglobulin, mitochondrial and CAR features.
-    native
-        (n_barcodes,) `base` with the ambient share taken off.
-    ambient_umi
-        (n_barcodes,) expected ambient UMIs of all genes.
-    profile, profile_umi
-        (n_genes,) each gene's share of the ambient RNA, and the UMIs that it was counted from.
-    log_sd
-        Error of the ambient amount (natural log).
-    """
-
-    counts: Counts
-    columns: sparse.csc_matrix
-    base: np.ndarray
-    native: np.ndarray
-    ambient_umi: np.ndarray
-    profile: np.ndarray
-    profile_umi: np.ndarray
-    log_sd: float
+HIGH_P = 0.01
+MIN_NORMAL_CELLS = 20
 
 
 def tally_patient(
@@ -64,6 +34,7 @@ def tally_patient(
     coexpressed: tuple[str, Sequence[str]],
     contaminants: Mapping[str, Sequence[str]],
     cycle_genes: Sequence[str],
+    usual_cpm: float,
     rates: RateSettings,
 ) -> None:
     """Write a patient's molecules: one row a library × group of cells × gene × depth stratum.
@@ -89,6 +60,8 @@ def tally_patient(
         Identity genes by lineage: molecules of them in plasma cells tell of unseen doublets.
     cycle_genes
         Genes of which two or more molecules make a malignant cell `cycling`.
+    usual_cpm
+        Rate of the first of `coexpressed` in normal plasma cells, for libraries with too few.
     """
     calls = _clone_calls(clone_cells_path)
     rows: list[dict[str, Any]] = []
@@ -121,38 +94,10 @@ def tally_patient(
             rows += [place | row for row in group_rows(rna, group, wanted, rates)]
             rows += [place | row for row in coexpression_rows(rna, group, *coexpressed)]
             rows += [place | row for row in surface_rows(rna.counts, group, found, genes)]
+            rows += [place | row for row in high_rows(rna, group, found, coexpressed[0], usual_cpm)]
         pooled += [pooled_columns(rna, library["sample_id"], g) for g in found if g.pooled]
     write_parquet(Path(molecules_path), _columns(rows))
     write_parquet(Path(pooled_path), _stacked(pooled))
-
-
-def read_library(library: Mapping[str, Any], summary: Mapping[str, Any]) -> LibraryRna:
-    """Return a library's counts and ambient RNA from what its job wrote."""
-    counts = read_fragment(library["counts"])
-    profile = read_columns(Path(library["genes"]), ["ambient_profile"])["ambient_profile"]
-    ambient = read_columns(Path(library["cells"]), ["ambient_umi"])["ambient_umi"]
-    classes = gene_classes(counts.symbols)
-    counted = ~(classes["immunoglobulin"] | classes["mitochondrial"])
-    base = counts.matrix @ counted.astype(float)
-    ambient = np.nan_to_num(ambient)
-    low, high = summary["ambient_fraction_low"], summary["ambient_fraction_high"]
-    log_sd = np.log(high / low) / (2 * Z_95) if low and high and low > 0 else 1.0
-    if summary["ambient_source"] == "raw_matrix" and (profile > 0).any():
-        # The rarest gene that was seen was seen once.
-        profile_umi = profile / profile[profile > 0].min()
-    else:
-        # Estimated from the cells: as unsure as some ten molecules, whatever the gene.
-        profile_umi = np.full(len(profile), 10.0)
-    return LibraryRna(
-        counts=counts,
-        columns=counts.matrix.tocsc(),
-        base=base,
-        native=np.maximum(base - ambient * profile[counted].sum(), 0.0),
-        ambient_umi=ambient,
-        profile=profile,
-        profile_umi=profile_umi,
-        log_sd=float(log_sd),
-    )
 
 
 def group_rows(
@@ -199,16 +144,6 @@ def group_rows(
     return rows
 
 
-def gene_in_cells(
-    rna: LibraryRna, column: int, members: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Return a gene's UMIs, exposure without it and ambient UMIs in cells, and profile UMIs."""
-    umi = rna.columns[:, [column]].toarray().ravel()[members].astype(float)
-    ambient = rna.ambient_umi[members] * rna.profile[column]
-    exposure = np.maximum(rna.native[members] - np.maximum(umi - ambient, 0.0), 0.0)
-    return umi, exposure, ambient, float(rna.profile_umi[column])
-
-
 def coexpression_rows(
     rna: LibraryRna, group: Group, gene: str, others: Sequence[str]
 ) -> list[dict[str, Any]]:
@@ -239,6 +174,30 @@ def coexpression_rows(
             }
         )
     return rows
+
+
+def high_rows(
+    rna: LibraryRna, group: Group, groups: Sequence[Group], gene: str, usual_cpm: float
+) -> list[dict[str, Any]]:
+    """Return how many malignant cells hold more of `gene` than twice the usual rate explains.
+
+    The usual rate is that of the library's normal plasma cells, else `usual_cpm`. Chance, with
+    P <= 0.01 at twice the usual rate, would make the share `high_chance` of the cells so.
+    """
+    place = np.flatnonzero(rna.counts.symbols == gene)
+    if group.kind != "all_malignant" or not place.size:
+        return []
+    usual = usual_cpm / 1e6
+    for other in groups:
+        if other.kind == "normal_plasma" and other.members.sum() >= MIN_NORMAL_CELLS:
+            umi, exposure, ambient, _ = gene_in_cells(rna, place[0], np.flatnonzero(other.members))
+            usual = max(umi.sum() - ambient.sum(), 1.0) / exposure.sum()
+    umi, exposure, ambient, _ = gene_in_cells(rna, place[0], np.flatnonzero(group.members))
+    limit = np.ceil(special.pdtrik(1 - HIGH_P, 2 * usual * exposure + ambient)) + 1
+    chance = special.gammainc(limit, usual * exposure + ambient)
+    counted = {"n_cells": len(umi), "high_cells": int((umi >= limit).sum())}
+    name = {"kind": f"{group.kind}:high", "clone_id": group.clone_id, "gene": gene, "stratum": -1}
+    return [name | counted | {"high_chance": float(chance.mean())}]
 
 
 def pooled_columns(rna: LibraryRna, sample_id: str, group: Group) -> dict[str, np.ndarray]:
@@ -288,6 +247,8 @@ NUMBERS = (
     "detected_above_ambient",
     "n_without",
     "detected_without",
+    "high_cells",
+    "high_chance",
 )
 
 

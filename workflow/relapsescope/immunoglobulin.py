@@ -12,6 +12,9 @@ from relapsescope.genes import gene_classes
 KAPPA, LAMBDA, AMBIGUOUS = "kappa", "lambda", "ambiguous"
 # Reads of one light chain's constant region that align to the other's, or spill from neighbours.
 STRAY_SHARE = 0.02
+# Share of the cells beside a first clone that a second one must make up: a dominant V gene by the
+# rule of the re-analysis of GSE223060 (half of the cells with a V gene).
+REST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class ImmunoglobulinSettings:
     clone_share: float
     clone_enrichment: float
     clone_p: float
+    class_clone_share: float
     min_clone_cells: int
     fidelity: float
     max_log_odds: float
@@ -217,10 +221,13 @@ class Usage:
 
 @dataclass(frozen=True)
 class IgClone:
-    """A clone by its immunoglobulin: a light chain and V gene that normal cells rarely share."""
+    """A clone by its immunoglobulin: a light chain and V gene that normal cells rarely share.
+
+    `v_gene` is None where V genes are hardly seen (3' chemistry) and the class alone tells.
+    """
 
     light_chain: str
-    v_gene: str
+    v_gene: str | None
     heavy_v: str | None
     heavy: str | None
     n_cells: int
@@ -256,7 +263,7 @@ def find_ig_clones(
     its class than the background: by `clone_enrichment`, by a binomial test against twice
     the background share (repertoires differ between people), and in at least `clone_share`
     of the cells. Cells of a found clone are set aside and the search repeated, so biclonal
-    disease gives two; each of `groups` (libraries) is searched too, so that a clone that is
+    disease gives two (the second is asked for more); each of `groups` (libraries) is searched too, so that a clone that is
     there only at relapse is found.
     """
     groups = np.zeros(len(light_v), dtype=int) if groups is None else groups
@@ -264,18 +271,24 @@ def find_ig_clones(
     found: dict[tuple[str, str], IgClone] = {}
     for chosen in [everywhere, *(groups == name for name in sorted(set(groups)))]:
         left = chosen & np.array([value is not None for value in light_v], dtype=bool)
-        while (clone := _top_clone(light_chain, light_v, left, usage, settings)) is not None:
+        share = settings.clone_share
+        while (clone := _top_clone(light_chain, light_v, left, usage, share, settings)) is not None:
+            # Few cells are left beside a clone, and chance makes one gene frequent among few.
+            share = max(share, REST_SHARE)
             key = (clone.light_chain, clone.v_gene)
             members = left & (light_v == clone.v_gene)
             left &= ~members
             if key not in found:
                 found[key] = _with_heavy(clone, heavy_v[members], heavy[members])
+    if not found and (clone := _class_clone(light_chain, light_v, usage, settings)) is not None:
+        members = light_chain == clone.light_chain
+        found[(clone.light_chain, "")] = _with_heavy(clone, heavy_v[members], heavy[members])
     values = {"light_chain": light_chain, "light_v": light_v, "heavy_v": heavy_v, "heavy": heavy}
     clones = [
         replace(clone, fidelity=clone_fidelity(values, clone, settings=settings))
         for clone in found.values()
     ]
-    return sorted(clones, key=lambda clone: (-clone.n_cells, clone.v_gene))
+    return sorted(clones, key=lambda clone: (-clone.n_cells, clone.v_gene or ""))
 
 
 def clone_fidelity(
@@ -315,6 +328,7 @@ def _top_clone(
     light_v: np.ndarray,
     left: np.ndarray,
     usage: Usage,
+    least_share: float,
     settings: ImmunoglobulinSettings,
 ) -> IgClone | None:
     """Return the most frequent light V gene among `left` as a clone, None if it marks none."""
@@ -332,13 +346,34 @@ def _top_clone(
         p_value = float(stats.binom.sf(size - 1, total, min(2 * background, 0.5))) * len(genes)
         if (
             size >= settings.min_clone_cells
-            and share >= settings.clone_share
+            and share >= least_share
             and share >= settings.clone_enrichment * background
             and p_value <= settings.clone_p
             and (best is None or size > best.n_cells)
         ):
             best = IgClone(chain, gene, None, None, size, share, share / background, p_value)
     return best
+
+
+def _class_clone(
+    light_chain: np.ndarray, light_v: np.ndarray, usage: Usage, settings: ImmunoglobulinSettings
+) -> IgClone | None:
+    """Return a clone by light-chain class alone, where too few cells show a V gene to ask it."""
+    called = np.array([value in (KAPPA, LAMBDA) for value in light_chain], dtype=bool)
+    with_v = called & np.array([value is not None for value in light_v], dtype=bool)
+    total = int(called.sum())
+    if total < settings.min_clone_cells or with_v.sum() > 0.3 * total:
+        return None
+    for chain in (KAPPA, LAMBDA):
+        size = int((light_chain == chain).sum())
+        background = usage.share("light_chain", chain)
+        # Healthy donors' class shares vary beyond chance: the test is against the odds' double.
+        shifted = 2 * background / (1 + background)
+        p_value = float(stats.binom.sf(size - 1, total, shifted))
+        if size / total >= settings.class_clone_share and p_value <= settings.clone_p:
+            share = size / total
+            return IgClone(chain, None, None, None, size, share, share / background, p_value)
+    return None
 
 
 def _with_heavy(clone: IgClone, heavy_v: np.ndarray, heavy: np.ndarray) -> IgClone:
@@ -372,7 +407,7 @@ def ig_log_odds(
     total = np.zeros(len(light_v))
     terms = (
         ("light_chain", light_chain, clone.light_chain, "", 1.0),
-        ("light_v", light_v, clone.v_gene, clone.v_gene[:3], 1.0),
+        ("light_v", light_v, clone.v_gene, (clone.v_gene or "")[:3], 1.0),
         ("heavy_v", heavy_v, clone.heavy_v, "", 1.0),
         ("heavy", heavy, clone.heavy, "", 0.5),
     )

@@ -96,7 +96,10 @@ def call_malignancy(
     ig_odds = np.max(odds, axis=0) if clones else np.zeros(n)
     best = np.argmax(odds, axis=0) if clones else np.full(n, -1)
     seeds, sure_normal = ig_odds >= SURE, ig_odds <= -SURE
-    reasons = []
+    if len(clones) == 1 and clones[0].v_gene is None:
+        seeds = ig.light_chain == clones[0].light_chain
+    ig_tells = bool((ig_odds >= SURE).any())
+    reasons: list[str] = []
     if sure_normal.sum() >= 5:
         own, exposure, _ = cells.pooled(sure_normal)
         if not len(panel.donors):
@@ -141,7 +144,7 @@ def call_malignancy(
                 normal,
                 ratio,
                 known_first=sure_normal & ~held,
-                known_second=(ig_odds >= SURE if clones else weight >= 0.9) & ~held,
+                known_second=(ig_odds >= SURE if ig_tells else weight >= 0.9) & ~held,
                 limit=settings.max_log_odds,
             )
             programme[held] = contrast.log_odds[held]

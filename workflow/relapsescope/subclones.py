@@ -22,6 +22,8 @@ SUBCLONE_SHARE = 0.002
 # Least log-ratio between two subclones: a third of a copy.
 MIN_DIFFERENCE = 0.15
 FLOOR = 0.03
+# What makes a start worth refining: a posterior and a log-ratio.
+HINT, HINT_EFFECT = 0.5, 0.08
 STARTS = 4
 
 
@@ -96,7 +98,7 @@ def best_split(
     cells: PatientCells, *, cn_settings: CopyNumberSettings, settings: CloneSettings
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Return which cells form a second subclone and the arms that differ, None without one."""
-    starts = library_starts(cells, settings=settings)
+    starts = library_starts(cells, cn_settings=cn_settings, settings=settings)
     starts += expression_starts(cells, cn_settings=cn_settings, settings=settings)
     for start in starts:
         second = refine(cells, start, cn_settings=cn_settings, settings=settings)
@@ -143,12 +145,20 @@ def split_events(
     return arms.events(probability=settings.split_probability, min_effect=MIN_DIFFERENCE)
 
 
-def library_starts(cells: PatientCells, *, settings: CloneSettings) -> list[np.ndarray]:
-    """Return each library's cells as a start: a clone that came between two timepoints."""
+def library_starts(
+    cells: PatientCells, *, cn_settings: CopyNumberSettings, settings: CloneSettings
+) -> list[np.ndarray]:
+    """Return each library's cells as a start: a clone that came between two timepoints.
+
+    Only where an arm hints at a difference (a mixture shows a part of it).
+    """
     starts = []
     for number in range(cells.n_libraries):
         here = cells.library == number
-        if min(here.sum(), (~here).sum()) >= settings.min_subclone_cells:
+        if min(here.sum(), (~here).sum()) < settings.min_subclone_cells:
+            continue
+        arms = difference(cells, here, cn_settings=cn_settings)
+        if arms.events(probability=HINT, min_effect=HINT_EFFECT):
             starts.append(here)
     return starts
 
@@ -168,7 +178,7 @@ def expression_starts(
             if min(second.sum(), (~second).sum()) < settings.min_subclone_cells:
                 continue
             found = difference(cells, second, cn_settings=cn_settings, genes=halves != half)
-            if found.events(probability=settings.split_probability, min_effect=0.08):
+            if found.events(probability=settings.split_probability, min_effect=HINT_EFFECT):
                 starts.append(second)
     return starts
 
@@ -263,7 +273,7 @@ def group_contrast(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (n_genes,) log-ratios of the second group to the first, and the first's rates."""
     arms = difference(cells, second, cn_settings=cn_settings)
-    events = arms.events(probability=0.9, min_effect=0.08)
+    events = arms.events(probability=0.9, min_effect=HINT_EFFECT)
     ratios = dict(zip(arms.arms, arms.log_ratio, strict=True))
     own, exposure, variance = cells.pooled(second)
     other, other_exposure, other_variance = cells.pooled(~second)

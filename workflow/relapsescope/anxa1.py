@@ -97,7 +97,8 @@ def _row(
     _, logs, noise = matched_changes(pooled, gene, keys, contrast.keys)
     plain, did = _ratios(one, base, contrast, change, effects, logs, noise)
     strict = pool([molecules.tally(sample, f"{k}:strict", c, gene) for k, c in groups])
-    strict_log = _log2(estimate(strict) / estimate(base)) - change.mean / LOG2
+    below = estimate(base)
+    strict_log = _log2(estimate(strict) / below if below > 0 else np.nan) - change.mean / LOG2
     own = did.estimate * LOG2 if np.isfinite(did.estimate) else np.nan
     shifts = logs - (0.0 if contrast.same_library else np.median(logs) if logs.size else 0.0)
     share = (1 + np.sum(shifts >= own)) / (1 + shifts.size) if shifts.size else np.nan

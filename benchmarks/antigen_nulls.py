@@ -1,0 +1,344 @@
+"""Simulations behind docs/antigens.md: coverage, false LOST and false HIGH, power, usual rules.
+
+    python benchmarks/antigen_nulls.py --output TABLE.md [--simulations 200]
+
+Two libraries of one patient (before CAR-T and relapse) are simulated cell by cell for the genes
+in question and as sums for 400 others, with ambient RNA, doublets that no step found, cells that
+differ, and a shift of every gene in every library; the functions of the workflow do the rest.
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from scipy import special, stats
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY / "workflow"))
+
+from relapsescope.antigens import AntigenSettings, antigen_rows  # noqa: E402
+from relapsescope.anxa1 import anxa1_rows  # noqa: E402
+from relapsescope.anxa1_contrasts import Anxa1Settings  # noqa: E402
+from relapsescope.library_effects import Pooled, library_effects  # noqa: E402
+from relapsescope.molecules import Clones, Molecules  # noqa: E402
+from relapsescope.rates import RateSettings, rate, ratio, tally  # noqa: E402
+from relapsescope.settings import settings_of  # noqa: E402
+
+# Molecules a million in each kind of cell (Human Cell Atlas via Numbat's ref_hca, rounded).
+GENES = {
+    "TNFRSF17": {"clone": 300},
+    "GPRC5D": {"clone": 50},
+    "ANXA1": {"clone": 150, "T": 1400, "Monocyte": 900, "NK": 800, "B": 65},
+    "CD3D": {"T": 300},
+    "CD3E": {"T": 250},
+    "TRAC": {"T": 500},
+    "CD14": {"Monocyte": 300},
+    "FCN1": {"Monocyte": 600},
+    "MNDA": {"Monocyte": 300},
+}
+AMBIENT_PROFILE = {"ANXA1": 3e-4, "TNFRSF17": 4e-5, "GPRC5D": 1e-5}
+OTHER_PROFILE = 5e-5
+LINEAGES = {"T": (250, 0.5), "NK": (60, 0.5), "Monocyte": (150, 0.9), "B": (60, 0.6)}
+N_OTHERS = 400
+N_EMPTY = 450_000
+DISPERSION = 0.5
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What a pair of libraries is like; depth is native UMIs a plasma cell."""
+
+    name: str
+    n_cells: int = 200
+    depth: int = 5000
+    ambient: float = 0.05
+    doublets: float = 0.0
+    shift_sd: float = 0.15
+    antigen_ratio: float = 1.0
+    anxa1_ratio: float = 1.0
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A simulated patient, and the clone's cells for the usual rules."""
+
+    molecules: Molecules
+    pooled: Pooled
+    umi: dict[tuple[str, str], np.ndarray]
+    exposure: dict[str, np.ndarray]
+
+
+def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
+    """Return a patient with a library before CAR-T and one at relapse."""
+    names = [*GENES, *(f"GENE{i}" for i in range(N_OTHERS))]
+    groups = ["clone", *LINEAGES]
+    usual = {g: np.exp(rng.uniform(np.log(20), np.log(1000), N_OTHERS)) for g in groups}
+    rows, pooled, umi, exposure = [], [], {}, {}
+    for sample, timepoint in (("before", "pre_infusion"), ("relapse", "relapse")):
+        shift = np.exp(rng.normal(0, scenario.shift_sd, len(names)))
+        place = {
+            "patient_id": "P",
+            "sample_id": sample,
+            "timepoint": timepoint,
+            "tissue": "bone_marrow",
+            "umi_ceiling": False,
+        }
+        soup_error = rng.lognormal(0, 0.15)
+        for group in groups:
+            n, relative = (scenario.n_cells, 1.0) if group == "clone" else LINEAGES[group]
+            depth = scenario.depth * relative * rng.lognormal(-0.125, 0.5, n)
+            guest = np.full(n, "", dtype=object)
+            if group == "clone" and sample == "relapse":
+                paired = rng.random(n) < scenario.doublets
+                guest[paired] = rng.choice(["T", "Monocyte"], paired.sum(), p=[0.6, 0.4])
+            second = np.array([scenario.depth * LINEAGES[g][1] if g else 0.0 for g in guest])
+            soup = scenario.ambient / (1 - scenario.ambient) * scenario.depth * 0.7
+            cells, chance = {}, {}
+            for i, gene in enumerate(GENES):
+                own = GENES[gene].get(group, 0.0)
+                if group == "clone" and sample == "relapse":
+                    own *= scenario.anxa1_ratio if gene == "ANXA1" else 1.0
+                    own *= scenario.antigen_ratio if gene in ("TNFRSF17", "GPRC5D") else 1.0
+                foreign = np.array([GENES[gene].get(g, 0.0) if g else 0.0 for g in guest])
+                cell = rng.gamma(1 / DISPERSION, DISPERSION, n)
+                profile = AMBIENT_PROFILE.get(gene, OTHER_PROFILE)
+                mean = (own * cell * depth + foreign * second) * shift[i] / 1e6
+                cells[gene] = rng.poisson(mean + soup * soup_error * profile)
+                chance[gene] = rng.poisson(profile * N_EMPTY)
+            strict = np.ones(n, dtype=bool)
+            for identity in (("CD3D", "CD3E", "TRAC"), ("CD14", "FCN1", "MNDA")):
+                seen = sum(cells[g] for g in identity)
+                expected = soup * sum(chance[g] for g in identity) / N_EMPTY
+                p = np.where(seen > 0, special.gammainc(np.maximum(seen, 1), expected), 1.0)
+                strict &= p > 0.05
+            kinds = [("lineage", group, np.ones(n, dtype=bool))]
+            if group == "clone":
+                kinds = [("clone", "A", kinds[0][2]), ("clone:strict", "A", strict)]
+                kinds.append(("clone:wide", "A", kinds[0][2]))
+            for kind, clone, members in kinds:
+                for gene in GENES:
+                    one = tally(
+                        cells[gene][members],
+                        (depth + second)[members],
+                        np.full(members.sum(), soup * chance[gene] / N_EMPTY),
+                        ambient_log_sd=0.15,
+                        profile_umi=chance[gene],
+                        settings=RateSettings(),
+                    )
+                    seen = {"detected": (cells[gene][members] > 0).sum()}
+                    name = {"kind": kind, "clone_id": clone, "gene": gene, "stratum": -1}
+                    rows.append(place | name | vars(one) | seen)
+            total = (depth + second).sum()
+            others = usual[group] * shift[len(GENES) :] * total / 1e6
+            drawn = rng.poisson(others * rng.gamma(n / DISPERSION, DISPERSION / n, N_OTHERS))
+            sums = np.array([*(cells[g].sum() for g in GENES), *drawn], dtype=np.float32)
+            clean = np.array([soup * chance[g] / N_EMPTY * n for g in GENES])
+            pooled.append(
+                (
+                    (sample, "clone", "A") if group == "clone" else (sample, "lineage", group),
+                    sums,
+                    sums * (1 + DISPERSION * sums / n),
+                    np.concatenate([clean, np.zeros(N_OTHERS)]),
+                    total,
+                )
+            )
+            if group == "clone":
+                umi |= {(sample, gene): cells[gene] for gene in GENES}
+                exposure[sample] = depth + second
+    frame = pd.DataFrame(rows)
+    for column in ("detected_twice", "detected_above_ambient"):
+        frame[column] = np.nan
+    return Simulated(
+        Molecules(frame),
+        Pooled(
+            np.array(names, dtype=object),
+            {key: i for i, (key, *_) in enumerate(pooled)},
+            np.array([one[1] for one in pooled]),
+            np.array([one[2] for one in pooled]),
+            np.array([one[3] for one in pooled]),
+            np.array([one[4] for one in pooled]),
+        ),
+        umi,
+        exposure,
+    )
+
+
+def judge(one: Simulated, settings: tuple[AntigenSettings, Anxa1Settings]) -> dict[str, str]:
+    """Return our verdicts on the relapse clone, and what the usual rules say."""
+    antigens, high = settings
+    clones = Clones({"relapse": ("A",)}, frozenset())
+    patients = {"before": "P", "relapse": "P"}
+    effects = library_effects(one.pooled, patients, assumed_sd=antigens.library_log_sd)
+    said = {}
+    for row in antigen_rows(one.molecules, one.pooled, effects, clones, antigens):
+        if row["sample_id"] == "relapse":
+            said[row["antigen"]] = row["verdict"]
+    for row in anxa1_rows(one.molecules, one.pooled, effects, clones, high):
+        if (row["sample_id"], row["compartment"]) == ("relapse", "relapse_clone"):
+            said["ANXA1"] = row["verdict"]
+    for gene in ("TNFRSF17", "GPRC5D", "ANXA1"):
+        now, then = (
+            np.log1p(1e4 * one.umi[s, gene] / one.exposure[s]) for s in ("relapse", "before")
+        )
+        p = stats.mannwhitneyu(now, then).pvalue if np.ptp([*now, *then]) > 0 else 1.0
+        fold = np.expm1(now).mean() / max(np.expm1(then).mean(), 1e-9)
+        said[f"{gene} zeros"] = bool((now == 0).mean() > 0.5)
+        said[f"{gene} lower"] = bool(p < 0.05 and fold < 1)
+        said[f"{gene} twice"] = bool(p < 0.05 and fold >= 2)
+        said[f"{gene} higher"] = bool(p < 0.05 and fold > 1)
+    return said
+
+
+NULLS = (
+    Scenario("usual library"),
+    Scenario("20 % ambient", ambient=0.2),
+    Scenario("10 % unseen doublets at relapse", doublets=0.1),
+    Scenario("1,500 UMI a cell", depth=1500),
+    Scenario("library shifts of 0.3", shift_sd=0.3),
+    Scenario("30 cells", n_cells=30),
+    Scenario("all of these, 60 cells", 60, 1500, 0.2, 0.1, 0.3),
+    Scenario("all of these, 300 cells", 300, 1500, 0.2, 0.1, 0.3),
+    Scenario("antigens at 0.3 of before, 20 % ambient", ambient=0.2, antigen_ratio=0.3),
+    Scenario("ANXA1 at 1.5 of before, 10 % doublets", doublets=0.1, anxa1_ratio=1.5),
+)
+
+
+def share(said: list[dict[str, str]], key: str, value: object = True) -> str:
+    """Return a percentage of simulations."""
+    return f"{100 * np.mean([one[key] == value for one in said]):.1f} %"
+
+
+def null_table(n: int, settings: tuple[AntigenSettings, Anxa1Settings]) -> list[str]:
+    """Return false calls by scenario, ours beside the usual rules'."""
+    lines = [
+        "| null | false `LOST` BCMA / GPRC5D | zeros over 50 % BCMA / GPRC5D | Wilcoxon lower, BCMA"
+        " | false `HIGH` ANXA1 | Wilcoxon higher | and at least twice |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    totals: list[dict[str, str]] = []
+    for number, scenario in enumerate(NULLS):
+        rng = np.random.default_rng([7, number])
+        said = [judge(simulate(rng, scenario), settings) for _ in range(n)]
+        totals += said
+        lines.append(_null_line(scenario.name, said))
+    lines.append(_null_line(f"**all {len(totals)}**", totals))
+    return lines
+
+
+def _null_line(name: str, said: list[dict[str, str]]) -> str:
+    cells = [
+        name,
+        f"{share(said, 'TNFRSF17', 'LOST')} / {share(said, 'GPRC5D', 'LOST')}",
+        f"{share(said, 'TNFRSF17 zeros')} / {share(said, 'GPRC5D zeros')}",
+        share(said, "TNFRSF17 lower"),
+        share(said, "ANXA1", "HIGH"),
+        share(said, "ANXA1 higher"),
+        share(said, "ANXA1 twice"),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def power_table(n: int, settings: tuple[AntigenSettings, Anxa1Settings]) -> list[str]:
+    """Return how often a complete loss and a sixfold ANXA1 are called, by cells and depth."""
+    depths = (1500, 3000, 6000)
+    lines = [
+        "| cells | " + " | ".join(f"{depth:,} UMI a cell" for depth in depths) + " |",
+        "|---" * (len(depths) + 1) + "|",
+    ]
+    for n_cells in (15, 30, 60, 120, 300):
+        row = [str(n_cells)]
+        for depth in depths:
+            rng = np.random.default_rng([8, n_cells, depth])
+            scenario = Scenario("", n_cells, depth, antigen_ratio=0.0, anxa1_ratio=6.0)
+            said = [judge(simulate(rng, scenario), settings) for _ in range(n)]
+            calls = (("TNFRSF17", "LOST"), ("GPRC5D", "LOST"), ("ANXA1", "HIGH"))
+            row.append(
+                " / ".join(f"{100 * np.mean([s[k] == v for s in said]):.0f}" for k, v in calls)
+            )
+        lines.append("| " + " | ".join(row) + " |")
+    return lines
+
+
+def coverage_table(n: int) -> list[str]:
+    """Return the coverage of rates and ratios over the grid of issue 4."""
+    results = []
+    for n_cells in (15, 60, 250):
+        for depth in (1500, 8000):
+            for dispersion in (0.0, 0.5, 2.0):
+                for ambient in (0.0, 0.05, 0.2):
+                    for cpm in (0, 25, 250):
+                        seed = [9, n_cells, depth, int(10 * dispersion), int(100 * ambient), cpm]
+                        rng = np.random.default_rng(seed)
+                        covered = np.zeros(2)
+                        for _ in range(n):
+                            one = _group(rng, n_cells, depth, dispersion, ambient, cpm)
+                            base = _group(rng, 200, 6000, dispersion, ambient, 200)
+                            alone, both = rate(one), ratio(one, base)
+                            covered += [
+                                alone.low <= cpm <= alone.high,
+                                both.low <= cpm / 200 <= both.high,
+                            ]
+                        results.append((n_cells, depth, dispersion, ambient, cpm, *covered / n))
+    grid = pd.DataFrame(
+        results, columns=["cells", "depth", "dispersion", "ambient", "cpm", "rate", "ratio"]
+    )
+    lines = ["| | points | mean | lowest | points under 93 % |", "|---|---|---|---|---|"]
+    for name in ("rate", "ratio"):
+        low = grid[name]
+        lines.append(
+            f"| {name} | {len(grid)} | {low.mean():.3f} | {low.min():.3f} | {(low < 0.93).sum()} |"
+        )
+    worst = grid.sort_values("ratio").head(3).to_dict("records")
+    lines += ["", *(f"Lowest: {one}" for one in worst)]
+    return lines
+
+
+def _group(rng, n_cells, depth, dispersion, ambient, cpm, profile=5e-5):
+    exposure = depth * rng.lognormal(-0.125, 0.5, n_cells)
+    soup = np.full(n_cells, ambient / (1 - ambient) * depth)
+    cells = rng.gamma(1 / dispersion, dispersion, n_cells) if dispersion else np.ones(n_cells)
+    umi = rng.poisson(cpm * 1e-6 * cells * exposure + soup * rng.lognormal(0, 0.15) * profile)
+    seen = rng.poisson(profile * N_EMPTY)
+    return tally(
+        umi,
+        exposure,
+        soup * seen / N_EMPTY,
+        ambient_log_sd=0.15,
+        profile_umi=seen,
+        settings=RateSettings(),
+    )
+
+
+def main() -> None:
+    """Write the tables as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--simulations", type=int, default=200)
+    arguments = parser.parse_args()
+    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    section = config["antigens"] | {"genes": ["TNFRSF17", "GPRC5D"]}
+    settings = (
+        settings_of(AntigenSettings, section, name="antigens"),
+        settings_of(Anxa1Settings, config["anxa1"], name="anxa1"),
+    )
+    n = arguments.simulations
+    started = time.process_time()
+    parts = [
+        ("False calls where nothing is lost or high", null_table(n, settings)),
+        ("Power: LOST BCMA / LOST GPRC5D / HIGH ANXA1, %", power_table(max(n // 4, 1), settings)),
+        ("Coverage of 95 % intervals", coverage_table(n)),
+    ]
+    lines = []
+    for title, table in parts:
+        lines += [f"### {title}", "", *table, ""]
+    arguments.output.write_text("\n".join(lines), encoding="utf-8")
+    print(f"{time.process_time() - started:.0f} CPU s")
+
+
+if __name__ == "__main__":
+    main()

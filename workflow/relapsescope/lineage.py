@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from relapsescope.contradiction import contradicting_lineage
 from relapsescope.genes import gene_classes
-from relapsescope.markers import Markers, align_markers, read_markers
+from relapsescope.markers import Markers, align_markers, lineage_numbers, read_markers
+from relapsescope.neighbours import refine_types
 from relapsescope.state_model import (
     Depth,
     marker_log_likelihood,
@@ -24,17 +26,6 @@ if TYPE_CHECKING:
     from relapsescope.matrix import Counts
 
 UNKNOWN = LINEAGES.index("Unknown")
-# Lineages that share identity genes by descent or function, so that carrying both is no
-# contradiction: a plasma cell has CD79A, a pDC has MZB1, a CD16 monocyte has C1Q.
-RELATED = (
-    {"B", "Plasma", "pDC"},
-    {"T", "NK"},
-    {"Monocyte", "Macrophage", "cDC", "pDC", "Granulocyte", "HSPC", "Mast"},
-    {"HSPC", "Erythroid", "Megakaryocyte", "Mast"},
-    {"HSPC", "B"},
-    {"HSPC", "Granulocyte", "Erythroid", "Megakaryocyte"},
-    {"Macrophage", "Stromal"},
-)
 # An identity gene may be learned to be this much commoner in other lineages than typed.
 IDENTITY_RISE = 2.0
 
@@ -52,6 +43,8 @@ class LineageLimits:
     confident: float
     call_probability: float
     min_native_umi: float
+    neighbours: int
+    neighbour_cells: int
     contradiction_p: float
     contradiction_genes: int
 
@@ -118,20 +111,47 @@ def call_lineages(
         return _all_unknown(n_barcodes, f"No cell was given a lineage: {note}.")
     shown = (counts.matrix.astype(np.float32) @ sums).tocsr()
     ambient_rates = np.asarray(ambient.profile @ sums).ravel()
-    depth = _depth(counts, ambient)
-    by_state = _state_posterior(shown, ambient_rates, depth, markers, use=use, limits=limits)
+    counted = _counted_genes(counts)
+    depth = _depth(counts, ambient, counted)
+    by_state, evidence = _state_posterior(
+        shown, ambient_rates, depth, markers, use=use, limits=limits
+    )
+    by_state = refine_types(
+        by_state,
+        evidence,
+        counts.matrix,
+        counted,
+        markers,
+        use=use & (depth.native >= limits.min_native_umi),
+        least_share=limits.call_probability,
+        n_neighbours=limits.neighbours,
+        least_cells=limits.neighbour_cells,
+    )
     posterior, lineage, cell_type, probability = _name(by_state, markers, depth, limits)
-    contradiction = _contradiction(shown, ambient_rates, depth, markers, lineage, limits)
+    contradiction = contradicting_lineage(
+        shown,
+        ambient_rates,
+        depth,
+        markers,
+        lineage,
+        stray_rate=limits.rate_levels["off"],
+        p_value=limits.contradiction_p,
+        n_genes=limits.contradiction_genes,
+    )
     notes = _notes(markers, lineage, use)
     return LineageCalls(lineage, cell_type, probability, posterior, contradiction, notes)
 
 
-def _depth(counts: Counts, ambient: Ambient) -> Depth:
-    """Return depths without the genes that alone can be most of a plasma, red or dying cell."""
+def _counted_genes(counts: Counts) -> np.ndarray:
+    """Return (n_genes,) all but the genes that alone can be most of a plasma, red or dying cell."""
     classes = gene_classes(counts.symbols)
     left_out = ("immunoglobulin", "haemoglobin", "mitochondrial")
     counted = ~np.logical_or.reduce([classes[name] for name in left_out])
-    counted &= counts.symbols != "JCHAIN"
+    return counted & (counts.symbols != "JCHAIN")
+
+
+def _depth(counts: Counts, ambient: Ambient, counted: np.ndarray) -> Depth:
+    """Return the barcodes' depths over the counted genes."""
     total = np.asarray(counts.matrix @ counted.astype(np.float64)).ravel()
     per_cell = np.asarray(ambient.per_cell, dtype=np.float64)
     native = total - per_cell * ambient.profile[counted].sum()
@@ -146,14 +166,14 @@ def _state_posterior(
     *,
     use: np.ndarray,
     limits: LineageLimits,
-) -> np.ndarray:
-    """Return (n_barcodes, n_states) posteriors after learning from the confident cells."""
-    lineage_of = np.array([LINEAGES.index(state.lineage) for state in markers.states])
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n_barcodes, n_states) posteriors and log-likelihoods, learned from sure cells."""
+    lineage_of = lineage_numbers(markers)
     type_of = _types(markers)[1]
     learnable = use & (depth.native >= limits.min_native_umi)
     flat = _flat_prior(markers)
     prior = np.log(flat)
-    is_identity = np.logical_or.reduce([*markers.identity.values(), markers.rates[:, 0] < 0])
+    is_identity = np.logical_or.reduce([*markers.identity.values(), markers.type_identity])
     gene_limit = np.where(is_identity, limits.identity_limit, limits.gene_limit)
     evidence = limits.marker_weight * marker_log_likelihood(
         shown, depth, ambient_rates, markers.rates, gene_limit=gene_limit
@@ -176,7 +196,7 @@ def _state_posterior(
         )
         prior = np.log(_learned_prior(by_state[learnable], flat))
         by_state = softmax(evidence + prior)
-    return by_state
+    return by_state, evidence
 
 
 def _keep_identity(rates: np.ndarray, markers: Markers, lineage_of: np.ndarray) -> np.ndarray:
@@ -231,7 +251,7 @@ def _name(
     by_state: np.ndarray, markers: Markers, depth: Depth, limits: LineageLimits
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return posterior by lineage, lineage, cell type and the cell type's probability."""
-    lineage_of = np.array([LINEAGES.index(state.lineage) for state in markers.states])
+    lineage_of = lineage_numbers(markers)
     posterior = _sum_by(by_state, lineage_of, len(LINEAGES))
     types, type_of = _types(markers)
     by_type = _sum_by(by_state, type_of, len(types))
@@ -247,45 +267,6 @@ def _name(
     names = np.array([cell_type for _, cell_type in types], dtype=object)
     cell_type = np.where(named, names[best_type], "Unknown").astype(object)
     return posterior, lineage, cell_type, probability
-
-
-def _contradiction(
-    shown: sparse.csr_matrix,
-    ambient_rates: np.ndarray,
-    depth: Depth,
-    markers: Markers,
-    lineage: np.ndarray,
-    limits: LineageLimits,
-) -> np.ndarray:
-    """Return (n_barcodes,) the second lineage whose identity genes a barcode carries, or "".
-
-    A gene counts where its UMIs are more than ambient RNA and stray reads (the level `off`)
-    would give with probability `contradiction_p`; that many genes of one lineage, unrelated to
-    the cell's own, contradict.
-    """
-    result = np.full(len(lineage), "", dtype=object)
-    most = np.zeros(len(lineage), np.int64)
-    stray = limits.rate_levels["off"] * 1e-6
-    for second, mask in markers.identity.items():
-        columns = np.flatnonzero(mask)
-        seen = shown[:, columns].toarray()
-        mean = np.outer(depth.ambient, ambient_rates[columns]) + stray * depth.native[:, None]
-        excess = (_tail(seen, mean) < limits.contradiction_p).sum(axis=1)
-        related = {second}.union(*(group for group in RELATED if second in group))
-        apart = ~np.isin(lineage.astype(str), [*related, "Unknown"])
-        found = apart & (excess >= limits.contradiction_genes) & (excess > most)
-        result[found] = second
-        most[found] = excess[found]
-    return result
-
-
-def _tail(seen: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Return P(X >= seen) of a geometric-like count with the given mean.
-
-    A negative binomial of size 1 has the tail (mean / (1 + mean)) ** seen; it is wider than
-    Poisson because a barcode's ambient share is only known on average.
-    """
-    return (mean / (1 + mean)) ** seen
 
 
 def _types(markers: Markers) -> tuple[list[tuple[str, str]], np.ndarray]:

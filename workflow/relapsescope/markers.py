@@ -38,6 +38,7 @@ class Markers:
     features: tuple[str, ...]  # symbols joined by "+"
     rates: np.ndarray  # (n_features, n_states), UMI per million
     identity: dict[str, np.ndarray]  # lineage -> (n_features,) bool, genes that exclude others
+    type_identity: np.ndarray  # (n_features,) bool, genes that tell a lineage's types apart
 
 
 def read_markers(rate_levels: dict[str, float], path: Path = MARKER_TABLE) -> Markers:
@@ -56,7 +57,7 @@ def read_markers(rate_levels: dict[str, float], path: Path = MARKER_TABLE) -> Ma
     Raises
     ------
     InputProblem
-        Where a row names an unknown lineage, cell type or level, or a gene measured later.
+        Where a row's words are not in the vocabulary, or its gene is measured later.
     """
     with open(path, encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines, delimiter="\t"))
@@ -72,7 +73,9 @@ def read_markers(rate_levels: dict[str, float], path: Path = MARKER_TABLE) -> Ma
         if row["identity"] == "yes":
             identity[row["lineage"]][position[row["symbol"]]] = True
     identity = {lineage: mask for lineage, mask in identity.items() if mask.any()}
-    return Markers(states, features, rates, identity)
+    within = {row["symbol"] for row in rows if row["identity"] == "type"}
+    type_identity = np.array([feature in within for feature in features])
+    return Markers(states, features, rates, identity, type_identity)
 
 
 def align_markers(markers: Markers, symbols: np.ndarray) -> tuple[Markers, sparse.csc_matrix]:
@@ -106,8 +109,14 @@ def align_markers(markers: Markers, symbols: np.ndarray) -> tuple[Markers, spars
         tuple(markers.features[i] for i in kept),
         markers.rates[kept],
         {lineage: mask[kept] for lineage, mask in markers.identity.items()},
+        markers.type_identity[kept],
     )
     return left, sums
+
+
+def lineage_numbers(markers: Markers) -> np.ndarray:
+    """Return (n_states,) each state's place in `LINEAGES`."""
+    return np.array([LINEAGES.index(state.lineage) for state in markers.states])
 
 
 def _check_rows(rows: list[dict[str, str]], rate_levels: dict[str, float], path: Path) -> None:
@@ -121,6 +130,8 @@ def _check_rows(rows: list[dict[str, str]], rate_levels: dict[str, float], path:
             problems.append(f"{where} cell_type: {row['cell_type']} is not one of the lineage's")
         if row["level"] not in rate_levels:
             problems.append(f"{where} level: {row['level']} is not one of {', '.join(rate_levels)}")
+        if row["identity"] not in ("", "yes", "type"):
+            problems.append(f"{where} identity: {row['identity']} is not yes, type or empty")
         if named := MEASURED_LATER.intersection(row["symbol"].split("+")):
             problems.append(f"{where} symbol: {', '.join(named)} is measured later; leave it out")
     if problems:

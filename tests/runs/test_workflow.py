@@ -34,6 +34,14 @@ CONTRACT_SAMPLE_COLUMNS = re.findall(
     median_pct_counts_mt umi_ceiling_suspected
     """,
 )
+CONTRACT_COURSE_COLUMNS = re.findall(
+    r"\w+",
+    """
+    patient_id line therapy_class best_response progression_day time_to_response_days
+    duration_of_response_days pfs_days pfs_event os_days os_event evaluable reason
+    """,
+)
+TOTALS = {"all", "default", "total"}
 REDUCE_STEPS = {"atlas", "cells", "samples", "microenvironment", "figures", "page"}
 
 
@@ -47,8 +55,11 @@ def test_every_output_is_there(finished):
         "tables/cells.parquet",
         "tables/samples.tsv",
         "tables/microenvironment.tsv",
+        "tables/course.tsv",
+        "course/salvage_comparison.tsv",
         "figures/manifest.tsv",
         "report/index.html",
+        "report/patients/P1.html",
         "atlas/bundle",
         "run_manifest.json",
     ):
@@ -113,6 +124,30 @@ def test_composition_is_that_of_the_cells(finished):
         assert rows["fraction"].sum() == pytest.approx(1, abs=1e-4)
 
 
+def test_the_course_is_that_of_the_cohort(finished):
+    """The plan of the tiny cohort: CR on CAR-T, progression on day 364."""
+    course = pd.read_csv(finished.results / "tables/course.tsv", sep="\t")
+    assert list(course.columns[: len(CONTRACT_COURSE_COLUMNS)]) == CONTRACT_COURSE_COLUMNS
+    (line,) = course[course["therapy_class"] == "car_t"].to_dict("records")
+    assert (line["patient_id"], line["best_response"]) == ("P1", "CR")
+    assert line["progression_day"] == 364
+    assert "day 364, confirmed" in (finished.results / "report/patients/P1.html").read_text()
+
+
+def test_a_changed_lab_value_reruns_the_course_and_what_shows_it(finished):
+    labs = finished.folder / "cohort/clinical/labs.tsv"
+    text = labs.read_text()
+    try:
+        labs.write_text(text.replace("3.4", "3.5"))
+        planned = finished.planned()
+    finally:
+        labs.write_text(text)
+        os.utime(labs, (0, 0))
+    assert text != text.replace("3.4", "3.5")
+    assert set(planned) - TOTALS == {"course", "figures", "page"}
+    assert finished.planned() == {}
+
+
 def test_the_manifest_says_how_the_run_ended(finished):
     manifest = json.loads((finished.results / "run_manifest.json").read_text())
     assert manifest["state"] == "succeeded"
@@ -140,6 +175,7 @@ def test_a_new_row_runs_its_library_and_the_reduce_steps_only(finished, tmp_path
         shutil.rmtree(copied)
     assert planned.pop("library") == 1
     assert set(planned) >= REDUCE_STEPS
+    assert "course" not in planned
 
 
 @pytest.mark.parametrize(
@@ -162,7 +198,7 @@ def test_a_sheet_that_was_only_touched_reruns_nothing(finished):
 
 def table_bytes(results: Path) -> dict[str, str]:
     """Return the hash of every file that must not differ between runs."""
-    folders = ("tables", "figures", "source_data", "report", "atlas", "libraries")
+    folders = ("tables", "course", "figures", "source_data", "report", "atlas", "libraries")
     return {
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
         for folder in folders

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from relapsescope.microenvironment import composition
 
+from .mock_course import write_course
+
 SHARES = {
     "CD4 T": 0.2,
     "CD8 T": 0.2,
@@ -53,6 +55,7 @@ def write_results(folder, *, n_cells=120, hostile=False, seed=0):
     composition(cells).to_csv(folder / "tables" / "microenvironment.tsv", sep="\t", index=False)
     write_libraries(folder, libraries, cells)
     write_atlas(folder, cells)
+    write_course(folder, regimen=HOSTILE_REASON if hostile else None)
     return [
         {
             "sample_id": r[0],

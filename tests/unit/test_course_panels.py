@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.clinical import ClinicalTables
 from relapsescope.course_settings import CourseSettings
 from relapsescope.course_tables import make_course_tables
 from relapsescope.figures import (
@@ -18,63 +17,13 @@ from relapsescope.figures import (
 from relapsescope.figures.panel import NotAssessableError, PanelSettings
 from relapsescope.figures.theme import to_svg
 
+from .mock_course import bulk_tables, clinical
+
 PANELS = [
     module.PANEL
     for module in (course_swimmer, course_markers, course_survival, course_forest, course_salvage)
 ]
 PANELS.append(course_survival.LANDMARK)
-
-
-def clinical():
-    values = {"P1": (4.0, 0.0, 0.0, 0.6, 1.2, 0.5, 0.5), "P2": (3.0, 2.9, 2.9, 4.0, 5.0, 5.5, 6.0)}
-    days = (-7, 28, 56, 112, 140, 200, 228)
-    labs = pd.DataFrame(
-        [
-            {
-                "patient_id": patient,
-                "day": day,
-                "serum_m_protein_g_dl": serum,
-                "urine_m_protein_mg_24h": 0.0,
-                "flc_kappa_mg_l": 10 + 100 * serum,
-                "flc_lambda_mg_l": 9.0,
-                "marrow_plasma_cell_pct": 2.0 if serum == 0 else 40.0,
-                "serum_immunofixation": "positive" if serum else "negative",
-                "urine_immunofixation": "negative",
-            }
-            for patient, series in values.items()
-            for day, serum in zip(days, series, strict=True)
-        ]
-    )
-    patients = pd.DataFrame(
-        {
-            "patient_id": ["P1", "P2"],
-            "car_product": ["cilta-cel", "ide-cel"],
-            "involved_chain": "kappa",
-            "death_day": [None, 240],
-            "last_follow_up_day": [300, None],
-        }
-    )
-    therapies = pd.DataFrame(
-        {
-            "patient_id": ["P1", "P1", "P2"],
-            "line": [1, 2, 1],
-            "start_day": [0, 150, 0],
-            "end_day": [0, None, 0],
-            "regimen": ["cilta-cel", "talquetamab", "ide-cel"],
-            "therapy_class": ["car_t", "bispecific", "car_t"],
-            "target": None,
-            "best_response": None,
-        }
-    )
-    return ClinicalTables(patients, labs, therapies)
-
-
-def bulk_tables():
-    base = {"gene": "ANXA1", "n": "50", "n_events": "20", "ph_p": "0.4", "model": "unadjusted"}
-    row = {**base, "log_hazard_ratio": "0.5", "low": "0.1", "high": "0.9"}
-    bulk = pd.DataFrame([{**row, "cohort": "one"}, {**row, "cohort": "two"}])
-    columns = ["gene", "model", "log_hazard_ratio", "low", "high"]
-    return {"bulk": bulk, "bulk_summary": bulk[columns].head(1)}
 
 
 @pytest.fixture(scope="module")

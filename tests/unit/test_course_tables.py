@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 from relapsescope.clinical import ClinicalTables, read_clinical
+from relapsescope.course_files import course_paths
 from relapsescope.course_settings import CourseSettings
 from relapsescope.course_survival import (
     contrast_table,
@@ -10,7 +11,8 @@ from relapsescope.course_survival import (
     landmark_curves,
     survival_tables,
 )
-from relapsescope.course_tables import course_paths, read_course_tables, write_course_tables
+from relapsescope.course_tables import write_course_tables
+from relapsescope.figures.evidence import read_course
 from relapsescope.paths import REPOSITORY
 from relapsescope.salvage import salvage_lines
 
@@ -20,7 +22,7 @@ SETTINGS = CourseSettings()
 
 def write(results, clinical):
     write_course_tables(results, clinical, settings=SETTINGS, bulk_folder=results, seed=1)
-    return read_course_tables(results)
+    return read_course(results)
 
 
 def clinical_folder(folder):

@@ -1,8 +1,10 @@
 import hashlib
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from relapsescope.course_files import course_paths
 from relapsescope.figures.draw import (
     MANIFEST_COLUMNS,
     PANEL_NAMES,
@@ -18,11 +20,14 @@ from relapsescope.figures.maps import stratified_sample
 from relapsescope.figures.palette import LINEAGE_COLOURS, cell_type_colours, colours_for
 from relapsescope.figures.panel import PanelSettings, panel_settings
 from relapsescope.paths import REPOSITORY
+from relapsescope.report.sections.course import PANELS as COURSE_SECTION_PANELS
 from relapsescope.vocabulary import LINEAGES, TIMEPOINTS
 
 from .mock_results import LIBRARIES, write_results
 
 SETTINGS = PanelSettings(distribution_bins=12, figure_map_points=200)
+COURSE_PANELS = set(COURSE_SECTION_PANELS)
+UNITS = {panel.name: panel.unit for panel in PANELS}
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +52,16 @@ def test_every_panel_has_its_files_and_its_row(run):
         assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         content = (run / row["source_data"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == row["sha256"]
-        assert int(row["n_cells"]) > 0
+        assert (int(row["n_cells"]) > 0) == bool(UNITS[name])
+        assert int(row["n_patients"]) > 0
         assert not row["test"].startswith("not assessable")
+
+
+def test_only_the_panels_of_the_course_count_no_cells():
+    assert {name for name, unit in UNITS.items() if not unit} == COURSE_PANELS
+    rules = (REPOSITORY / "workflow/rules/report.smk").read_text()
+    named = rules[rules.index("CATEGORIES") :].partition('"Course"')[0]
+    assert set(re.findall(r'"(\w+)"', named)) == COURSE_PANELS
 
 
 def test_every_panel_has_a_caption_and_every_caption_a_panel():
@@ -57,9 +70,9 @@ def test_every_panel_has_a_caption_and_every_caption_a_panel():
 
 
 def test_twice_the_same_bytes_in_any_order(run, tmp_path):
-    write_results(tmp_path)
-    panels = tuple(reversed(PANELS))
-    draw_figures(read_evidence(tmp_path), tmp_path, settings=SETTINGS, panels=panels)
+    sheet = write_results(tmp_path)
+    evidence, panels = read_evidence(tmp_path, sheet=sheet), tuple(reversed(PANELS))
+    draw_figures(evidence, tmp_path, settings=SETTINGS, panels=panels)
     for folder in ("figures", "source_data"):
         for path in (run / folder).iterdir():
             if path.name != "manifest.tsv":
@@ -163,6 +176,15 @@ def test_what_cannot_be_drawn_says_why_and_still_has_its_files(hollow):
         assert "Not assessable" in (hollow / "figures" / f"{name}.svg").read_text()
         assert len((hollow / "source_data" / f"{name}.csv").read_text().splitlines()) == 1
     assert not manifest.loc["qc_total_counts", "test"].startswith("not assessable")
+
+
+def test_without_clinical_tables_the_course_says_so(tmp_path):
+    write_results(tmp_path)
+    for path in course_paths(tmp_path).values():
+        path.unlink()
+    manifest = draw_figures(read_evidence(tmp_path), tmp_path, settings=SETTINGS)
+    for name, row in manifest.iterrows():
+        assert row["test"].startswith("not assessable: ") == (name in COURSE_PANELS), name
 
 
 def test_settings_come_from_the_configuration():

@@ -20,6 +20,7 @@ from relapsescope.report.sections.atlas import script_safe
 
 from .mock_results import HOSTILE_ID, HOSTILE_REASON, write_results
 
+PATIENTS = ("P1", "P2", "P9")
 VERSIONS = {"scvi-tools": "1.4.2", "python": "3.11"}
 
 
@@ -36,18 +37,34 @@ def report_of(results, config, **kinds):
     settings = panel_settings(config)
     draw_figures(read_evidence(results, sheet=sheet), results, settings=settings)
     page = results / "report" / "index.html"
-    return build_report(results, page, config=config, versions=VERSIONS, sheet=sheet)
+    return build_report(
+        results, page, config=config, versions=VERSIONS, sheet=sheet, patients=PATIENTS
+    )
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory, config):
-    return report_of(tmp_path_factory.mktemp("plain"), config).read_text(encoding="utf-8")
+def page_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("plain")
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory, config):
-    path = report_of(tmp_path_factory.mktemp("hostile"), config, hostile=True)
-    return path.read_text(encoding="utf-8")
+def page(page_folder, config):
+    return report_of(page_folder, config).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def hostile_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("hostile")
+
+
+@pytest.fixture(scope="module")
+def hostile(hostile_folder, config):
+    return report_of(hostile_folder, config, hostile=True).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def hostile_patient(hostile, hostile_folder):
+    return (hostile_folder / "report/patients/P1.html").read_text(encoding="utf-8")
 
 
 class Elements(HTMLParser):
@@ -93,7 +110,8 @@ def test_nothing_is_loaded_from_elsewhere(page):
     for tag, attributes in Elements(page).found:
         for name in ("src", "href", "xlink:href", "action", "data"):
             value = attributes.get(name) or ""
-            assert value.startswith(("#", "data:")) or not value, (tag, name, value)
+            own = tag == "a" and value in {f"patients/{name}.html" for name in PATIENTS}
+            assert value.startswith(("#", "data:")) or own or not value, (tag, name, value)
     assert "@import" not in page
     assert not re.search(r"url\((?!#)", page)
 
@@ -119,8 +137,11 @@ def test_ids_are_unique_and_links_lead_somewhere(page):
         assert reference in ids
 
 
-def test_the_same_input_gives_the_same_bytes(page, tmp_path, config):
+def test_the_same_input_gives_the_same_bytes(page, page_folder, tmp_path, config):
     assert report_of(tmp_path, config).read_text(encoding="utf-8") == page
+    for name in PATIENTS:
+        own = f"report/patients/{name}.html"
+        assert (tmp_path / own).read_bytes() == (page_folder / own).read_bytes()
 
 
 def test_a_page_names_no_folder_of_the_machine(page, tmp_path):
@@ -135,6 +156,15 @@ def test_what_a_sheet_contains_stays_text(hostile):
     assert not [a for _, a in elements.found if any(name.startswith("on") for name in a)]
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in hostile
     assert "&#34;quoted&#34; &lt;img src=x" in hostile
+
+
+def test_what_a_clinical_table_contains_stays_text(hostile, hostile_patient):
+    for text in (hostile, hostile_patient):
+        elements = Elements(text)
+        assert not elements.of("img")
+        assert not [a for _, a in elements.found if any(name.startswith("on") for name in a)]
+        assert "&lt;img src=x" in text
+    assert len(Elements(hostile_patient).of("script")) == 1
 
 
 def test_the_map_s_data_cannot_end_its_element(hostile):

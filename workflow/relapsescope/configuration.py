@@ -8,6 +8,7 @@ import yaml
 from relapsescope.ambient import AmbientLimits
 from relapsescope.atlas.build import AtlasSettings
 from relapsescope.atlas.integration import IntegrationSettings
+from relapsescope.course_settings import CourseSettings
 from relapsescope.doublets import DoubletLimits
 from relapsescope.lineage import LineageLimits
 from relapsescope.quality import QualityLimits
@@ -27,6 +28,7 @@ SECTIONS = {
     "doublets": DoubletLimits,
     "lineage": LineageLimits,
     "atlas": AtlasSettings,
+    "course": CourseSettings,
 }
 SECTIONS_OF_JOBS = (
     "gene_ranks",
@@ -37,7 +39,6 @@ SECTIONS_OF_JOBS = (
     "antigens",
     "anxa1",
     "report",
-    "course",
 )
 
 

@@ -1,4 +1,4 @@
-"""All tables of the clinical course, written by one job and read back by figures and pages."""
+"""All tables of the clinical course, written by one job."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import pandas as pd
 from relapsescope.bulk import bulk_table
 from relapsescope.clinical import ClinicalTables
 from relapsescope.course import assessment_table, course_table
+from relapsescope.course_files import course_paths
 from relapsescope.course_settings import CourseSettings
 from relapsescope.course_survival import (
     contrast_table,
@@ -18,30 +19,6 @@ from relapsescope.course_survival import (
 from relapsescope.salvage import salvage_comparison, salvage_lines
 from relapsescope.sequential import sequential_pairs, summarise_sequential
 from relapsescope.tables import write_tsv
-
-TABLES = (
-    "assessments",
-    "curves",
-    "medians",
-    "tests",
-    "salvage",
-    "salvage_comparison",
-    "contrasts",
-    "landmark_curves",
-    "sequential",
-    "sequential_summary",
-    "bulk",
-    "bulk_summary",
-)
-
-
-def course_paths(results: Path) -> dict[str, Path]:
-    """Return the path of each table: ``course`` is the contract's, the others are ours."""
-    folder = results / "course"
-    return {
-        "course": results / "tables" / "course.tsv",
-        **{name: folder / f"{name}.tsv" for name in TABLES},
-    }
 
 
 def write_course_tables(
@@ -123,16 +100,3 @@ def make_course_tables(
         "bulk": bulk,
         "bulk_summary": bulk_summary,
     }
-
-
-def read_course_tables(results: Path) -> dict[str, pd.DataFrame]:
-    """Return all tables by name with every field as text; empty frames where a file is absent."""
-    found = {}
-    for name, path in course_paths(results).items():
-        exists = path.is_file()
-        found[name] = (
-            pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-            if exists
-            else pd.DataFrame()
-        )
-    return found

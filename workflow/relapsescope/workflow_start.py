@@ -1,24 +1,30 @@
 """What the workflow does before its first job: read the sheet, check every input, keep a record."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from relapsescope.check import check_inputs
+from relapsescope.clinical import ClinicalCheck, check_clinical
 from relapsescope.configuration import config_problems, plain_values
+from relapsescope.course_files import bulk_files
 from relapsescope.errors import InputProblem
-from relapsescope.provenance import now, pin_threads, write_run_manifest
-from relapsescope.sheet import Library, read_sheet
+from relapsescope.provenance import now, pin_threads, share_package, write_run_manifest
+from relapsescope.sheet import CAR_T_COURSE, Library, read_sheet
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the workflow: its libraries, its settings and where its results go."""
+    """One run of the workflow: its libraries, its settings and where its results go.
+
+    `patients` are those with a page of their own.
+    """
 
     config: Mapping[str, Any]
     libraries: dict[str, Library]
+    patients: list[str]
     started: str
 
     @property
@@ -56,19 +62,37 @@ def begin(config: dict[str, Any], *, check: bool) -> Run:
         the matrices, at once.
     """
     config.update(plain_values(config))
-    problems = config_problems(config)
+    problems = config_problems(config) or [
+        f"config course.bulk_cohorts: no file {path}; paths are relative to the working directory"
+        for path in bulk_files((config.get("course") or {}).get("bulk_cohorts", ()))
+        if not Path(path).is_file()
+    ]
     if problems:
         raise InputProblem(*problems)
     pin_threads(config["numeric_threads"])
+    share_package()
     sheet = Path(config["samples"])
+    clinical = Path(config["clinical"]) if config["clinical"] else None
     if check:
-        checked = check_inputs(sheet, Path(config["clinical"]) if config["clinical"] else None)
+        checked = check_inputs(sheet, clinical)
         for warning in checked.warnings:
             print(f"warning: {warning}", file=sys.stderr)
         libraries = checked.libraries
     else:
         libraries = read_sheet(sheet)
-    return Run(config, {library.sample_id: library for library in libraries}, now())
+    return Run(
+        config=config,
+        libraries={library.sample_id: library for library in libraries},
+        patients=patients_of_pages(libraries, check_clinical(clinical)),
+        started=now(),
+    )
+
+
+def patients_of_pages(libraries: Iterable[Library], clinical: ClinicalCheck) -> list[str]:
+    """Return the patients with samples around CAR-T or with rows in a clinical table, sorted."""
+    sampled = {library.patient_id for library in libraries if library.timepoint in CAR_T_COURSE}
+    records = (*clinical.patients, *clinical.labs, *clinical.therapies)
+    return sorted(sampled | {record["patient_id"] for record in records})
 
 
 def begin_or_exit(config: dict[str, Any], *, check: bool) -> Run:

@@ -2,6 +2,8 @@
 
 import re
 
+from relapsescope.course_files import RESOURCES as COURSE_RESOURCES
+from relapsescope.course_files import bulk_files, clinical_files, course_paths
 from relapsescope.paths import REPOSITORY
 from relapsescope.provenance import code_version
 from relapsescope.workflow_start import begin_or_exit

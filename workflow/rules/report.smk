@@ -5,6 +5,11 @@ PANELS = sorted(
     for path in (REPOSITORY / "workflow/report").glob("*.rst")
     if path.stem != "workflow"
 )
+CATEGORIES = dict.fromkeys(
+    ("bulk_survival_forest", "landmark_survival", "m_protein_curves", "salvage_response",
+     "survival", "swimmer"),
+    "Course",
+)
 PAGE_FILES = sorted(
     str(path.relative_to(REPOSITORY))
     for folder in ("workflow/report", "workflow/relapsescope/report/assets",
@@ -21,12 +26,13 @@ rule figures:
         integration=f"{RESULTS}/atlas/integration.tsv",
         markers=f"{RESULTS}/atlas/markers.tsv",
         summaries=LIBRARY_FILES["summaries"],
+        course=list(COURSE.values()),
     output:
         svg=[
             report(
                 f"{RESULTS}/figures/{panel}.svg",
                 caption=f"../report/{panel}.rst",
-                category="Cohort",
+                category=CATEGORIES.get(panel, "Cohort"),
                 labels={"panel": panel.replace("_", " ")},
             )
             for panel in PANELS
@@ -36,6 +42,8 @@ rule figures:
         manifest=f"{RESULTS}/figures/manifest.tsv",
     log:
         f"{RESULTS}/logs/figures.log",
+    conda:
+        "../../envs/relapsescope.yaml"
     benchmark:
         f"{RESULTS}/benchmarks/figures.tsv"
     params:
@@ -59,17 +67,21 @@ rule page:
         rules.figures.output,
     output:
         page=f"{RESULTS}/report/index.html",
+        patients=expand(f"{RESULTS}/report/patients/{{patient}}.html", patient=RUN.patients),
     log:
         f"{RESULTS}/logs/page.log",
+    conda:
+        "../../envs/relapsescope.yaml"
     params:
         results=RESULTS,
         rows=[library.as_params() for library in RUN.libraries.values()],
+        patients=RUN.patients,
         config=config,
         code=code_version("report", resources=tuple(PAGE_FILES)),
     resources:
         mem_mb=lambda wildcards, input, attempt: int((800 + 20 * input.size_mb) * attempt),
         runtime=lambda wildcards, attempt: 10 * attempt,
     message:
-        "Report: one page of the cohort"
+        "Report: the page of the cohort and one a patient"
     script:
         "../scripts/page.py"

@@ -13,4 +13,5 @@ with job_log(snakemake.log[0]):
         config=snakemake.params.config,
         versions=versions(),
         sheet=snakemake.params.rows,
+        patients=snakemake.params.patients,
     )

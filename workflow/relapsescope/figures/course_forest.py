@@ -110,4 +110,5 @@ PANEL = Panel(
     collect=collect,
     chart=chart,
     test="Cox model, continuous; random effects (Paule-Mandel, Hartung-Knapp)",
+    unit="",
 )

@@ -99,14 +99,15 @@ def _patient(frame: pd.DataFrame, patient: str) -> alt.HConcatChart:
     panels = [name for name in ("M-protein", "light chains") if name in set(frame["panel"])]
     return alt.hconcat(
         *(
-            _curves(frame[frame["panel"] == name], name, legend=name == panels[-1])
+            curves(frame[frame["panel"] == name], name, legend=name == panels[-1])
             for name in panels
         ),
         title=alt.TitleParams(patient, anchor="start", fontSize=12),
     ).resolve_scale(color="independent", fill="independent")
 
 
-def _curves(frame: pd.DataFrame, panel: str, *, legend: bool) -> alt.LayerChart:
+def curves(frame: pd.DataFrame, panel: str, *, legend: bool, width: int = 300) -> alt.LayerChart:
+    """Draw one patient's curves of one kind; the squares above have a legend where wanted."""
     shown = [name for name in COLOURS if name in set(frame["parameter"])]
     scale = alt.Scale(type="symlog", constant=10) if panel == "light chains" else alt.Scale()
     x = alt.X("day:Q", title="Days from CAR-T infusion")
@@ -141,7 +142,7 @@ def _curves(frame: pd.DataFrame, panel: str, *, legend: bool) -> alt.LayerChart:
             ),
         ),
         words.encode(x=x, y=alt.value(1), text="mark:N"),
-    ).properties(width=300, height=150)
+    ).properties(width=width, height=150)
 
 
 def _marks(rows: pd.DataFrame) -> list[str]:
@@ -167,4 +168,5 @@ PANEL = Panel(
     collect=collect,
     chart=chart,
     test="IMWG 2016 response and confirmed progression",
+    unit="",
 )

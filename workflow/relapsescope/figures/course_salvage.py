@@ -85,4 +85,5 @@ PANEL = Panel(
     collect=collect,
     chart=chart,
     test="share of patients with exact (Clopper-Pearson) 95 % interval",
+    unit="",
 )

@@ -154,6 +154,7 @@ PANEL = Panel(
     collect=collect,
     chart=chart,
     test="Kaplan-Meier with 95 % log-log bands",
+    unit="",
 )
 LANDMARK = Panel(
     name="landmark_survival",
@@ -163,4 +164,5 @@ LANDMARK = Panel(
     collect=collect_landmark,
     chart=chart,
     test="Kaplan-Meier from the landmark with 95 % log-log bands",
+    unit="",
 )

@@ -155,4 +155,5 @@ PANEL = Panel(
     collect=collect,
     chart=chart,
     test="IMWG 2016 response and confirmed progression",
+    unit="",
 )

@@ -1,6 +1,7 @@
 """From a run's tables to source data, pictures and the list of them."""
 
 import hashlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import pandas as pd
 from relapsescope.figures import (
     ambient,
     composition,
+    course_forest,
+    course_markers,
+    course_salvage,
+    course_survival,
+    course_swimmer,
     distributions,
     integration,
     libraries,
@@ -28,6 +34,12 @@ PANELS: tuple[Panel, ...] = (
     composition.PANEL,
     integration.PANEL,
     markers.PANEL,
+    course_swimmer.PANEL,
+    course_markers.PANEL,
+    course_survival.PANEL,
+    course_survival.LANDMARK,
+    course_salvage.PANEL,
+    course_forest.PANEL,
 )
 PANEL_NAMES = tuple(panel.name for panel in PANELS)
 
@@ -108,16 +120,24 @@ def write_source_data(panel: Panel, frame: pd.DataFrame, results: Path) -> Path:
     """Write the numbers of a panel with six digits and return the path."""
     path = results / "source_data" / f"{panel.name}.csv"
     with whole_file(path) as partial:
-        frame[list(panel.columns)].to_csv(
-            partial, index=False, float_format="%.6g", lineterminator="\n"
-        )
+        partial.write_text(source_text(panel, frame), encoding="utf-8")
     return path
+
+
+def source_text(panel: Panel, frame: pd.DataFrame) -> str:
+    """Return the numbers of a panel as CSV text."""
+    return frame[list(panel.columns)].to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
 def read_source_data(panel: Panel, results: Path) -> pd.DataFrame:
     """Return the numbers of a panel as its chart takes them: text as text, "NA" and all."""
     path = results / "source_data" / f"{panel.name}.csv"
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return parse_source(panel, path.read_text(encoding="utf-8"))
+
+
+def parse_source(panel: Panel, text: str) -> pd.DataFrame:
+    """Return CSV text of `source_text` as the panel's chart takes it."""
+    frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
     for name, kind in panel.columns.items():
         if kind == "number":
             frame[name] = pd.to_numeric(frame[name], errors="coerce")

@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
+from relapsescope.course_files import course_paths
+
 CELL_COLUMNS = (
     "sample_id",
     "patient_id",
@@ -45,6 +47,8 @@ class Evidence:
         Tables as written; empty where the step was not run.
     sheet
         The sample sheet's rows by sample; empty where it was not given.
+    course
+        The tables of the clinical course by name (`course_files.course_paths`), all fields text.
     """
 
     cells: pd.DataFrame
@@ -54,6 +58,7 @@ class Evidence:
     integration: pd.DataFrame
     markers: pd.DataFrame
     sheet: dict[str, dict[str, str]]
+    course: dict[str, pd.DataFrame]
 
     @property
     def sample_ids(self) -> list[str]:
@@ -100,7 +105,13 @@ def read_evidence(results: Path, *, sheet: Sequence[Mapping[str, Any]] = ()) -> 
             str(row["sample_id"]): {k: "" if v is None else str(v) for k, v in row.items()}
             for row in sheet
         },
+        course=read_course(results),
     )
+
+
+def read_course(results: Path) -> dict[str, pd.DataFrame]:
+    """Return the tables of the clinical course; empty frames where a file is absent."""
+    return {name: _read_text(path) for name, path in course_paths(results).items()}
 
 
 def _read_cells(path: Path) -> pd.DataFrame:

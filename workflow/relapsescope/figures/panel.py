@@ -61,7 +61,7 @@ class Panel:
     reproducibility, tolerance
         Its class in the contract's words, and by how much a repeat may differ.
     unit
-        What `n_cells` counts, as the page says it.
+        What `n_cells` counts, as the page says it; empty where the panel shows no cells.
     """
 
     name: str

@@ -2,20 +2,22 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from relapsescope.figures.draw import NOT_ASSESSABLE, PANELS
+from relapsescope.figures.draw import NOT_ASSESSABLE, PANELS, parse_source, source_text
 from relapsescope.figures.evidence import Evidence
-from relapsescope.figures.panel import PanelSettings
+from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
+from relapsescope.figures.theme import to_svg
 from relapsescope.paths import REPOSITORY
-from relapsescope.report.download import DownloadLink, csv_link
+from relapsescope.report.download import DownloadLink, csv_link, csv_text_link
 from relapsescope.report.inline_svg import inline_svg
 
 UNITS = {panel.name: panel.unit for panel in PANELS}
@@ -73,6 +75,8 @@ class Context:
         The run's configuration.
     versions
         Version by software.
+    patients
+        Patients with a page of their own.
     """
 
     evidence: Evidence
@@ -81,6 +85,11 @@ class Context:
     settings: PanelSettings
     config: Mapping[str, Any]
     versions: Mapping[str, str]
+    patients: tuple[str, ...] = ()
+
+    def patient_href(self, patient_id: str) -> str:
+        """Return the link from the cohort's page to a patient's; empty where there is none."""
+        return f"patients/{quote(patient_id)}.html" if patient_id in self.patients else ""
 
     def panel(self, name: str) -> PanelView:
         """Return a panel with its picture, caption and download."""
@@ -104,6 +113,60 @@ class Context:
     def render(self, template: str, **values: Any) -> Markup:
         """Return a template of this package filled in; all values are escaped."""
         return Markup(TEMPLATES.get_template(template).render(context=self, **values))
+
+
+@dataclass(frozen=True)
+class PatientContext(Context):
+    """What a section of a patient's page may use: the cohort's tables, and who it is about."""
+
+    patient_id: str = ""
+
+    def course(self, name: str) -> pd.DataFrame:
+        """Return this patient's rows of a table of the clinical course."""
+        table = self.evidence.course[name]
+        return table if table.empty else table[table["patient_id"] == self.patient_id]
+
+    def draw(self, panel: Panel, words: str) -> PanelView:
+        """Return a panel drawn from this patient's rows, for this page alone.
+
+        Parameters
+        ----------
+        words
+            The caption.
+        """
+        own = replace(
+            self.evidence,
+            course={
+                name: self.course(name) if "patient_id" in table else table
+                for name, table in self.evidence.course.items()
+            },
+            sheet={
+                sample: row
+                for sample, row in self.evidence.sheet.items()
+                if row["patient_id"] == self.patient_id
+            },
+        )
+        data, reason, svg = PanelData(pd.DataFrame(columns=list(panel.columns)), 0, 0), "", ""
+        try:
+            data = panel.collect(own, self.settings)
+        except NotAssessableError as problem:
+            reason = str(problem)
+        text = source_text(panel, data.frame)
+        if not reason:
+            svg = inline_svg(
+                to_svg(panel.chart(parse_source(panel, text)), name=panel.name), panel.title
+            )
+        return PanelView(
+            name=panel.name,
+            title=panel.title,
+            caption=Markup("<p>{}</p>").format(words),
+            svg=Markup(svg),
+            n_cells=data.n_cells,
+            n_patients=0,
+            unit=panel.unit,
+            reason=reason,
+            download=csv_text_link(f"{self.patient_id}_{panel.name}.csv", text),
+        )
 
 
 def caption(name: str, config: Mapping[str, Any]) -> Markup:

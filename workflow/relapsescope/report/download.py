@@ -21,12 +21,16 @@ class DownloadLink:
 
 def csv_link(path: Path) -> DownloadLink:
     """Return the download of a CSV file, formulas made harmless."""
-    text = without_formulas(path.read_text(encoding="utf-8"))
-    content = text.encode()
+    return csv_text_link(path.name, path.read_text(encoding="utf-8"))
+
+
+def csv_text_link(file_name: str, text: str) -> DownloadLink:
+    """Return the download of CSV text, formulas made harmless."""
+    content = without_formulas(text).encode()
     href = ""
     if len(content) <= LARGEST_EMBEDDED:
         href = "data:text/csv;charset=utf-8;base64," + base64.b64encode(content).decode()
-    return DownloadLink(path.name, href, readable_size(len(content)))
+    return DownloadLink(file_name, href, readable_size(len(content)))
 
 
 def without_formulas(text: str) -> str:

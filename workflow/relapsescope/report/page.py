@@ -13,8 +13,8 @@ from relapsescope import __version__
 from relapsescope.figures.draw import read_manifest
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings, panel_settings
-from relapsescope.report.context import TEMPLATES, Context, Section
-from relapsescope.report.sections import COHORT_SECTIONS
+from relapsescope.report.context import TEMPLATES, Context, PatientContext, Section
+from relapsescope.report.sections import COHORT_SECTIONS, PATIENT_SECTIONS
 from relapsescope.tables import whole_file
 
 LARGEST_PAGE = 8_000_000
@@ -28,9 +28,10 @@ def build_report(
     config: Mapping[str, Any],
     versions: Mapping[str, str],
     sheet: Sequence[Mapping[str, Any]] = (),
+    patients: Sequence[str] = (),
     settings: PanelSettings | None = None,
 ) -> Path:
-    """Write the cohort's report as one HTML file and return its path.
+    """Write the cohort's report as one HTML file and return its path; patients' pages below it.
 
     The same tables, figures, configuration and versions give the same bytes.
 
@@ -39,33 +40,39 @@ def build_report(
     results
         The run's folder, with `tables/`, `source_data/` and `figures/` as `draw_figures` left it.
     page
-        The file to write, `report/index.html`.
+        The file to write, `report/index.html`; a patient's is `patients/<patient_id>.html` beside.
     config
         The whole configuration, for captions, the methods and the list of parameters.
     versions
         Version by software, for the methods.
     sheet
         The sample sheet's rows.
+    patients
+        Patients to write a page for; their identifiers are safe in paths.
     settings
         What the figures were drawn with; from `config` by default.
     """
-    context = Context(
-        evidence=read_evidence(results, sheet=sheet),
-        results=results,
-        manifest=read_manifest(results),
-        settings=settings or panel_settings(config),
-        config=config,
-        versions=versions,
-    )
-    sections = [build(context) for build in COHORT_SECTIONS]
-    html = assemble("Relapsescope: cohort report", sections)
-    with whole_file(page) as partial:
-        partial.write_text(html, encoding="utf-8")
+    common = {
+        "evidence": read_evidence(results, sheet=sheet),
+        "results": results,
+        "manifest": read_manifest(results),
+        "settings": settings or panel_settings(config),
+        "config": config,
+        "versions": versions,
+        "patients": tuple(patients),
+    }
+    sections = [build(Context(**common)) for build in COHORT_SECTIONS]
+    _write(page, assemble("Cohort report", sections))
+    for patient_id in patients:
+        context = PatientContext(**common, patient_id=patient_id)
+        sections = [build(context) for build in PATIENT_SECTIONS]
+        own = page.parent / "patients" / f"{patient_id}.html"
+        _write(own, assemble(f"Patient {patient_id}", sections, home=f"../{page.name}"))
     return page
 
 
-def assemble(title: str, sections: Sequence[Section]) -> str:
-    """Return a whole page.
+def assemble(heading: str, sections: Sequence[Section], *, home: str = "") -> str:
+    """Return a whole page; `home` links to the cohort's.
 
     Its content security policy allows this page's own script and nothing from elsewhere, so
     that a page that was tampered with in a sheet still runs no foreign code.
@@ -77,13 +84,19 @@ def assemble(title: str, sections: Sequence[Section]) -> str:
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
     return TEMPLATES.get_template("page.html").render(
-        title=title,
+        heading=heading,
+        home=home,
         policy=policy,
         style=Markup(_asset("page.css")),
         script=Markup(script),
         sections=sections,
         version=__version__,
     )
+
+
+def _write(page: Path, html: str) -> None:
+    with whole_file(page) as partial:
+        partial.write_text(html, encoding="utf-8")
 
 
 def _asset(name: str) -> str:

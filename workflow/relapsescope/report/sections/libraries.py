@@ -1,5 +1,6 @@
 """One row a library: verdict, reason, and the cells kept and lost at each step."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from relapsescope.figures.libraries import cells_by_step
@@ -14,12 +15,7 @@ UMI_CEILING = (
 def build(context: Context) -> Section:
     """Return the table of libraries and the picture of what was kept."""
     steps = cells_by_step(context.evidence)
-    rows = [
-        _row(context, sample, row, dict(steps.loc[sample]))
-        for sample, row in zip(
-            context.evidence.sample_ids, context.evidence.samples.to_dict("records"), strict=True
-        )
-    ]
+    rows = library_rows(context, context.evidence.sample_ids)
     return Section(
         "Libraries",
         "libraries",
@@ -30,6 +26,16 @@ def build(context: Context) -> Section:
             panel=context.panel("cells_kept"),
         ),
     )
+
+
+def library_rows(context: Context, sample_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what the tables of libraries say of each of `sample_ids`."""
+    steps = cells_by_step(context.evidence)
+    table = context.evidence.samples.set_index("sample_id", drop=False)
+    return [
+        _row(context, sample, table.loc[sample].to_dict(), dict(steps.loc[sample]))
+        for sample in sample_ids
+    ]
 
 
 def _row(context: Context, sample: str, row: dict[str, str], steps: dict[str, int]) -> dict:
@@ -45,6 +51,7 @@ def _row(context: Context, sample: str, row: dict[str, str], steps: dict[str, in
     return {
         **row,
         "patient_id": sheet.get("patient_id") or known.get("patient_id", ""),
+        "href": context.patient_href(sheet.get("patient_id", "")),
         "timepoint": timepoint,
         "day": sheet.get("day", ""),
         "material": " · ".join(

@@ -9,7 +9,6 @@ NOT_YET = (
     ("Malignant cells and clones", "needs immunoglobulin and copy-number calls"),
     ("Antigens and ANXA1", "needs clones"),
     ("CAR-T cells and their states", "needs CAR and signature calls"),
-    ("Clinical course", "needs the response rules"),
     ("Mechanisms of relapse", "needs all of the above"),
 )
 """What the full analysis answers and this version of the workflow does not compute."""

@@ -29,5 +29,6 @@ def build(context: Context) -> Section:
             share=n_kept / n_barcodes if n_barcodes else 0.0,
             n_mapped=int(evidence.cells["umap_1"].notna().sum()),
             n_clusters=int(evidence.cells["leiden"].nunique()),
+            pages=[(name, context.patient_href(name)) for name in context.patients],
         ),
     )

@@ -1,0 +1,86 @@
+"""One patient's course for the patient's own page: the lines of therapy, and the curves."""
+
+import dataclasses
+
+import altair as alt
+import pandas as pd
+
+from relapsescope.figures import course_swimmer
+from relapsescope.figures.course_markers import PANEL as MARKERS
+from relapsescope.figures.course_markers import curves, patient_curves
+from relapsescope.figures.evidence import Evidence
+from relapsescope.figures.panel import NotAssessableError, PanelData, PanelSettings
+
+SAMPLE = "sample"
+SAMPLE_COLOUR = "#882255"
+WIDTH = 560
+
+
+def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
+    """Return the patient's curves and, as rows of their own, the days of the samples.
+
+    Parameters
+    ----------
+    evidence
+        With the rows of one patient in `course` and `sheet`.
+    """
+    table = evidence.course["assessments"]
+    if table.empty:
+        raise NotAssessableError("no assessment belongs to a line of therapy (labs.tsv)")
+    frame = patient_curves(table, list(dict.fromkeys(table["patient_id"])))
+    samples = [
+        {"patient_id": row["patient_id"], "panel": SAMPLE, "day": float(row["day"])}
+        | {"parameter": sample, "mark": row["timepoint"].replace("_", " "), "call": ""}
+        for sample, row in evidence.sheet.items()
+        if row.get("day")
+    ]
+    both = pd.concat([frame, pd.DataFrame(samples, columns=list(frame))], ignore_index=True)
+    return PanelData(both.astype({"day": float, "value": float}), 0, 1)
+
+
+def chart(frame: pd.DataFrame) -> alt.VConcatChart:
+    """Draw M-protein above light chains, over the same days, with the samples as lines."""
+    samples = frame[frame["panel"] == SAMPLE]
+    values = frame[frame["panel"] != SAMPLE]
+    panels = list(dict.fromkeys(values["panel"]))
+    return (
+        alt.vconcat(
+            *(
+                alt.layer(
+                    *_samples(samples),
+                    curves(
+                        values[values["panel"] == name],
+                        name,
+                        legend=name == panels[0],
+                        width=WIDTH,
+                    ),
+                )
+                for name in panels
+            ),
+            spacing=26,
+        )
+        .resolve_scale(x="shared", color="independent", fill="independent")
+        .resolve_legend(fill="independent")
+    )
+
+
+def _samples(samples: pd.DataFrame) -> list[alt.Chart]:
+    """Return lines on the days of the samples, each with its timepoint written along it."""
+    if samples.empty:
+        return []
+    base = alt.Chart(samples).encode(x=alt.X("day:Q"))
+    words = base.mark_text(
+        angle=270, align="right", baseline="bottom", dx=-2, dy=-2, fontSize=9, color=SAMPLE_COLOUR
+    )
+    return [
+        base.mark_rule(color=SAMPLE_COLOUR, strokeDash=[1, 3], strokeWidth=1.6),
+        words.encode(y=alt.value(22), text="mark:N"),
+    ]
+
+
+LINES = dataclasses.replace(
+    course_swimmer.PANEL, name="patient_course", title="Lines of therapy, calls and samples"
+)
+CURVES = dataclasses.replace(
+    MARKERS, name="patient_curves", title=MARKERS.title, collect=collect, chart=chart
+)

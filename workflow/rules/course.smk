@@ -1,0 +1,28 @@
+"""The clinical course: response, progression, survival and salvage; genes in bulk cohorts."""
+
+COURSE = {name: str(path) for name, path in course_paths(Path(RESULTS)).items()}
+
+
+rule course:
+    input:
+        clinical=clinical_files(config["clinical"]),
+        bulk=bulk_files(config["course"]["bulk_cohorts"]),
+    output:
+        **COURSE,
+    log:
+        f"{RESULTS}/logs/course.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    params:
+        results=RESULTS,
+        clinical=lookup(dpath="clinical", within=config),
+        settings=lookup(dpath="course", within=config),
+        seed=lookup(dpath="seed", within=config),
+        code=code_version("course_tables", resources=COURSE_RESOURCES),
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((700 + 10 * input.size_mb) * attempt),
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    message:
+        "Course: response, progression, survival and salvage"
+    script:
+        "../scripts/course.py"

@@ -1,0 +1,18 @@
+"""Seam of rule `course`."""
+
+from pathlib import Path
+
+from relapsescope.clinical import read_clinical
+from relapsescope.course_settings import CourseSettings
+from relapsescope.course_tables import write_course_tables
+from relapsescope.jobs import job_log
+from relapsescope.settings import settings_of
+
+with job_log(snakemake.log[0]):
+    write_course_tables(
+        Path(snakemake.params.results),
+        read_clinical(snakemake.params.clinical or None),
+        settings=settings_of(CourseSettings, snakemake.params.settings, name="course"),
+        bulk_folder=Path(),
+        seed=snakemake.params.seed,
+    )

@@ -1,0 +1,41 @@
+"""A cohort small enough to write down: tallies of a few groups of cells, as the tests want them."""
+
+import numpy as np
+import pandas as pd
+from relapsescope.library_effects import LibraryEffects, Pooled
+from relapsescope.molecules import Clones, Molecules
+from relapsescope.rates import Tally
+
+NO_POOL = Pooled(np.array([], dtype=object), {}, *(np.zeros((0, 0)) for _ in range(3)), np.zeros(0))
+STEADY = LibraryEffects(0.1, 0.05, 1000)
+CLONES = Clones({"relapse": ("B",)}, frozenset())
+EXPOSURE = 1e6
+
+
+def group(sample, kind, clone, gene, umi, *, n_cells=200, exposure=EXPOSURE, **further):
+    """Return one row of a molecules table; `stratum` and columns of the sheet may be given."""
+    timepoint = {"before": "pre_infusion", "relapse": "relapse"}.get(sample, "untreated")
+    counted = vars(Tally(n_cells, umi, exposure, 0.0, 0.0, 1 / n_cells, 0.3))
+    return (
+        {
+            "patient_id": "P" if sample in ("before", "relapse") else sample,
+            "sample_id": sample,
+            "timepoint": timepoint,
+            "tissue": "bone_marrow",
+            "umi_ceiling": False,
+            "kind": kind,
+            "clone_id": clone,
+            "gene": gene,
+            "stratum": -1,
+            "detected": min(umi, n_cells),
+            "detected_twice": min(umi // 2, n_cells),
+            "detected_above_ambient": min(umi, n_cells),
+        }
+        | counted
+        | further
+    )
+
+
+def molecules(*rows):
+    """Return the molecules of these rows."""
+    return Molecules(pd.DataFrame(rows))

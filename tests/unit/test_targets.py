@@ -1,0 +1,132 @@
+"""What is listed for a relapse clone, and what never is; the two jobs on simulated patients."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from relapsescope.library import process_library
+from relapsescope.molecular_tables import tally_molecules, write_molecular_tables
+from relapsescope.paths import RESOURCES
+from relapsescope.targets import COLUMNS, agents_text, off_tumour, read_targets, target_rows
+
+from .molecule_cohort import CLONES, group, molecules
+
+REPOSITORY = RESOURCES.parent
+CONFIG = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+ALPHA = REPOSITORY.parent / "shared" / "data" / "cohorts" / "alpha"
+OUTPUTS = ("antigens", "anxa1", "targets", "anxa1_untreated", "detection")
+
+
+def test_every_agent_has_a_source_and_dates_belong_to_approvals():
+    table = read_targets()
+    assert (table["source"] != "").all()
+    assert set(table["status"]) == {"approved", "investigational"}
+    dated = table[table["approved_on"] != ""]
+    assert (dated["status"] == "approved").all()
+    assert all(re.fullmatch(r"\d{4}(-\d\d){0,2}", day) for day in dated["approved_on"])
+    assert not table.duplicated(["antigen", "agent"]).any()
+
+
+def test_no_agent_is_named_against_a_lost_antigen():
+    agents = read_targets()
+    assert "teclistamab" in agents_text("TNFRSF17", "RETAINED", agents)
+    assert agents_text("TNFRSF17", "LOST", agents) == ""
+    assert agents_text("SDC1", "RETAINED", agents) == "none listed in resources/targets.tsv"
+
+
+def test_only_relapse_clones_have_rows_and_notes_say_what_not_to_conclude():
+    rows = [
+        {"patient_id": "P", "sample_id": "relapse", "clone_id": clone, "antigen": "TNFRSF17"}
+        | {"verdict": verdict}
+        for clone, verdict in (("A", "RETAINED"), ("B", "LOST"), ("all_malignant", "REDUCED"))
+    ]
+    cohort = molecules(group("relapse", "clone", "B", "TNFRSF17", 0))
+    (row,) = target_rows(cohort, CLONES, rows, read_targets())
+    assert tuple(row) == COLUMNS
+    assert (row["clone_id"], row["agents"]) == ("B", "")
+    assert "lost in this clone" in row["note"] and "not advice" in row["note"]
+    text = json.dumps(row)
+    assert all(agent not in text for agent in read_targets()["agent"])
+
+
+def test_other_cells_that_express_the_antigen_are_named_with_their_rate():
+    cohort = molecules(
+        group("relapse", "cell_type", "NK", "SLAMF7", 100),
+        group("relapse", "cell_type", "CD4 T", "SLAMF7", 20, ambient=20.0, ambient_sd=3.0),
+        group("relapse", "cell_type", "pDC", "SLAMF7", 50, n_cells=10),
+        group("relapse", "normal_plasma", "", "SLAMF7", 200),
+    )
+    told = off_tumour(cohort, "relapse", "SLAMF7")
+    assert told.startswith("normal plasma cells 200 per million (")
+    assert "NK 100 per million (" in told
+    assert "CD4 T" not in told and "pDC" not in told
+
+
+@pytest.mark.real
+def test_the_simulated_relapse_lost_its_antigen_and_gained_anxa1(tmp_path):
+    """Patient A01 of the cohort alpha: the truth's clones, our own library jobs."""
+    if not ALPHA.is_dir():
+        pytest.skip("../shared/data/cohorts/alpha is absent")
+    cells = pd.read_parquet(ALPHA / "truth" / "cells.parquet")
+    plasma = cells[(cells["patient_id"] == "A01") & (cells["lineage"] == "Plasma")]
+    calls = plasma[["sample_id", "barcode"]].assign(
+        malignancy=np.where(plasma["malignant"], "malignant", "normal"),
+        clone_id=plasma["clone"].where(plasma["malignant"], None),
+    )
+    calls.to_parquet(tmp_path / "calls.parquet")
+    libraries = []
+    for sample, timepoint in (("A01_pre_infusion", "pre_infusion"), ("A01_relapse", "relapse")):
+        folder = ALPHA / "matrices" / sample
+        matrices = {
+            "matrix": str(folder / "filtered_feature_bc_matrix.h5"),
+            "raw_matrix": str(folder / "raw_feature_bc_matrix.h5"),
+        }
+        row = {"sample_id": sample, "patient_id": "A01", "timepoint": timepoint}
+        paths = {
+            name: str(tmp_path / sample / file)
+            for name, file in (
+                ("counts", "counts.h5"),
+                ("cells", "cells.parquet"),
+                ("genes", "genes.parquet"),
+                ("summary", "library.json"),
+            )
+        }
+        process_library(
+            row | matrices,
+            **{f"{name}_path": path for name, path in paths.items()},
+            settings=CONFIG,
+        )
+        libraries.append(row | {"tissue": "bone_marrow"} | paths)
+    tallies = {name: str(tmp_path / f"{name}.parquet") for name in ("molecules", "pooled")}
+    tally_molecules(
+        libraries,
+        clone_cells_path=str(tmp_path / "calls.parquet"),
+        outputs=tallies,
+        settings=CONFIG,
+    )
+    outputs = {name: str(tmp_path / f"{name}.tsv") for name in OUTPUTS}
+    write_molecular_tables(
+        molecules_paths=[tallies["molecules"]],
+        pooled_paths=[tallies["pooled"]],
+        clones_paths=[str(ALPHA / "truth" / "clones.tsv")],
+        outputs=outputs,
+        settings=CONFIG,
+    )
+    antigens = pd.read_csv(outputs["antigens"], sep="\t")
+    relapse = antigens[(antigens["sample_id"] == "A01_relapse") & (antigens["clone_id"] == "B")]
+    verdicts = relapse.set_index("antigen")["verdict"]
+    assert verdicts["TNFRSF17"] == "LOST"
+    assert (verdicts.drop("TNFRSF17") != "LOST").all()
+    assert verdicts[["GPRC5D", "FCRL5", "SLAMF7", "SDC1", "CD38"]].eq("RETAINED").all()
+    anxa1 = pd.read_csv(outputs["anxa1"], sep="\t").query("sample_id == 'A01_relapse'")
+    high = anxa1.set_index("compartment")["verdict"]
+    assert high["relapse_clone"] == "HIGH"
+    assert (high[["T", "Monocyte"]] == "NOT_HIGH").all()
+    targets = pd.read_csv(outputs["targets"], sep="\t", keep_default_na=False)
+    lost = targets[(targets["antigen"] == "TNFRSF17") & (targets["clone_id"] == "B")]
+    assert list(lost["agents"]) == [""]
+    detection = pd.read_csv(outputs["detection"], sep="\t")
+    assert detection["detected_fraction"].between(0, 1).all()

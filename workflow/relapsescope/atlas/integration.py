@@ -1,9 +1,4 @@
-"""One latent space over libraries: scVI trained on a sketch of the cells, all cells encoded.
-
-The networks are scvi-tools' own. The training loop is ours: scvi-tools evaluates its likelihood on
-every entry of a batch, of which nine in ten are zero, and computes the head of a dropout model that
-a negative binomial does not use; the same loss costs half as much when both are left out.
-"""
+"""One latent space over libraries: scVI trained on a sketch of the cells, all cells encoded."""
 
 import contextlib
 import logging
@@ -16,7 +11,6 @@ import numpy as np
 from scipy import sparse
 
 BATCH_NORM_EPSILON = 1e-3  # scvi-tools' FCLayers
-WEIGHT_DECAY, ADAM_EPSILON = 1e-6, 0.01  # scvi-tools' TrainingPlan
 
 
 @dataclass(frozen=True)
@@ -83,8 +77,6 @@ class Integration:
         The trained network's parameters by scvi-tools' names; empty without scVI.
     libraries
         The libraries in the order of the network's batch categories.
-    loss
-        Mean training loss of the last tenth of the steps, nan without scVI.
     note
         What a reader of the report must know, empty where scVI was trained as configured.
     """
@@ -94,7 +86,6 @@ class Integration:
     encoder: Encoder
     state: dict[str, np.ndarray]
     libraries: tuple[str, ...]
-    loss: float
     note: str
 
 
@@ -141,17 +132,15 @@ def integrate(
             encoder=components,
             state={},
             libraries=tuple(libraries),
-            loss=np.nan,
             note=f"{len(code)} cells are too few to train scVI (under {settings.min_cells}): "
             "the map shows principal components, libraries are not integrated",
         )
     sketch = draw_sketch(code, group, size=settings.sketch_cells, random=random)
     # A cell without a count of a selected gene has no library size to scale to.
     sketch = sketch[np.asarray(counts[sketch].sum(axis=1)).ravel() > 0]
-    state, loss = train_scvi(
+    state = train_scvi(
         counts[sketch],
-        code[sketch],
-        n_libraries=len(libraries),
+        libraries[code[sketch]],
         settings=settings,
         seed=seed,
         accelerator=accelerator,
@@ -163,7 +152,6 @@ def integrate(
         encoder=encoder,
         state=state,
         libraries=tuple(libraries),
-        loss=loss,
         note="" if len(libraries) > 1 else "one library: nothing to integrate",
     )
 
@@ -233,106 +221,60 @@ def train_scvi(
     counts: sparse.csr_matrix,
     library: np.ndarray,
     *,
-    n_libraries: int,
     settings: IntegrationSettings,
     seed: int,
     accelerator: str = "cpu",
-) -> tuple[dict[str, np.ndarray], float]:
-    """Return the trained network's parameters and its last loss.
+) -> dict[str, np.ndarray]:
+    """Return the trained network's parameters by scvi-tools' names.
 
     Parameters
     ----------
     counts
         (n_cells, n_genes); every cell has a count.
     library
-        (n_cells,) codes from 0.
+        (n_cells,) names.
     """
     with quiet_scvi():
+        import anndata
+        import pandas as pd
+        import scvi
         import torch
-        from scvi.module import VAE
     # One thread: the order of additions must not depend on the machine, and spinning threads cost
-    # more than they bring (performance.md, section 0).
+    # more than they bring.
     torch.set_num_threads(1)
-    torch.manual_seed(seed)
-    random = np.random.default_rng(seed)
-    device = torch.device("cuda" if accelerator == "gpu" else "cpu")
-    with deterministic(torch):
-        model = VAE(
-            n_input=counts.shape[1],
-            n_batch=n_libraries,
+    names = pd.Index(np.arange(counts.shape[0]).astype(str))
+    cells = anndata.AnnData(
+        counts.astype(np.float32), obs=pd.DataFrame({"library": library.astype(str)}, index=names)
+    )
+    with quiet_scvi(), deterministic(torch):
+        scvi.settings.seed = seed
+        scvi.model.SCVI.setup_anndata(cells, batch_key="library")
+        model = scvi.model.SCVI(
+            cells,
             n_hidden=settings.n_hidden,
             n_latent=settings.n_latent,
             n_layers=settings.n_layers,
             gene_likelihood="nb",
-        ).to(device)
-        used = [p for name, p in model.named_parameters() if is_used(name)]
-        optimiser = torch.optim.Adam(
-            used, lr=settings.learning_rate, eps=ADAM_EPSILON, weight_decay=WEIGHT_DECAY
         )
-        model.train()
-        losses = []
-        batches = _batches(counts.shape[0], settings.batch_size, random)
-        for step in range(settings.steps):
-            cells = next(batches)
-            block = counts[cells]
-            rows = np.repeat(np.arange(len(cells)), np.diff(block.indptr))
-            loss = scvi_loss(
-                torch,
-                model,
-                torch.from_numpy(block.toarray().astype(np.float32)).to(device),
-                torch.from_numpy(rows * block.shape[1] + block.indices).to(device),
-                torch.from_numpy(block.data.astype(np.float32)).to(device),
-                torch.from_numpy(library[cells][:, None]).to(device),
+        model.train(
+            max_steps=settings.steps,
+            max_epochs=settings.steps,  # never reached: an epoch is a step or more
+            batch_size=settings.batch_size,
+            train_size=1.0,
+            accelerator=accelerator,
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            plan_kwargs={
+                "lr": settings.learning_rate,
                 # Half of the training to full strength: the latent space forms before it is bound.
-                kl_weight=min(1.0, 2 * (step + 1) / settings.steps),
-            )
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            losses.append(float(loss.detach()))
-    state = {
-        name: value.detach().cpu().numpy()
-        for name, value in model.state_dict().items()
-        if is_used(name)
-    }
-    return state, float(np.mean(losses[-max(1, len(losses) // 10) :]))
-
-
-def is_used(parameter: str) -> bool:
-    """Return whether the loss depends on a parameter of scvi-tools' VAE with a `nb` likelihood."""
-    return not parameter.startswith(("l_encoder.", "decoder.px_dropout_decoder.")) and (
-        "px_r_decoder" not in parameter
-    )
-
-
-def scvi_loss(torch, model, x, filled, values, library, *, kl_weight: float):
-    """Return the mean loss of scvi-tools' VAE, up to a constant of the data.
-
-    Parameters
-    ----------
-    x
-        (n_cells, n_genes) counts.
-    filled, values
-        Flat positions of the entries over zero in `x`, and their counts.
-    library
-        (n_cells, 1) codes.
-    """
-    posterior, latent = model.z_encoder(torch.log1p(x), library)
-    hidden = model.decoder.px_decoder(latent, library)
-    # px_scale_decoder ends with a softmax; its logarithm is needed, so it is taken apart.
-    log_share = torch.log_softmax(model.decoder.px_scale_decoder[0](hidden), dim=-1)
-    log_mean = log_share + torch.log(x.sum(dim=1, keepdim=True))
-    theta = torch.exp(model.px_r)
-    log_sum = torch.log(theta + torch.exp(log_mean))
-    gene = filled % x.shape[1]
-    # Negative binomial: an entry of zero has only the first term.
-    zeros = (theta * (model.px_r - log_sum)).sum()
-    theta_filled = theta[gene]
-    rest = values * (log_mean.view(-1)[filled] - log_sum.view(-1)[filled])
-    rest = rest + torch.lgamma(values + theta_filled) - torch.lgamma(theta_filled)
-    mean, variance = posterior.loc, posterior.scale.square()
-    divergence = 0.5 * (variance + mean.square() - 1 - torch.log(variance)).sum()
-    return (kl_weight * divergence - zeros - rest.sum()) / x.shape[0]
+                "n_epochs_kl_warmup": None,
+                "n_steps_kl_warmup": max(1, settings.steps // 2),
+            },
+        )
+    return {name: value.cpu().numpy() for name, value in model.module.state_dict().items()}
 
 
 def scvi_encoder(state: dict[str, np.ndarray], n_layers: int) -> Encoder:
@@ -355,15 +297,6 @@ def scvi_encoder(state: dict[str, np.ndarray], n_layers: int) -> Encoder:
         tuple(o.astype(np.float32) for o in offsets),
         "scVI",
     )
-
-
-def _batches(n_cells: int, size: int, random: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield indices of one batch after the other, every cell once before any comes again."""
-    size = min(size, n_cells)
-    while True:
-        order = random.permutation(n_cells)
-        for start in range(0, n_cells - size + 1, size):
-            yield order[start : start + size]
 
 
 @contextlib.contextmanager

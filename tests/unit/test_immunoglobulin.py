@@ -13,13 +13,14 @@ from relapsescope.immunoglobulin import (
     call_light_chain,
     find_ig_clones,
     ig_log_odds,
+    usage_of,
 )
 from relapsescope.matrix import read_counts
 from scipy import sparse
 
 SYMBOLS = np.array(
-    ["IGKC", "IGLC2", "IGLC3", "IGKV1-5", "IGKV3-20", "IGKV3D-20", "IGLV1-40", "IGLV2-14"]
-    + ["IGKV4-1", "IGKV1-39", "IGLV3-1", "IGHV3-23", "IGHV1-2", "IGHG1", "IGHA1", "ACTB"],
+    """IGKC IGLC2 IGLC3 IGKV1-5 IGKV3-20 IGKV3D-20 IGLV1-40 IGLV2-14 IGKV4-1 IGKV1-39 IGLV3-1
+    IGHV3-23 IGHV1-2 IGHG1 IGHA1 ACTB""".split(),  # noqa: SIM905
     dtype=object,
 )
 SETTINGS = ImmunoglobulinSettings(
@@ -123,7 +124,8 @@ def test_one_clone_among_normal_cells():
     assert [(c.light_chain, c.v_gene, c.heavy_v, c.heavy) for c in clones] == [
         (LAMBDA, "IGLV1-40", "IGHV3-23", "IGHA1")
     ]
-    odds = ig_log_odds(*values, clones[0], usage=Usage({}), settings=SETTINGS)
+    usage = usage_of([called(polyclonal(rng, 100))])
+    odds = ig_log_odds(*values, clones[0], usage=usage, settings=SETTINGS)
     assert odds[:60].min() > 2
     other = (ig.light_v[60:] != "IGLV1-40") & (ig.light_chain[60:] == KAPPA)
     assert odds[60:][other].max() < -2

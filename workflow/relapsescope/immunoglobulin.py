@@ -263,8 +263,8 @@ def find_ig_clones(
     its class than the background: by `clone_enrichment`, by a binomial test against twice
     the background share (repertoires differ between people), and in at least `clone_share`
     of the cells. Cells of a found clone are set aside and the search repeated, so biclonal
-    disease gives two (the second is asked for more); each of `groups` (libraries) is searched too, so that a clone that is
-    there only at relapse is found.
+    disease gives two (the second is asked for more); each of `groups` (libraries) is searched
+    too, so that a clone that is there only at relapse is found.
     """
     groups = np.zeros(len(light_v), dtype=int) if groups is None else groups
     everywhere = np.ones(len(light_v), dtype=bool)

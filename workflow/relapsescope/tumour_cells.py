@@ -14,8 +14,10 @@ from relapsescope.plasma_cells import PlasmaLibrary
 MAX_GENE_RATIO = 6.0
 # Spread of a private gene's log-ratio (natural): most lie within sixfold either way.
 PRIVATE_SPREAD = 0.9
-# Cell-to-cell variation beyond chance is at least this (variance over Poisson's).
-MIN_DISPERSION = 1.3
+# Variance over mean² of a gene between cells of one kind beyond Poisson's: 0.23 to 0.52 in real
+# marrow (docs/simulation.md). And the least spread of a cell's score over the expected one.
+CELL_VARIANCE = 0.3
+MIN_DISPERSION = 1.15
 TAIL_DF = 5.0
 
 
@@ -75,6 +77,20 @@ class PatientCells:
             variance += weight**2 * self.effect_variance[number]
         total = totals[cells].sum() if cells.any() else 1.0
         return own, exposure, variance / max(total, 1.0) ** 2
+
+    def over(self, genes: np.ndarray) -> "PatientCells":
+        """Return the cells over some of the genes (numbers)."""
+        ambient = self.ambient[:, genes]
+        kept = self.counts[:, genes]
+        return PatientCells(
+            kept,
+            self.library,
+            self.effects[:, genes],
+            self.effect_variance[:, genes],
+            ambient / np.maximum(ambient.sum(axis=1, keepdims=True), 1e-300),
+            self.ambient_share,
+            ArmMap(self.arms.names, self.arms.codes[genes]),
+        )
 
     def subset(self, cells: np.ndarray) -> "PatientCells":
         """Return some of the cells (numbers or a mask), all libraries kept."""
@@ -172,6 +188,7 @@ def contrast_cells(
     known_second: np.ndarray,
     limit: float,
     tail: float = TAIL_DF,
+    least_power: float = 1.0,
 ) -> Contrast:
     """Return each cell's log-odds of shares `first` × exp(`log_ratio`) against shares `first`.
 
@@ -183,6 +200,8 @@ def contrast_cells(
         Cells that other evidence tells surely; they centre and scale the score of their kind.
     tail
         Degrees of freedom of the score's distribution within a kind.
+    least_power
+        Expected log-odds of a typical cell under which nothing is said of any.
     """
     second = first * np.exp(log_ratio)
     second /= np.maximum(second.sum(axis=1, keepdims=True), 1e-300)
@@ -197,12 +216,18 @@ def contrast_cells(
         one = (1 - soup) * first[number] + soup * cells.ambient[number]
         two = (1 - soup) * second[number] + soup * cells.ambient[number]
         gain = np.log(np.maximum(two, 1e-12) / np.maximum(one, 1e-12))
+        wide = 1 + CELL_VARIANCE * np.median(totals[here]) * one
+        # A gamma-Poisson count's log-odds: strongly expressed genes vary from cell to cell.
+        gain = gain / wide
         score[here] = cells.counts[here] @ gain
         n = totals[here]
         mean_first[here], mean_second[here] = n * (one @ gain), n * (two @ gain)
-        var_first[here], var_second[here] = n * (one @ gain**2), n * (two @ gain**2)
+        var_first[here], var_second[here] = (
+            n * (one @ (gain**2 * wide)),
+            n * (two @ (gain**2 * wide)),
+        )
     power = float(np.median((mean_second - mean_first) ** 2 / (2 * np.maximum(var_first, 1e-9))))
-    if not np.any(log_ratio) or power < 1.0:
+    if not np.any(log_ratio) or power < least_power:
         return Contrast(log_ratio, np.zeros(len(score)), power)
     gap = mean_second - mean_first
     at = (score - mean_first) / np.maximum(gap, 1e-9)

@@ -1,0 +1,292 @@
+"""Malignant cells, subclones and fates of made patients whose truth is known."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+from relapsescope.clones import assess_patient, clone_settings
+from relapsescope.fates import count_clone, fate, relapse_clone, relation
+from relapsescope.genes import gene_table
+from relapsescope.immunoglobulin import KAPPA, LAMBDA
+from relapsescope.normal_plasma import Panel, make_panel, normal_cells
+from relapsescope.paths import REPOSITORY
+from relapsescope.plasma_cells import PlasmaLibrary, gene_space
+from scipy import sparse
+
+CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+SETTINGS = clone_settings(CONFIG)
+SETTINGS = replace(SETTINGS, clones=replace(SETTINGS.clones, bootstraps=2))
+KAPPA_V = ("IGKV1-5", "IGKV3-20", "IGKV4-1", "IGKV1-39", "IGKV3-11", "IGKV1-33", "IGKV2-30")
+LAMBDA_V = ("IGLV1-40", "IGLV2-14", "IGLV3-1", "IGLV1-44", "IGLV2-8", "IGLV1-51")
+HEAVY_V = ("IGHV3-23", "IGHV1-2", "IGHV3-30", "IGHV4-34", "IGHV1-69", "IGHV5-51", "IGHV3-7")
+HEAVY = ("IGHG1", "IGHA1", "IGHM")
+RECEPTOR = ("IGKC", "IGLC2", *KAPPA_V, *LAMBDA_V, *HEAVY_V, *HEAVY)
+UMI = 2500
+
+
+def gene_ids() -> np.ndarray:
+    """Return 90 genes of each autosomal arm that has them, and the receptors."""
+    table = gene_table()
+    space = gene_space(table.gene_ids)
+    chosen = []
+    for arm in sorted(set(space.arms[space.used])):
+        chosen += list(np.flatnonzero(space.used & (space.arms == arm))[:90])
+    place = {symbol: i for i, symbol in enumerate(table.symbols)}
+    chosen += [place[symbol] for symbol in RECEPTOR]
+    return table.gene_ids[np.array(chosen)]
+
+
+IDS = gene_ids()
+SPACE = gene_space(IDS)
+USED = np.flatnonzero(SPACE.used)
+PLACE = {symbol: i for i, symbol in enumerate(SPACE.symbols)}
+
+
+class World:
+    """Rates of normal plasma and T cells, and clones made from them."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.plasma = self.rng.lognormal(0, 1.3, len(IDS)) * SPACE.used
+        self.t_cell = self.plasma * self.rng.lognormal(0, 1.0, len(IDS))
+
+    def clone(self, events: str = "", parent: np.ndarray | None = None) -> np.ndarray:
+        rates = (self.plasma if parent is None else parent).copy()
+        genes = self.rng.choice(USED, 60 if parent is None else 20, replace=False)
+        rates[genes] *= self.rng.lognormal(0.2, 0.8, len(genes))
+        for event in filter(None, events.split(";")):
+            rates[SPACE.arms == event[1:]] *= 1.3 if event[0] == "+" else 0.7
+        return rates
+
+    def cells(
+        self, n: int, rates: np.ndarray, effect: np.ndarray, receptor: tuple | None
+    ) -> np.ndarray:
+        shares = rates * effect / (rates * effect).sum()
+        depth = self.rng.lognormal(np.log(UMI), 0.3, n)
+        counts = self.rng.poisson(np.outer(depth, shares))
+        for i in range(n):
+            chain, light, heavy_v, heavy = receptor or self.normal_receptor()
+            for symbol, mean in (
+                ("IGKC" if chain == KAPPA else "IGLC2", 150),
+                (light, 20),
+                (heavy_v, 15),
+                (heavy, 100),
+            ):
+                if symbol:
+                    counts[i, PLACE[symbol]] += self.rng.poisson(mean)
+        return counts
+
+    def normal_receptor(self) -> tuple[str, str, str, str]:
+        chain = KAPPA if self.rng.random() < 0.6 else LAMBDA
+        light = self.rng.choice(KAPPA_V if chain == KAPPA else LAMBDA_V)
+        return chain, str(light), str(self.rng.choice(HEAVY_V)), str(self.rng.choice(HEAVY))
+
+    def library(
+        self,
+        name: str,
+        timepoint: str,
+        groups: list[tuple[int, np.ndarray | None, tuple | None]],
+        *,
+        patient: str = "P1",
+    ) -> tuple[PlasmaLibrary, np.ndarray]:
+        """Return a library of groups (cells, rates or None for normal, receptor), and the truth."""
+        effect = self.rng.lognormal(0, 0.12, len(IDS))
+        made = [
+            self.cells(n, self.plasma if rates is None else rates, effect, receptor)
+            for n, rates, receptor in groups
+        ]
+        counts = np.vstack(made)
+        truth = np.repeat(np.arange(len(groups)), [n for n, _, _ in groups])
+        t_cells = self.t_cell * effect / (self.t_cell * effect).sum()
+        library = PlasmaLibrary(
+            sample_id=name,
+            patient_id=patient,
+            timepoint=timepoint,
+            day=np.nan,
+            barcodes=np.array([f"{name}-{i}" for i in range(len(counts))], dtype=object),
+            counts=sparse.csr_matrix(counts.astype(np.int32)),
+            ambient_umi=np.full(len(counts), 20.0),
+            ambient=counts.sum(axis=0) / counts.sum(),
+            background={"T": self.rng.poisson(400 * 1500 * t_cells).astype(float)},
+            background_ambient={"T": 0.0},
+        )
+        return library, truth
+
+    def panel(self, *, n_donors: int = 4, n_cells: int = 30) -> Panel:
+        chosen = []
+        for i in range(n_donors):
+            library, _ = self.library(
+                f"H{i}", "healthy", [(n_cells, None, None)], patient=f"H{i}"
+            )
+            normal, calls, _ = normal_cells(
+                library, SPACE.symbols, settings=SETTINGS.immunoglobulin
+            )
+            chosen.append((library.over(USED), normal, calls))
+        return make_panel(IDS[USED], chosen)
+
+
+CLONE = (KAPPA, "IGKV4-1", "IGHV3-23", "IGHG1")
+
+
+def assess(libraries, panel, patient="P1") -> Mapping:
+    return assess_patient(
+        patient, libraries, IDS, panel, [None] * len(libraries), settings=SETTINGS, seed=1
+    )
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(5)
+
+
+@pytest.fixture(scope="module")
+def panel(world) -> Panel:
+    return world.panel()
+
+
+def called(result) -> np.ndarray:
+    return result["cells"]["malignancy"] == "malignant"
+
+
+def test_clone_subclone_and_fates(world, panel):
+    first = world.clone("+1q;-13q")
+    second = world.clone("-16p;+8q", parent=first)
+    before, truth_before = world.library(
+        "pre", "pre_infusion", [(100, first, CLONE), (25, None, None)]
+    )
+    after, truth_after = world.library(
+        "rel", "relapse", [(15, first, CLONE), (90, second, CLONE), (25, None, None)]
+    )
+    result = assess([before, after], panel)
+    truth = np.concatenate([truth_before < 1, truth_after < 2])
+    assert np.mean(called(result)[truth]) > 0.97
+    assert np.mean(called(result)[~truth]) <= 0.04
+    rows = {(row["clone_id"], row["timepoint"]): row for row in result["clones"]}
+    assert rows["A", "pre_infusion"]["cnv_events"] == "+1q;-13q"
+    assert set(rows["B", "relapse"]["cnv_events"].split(";")) == {"+1q", "+8q", "-13q", "-16p"}
+    assert rows["B", "relapse"]["is_relapse_clone"]
+    assert rows["B", "relapse"]["relation"] == "same_ig_new_subclone"
+    assert rows["B", "relapse"]["fate"] == "emerged"
+    assert rows["A", "relapse"]["fate"] == "contracted"
+    assert 0 < rows["A", "pre_infusion"]["detection_limit"] < 0.05
+
+
+def test_near_diploid_clone_is_found_by_its_immunoglobulin(world, panel):
+    library, truth = world.library(
+        "dip", "untreated", [(80, world.clone(), CLONE), (30, None, None)]
+    )
+    result = assess([library], panel)
+    assert np.mean(called(result)[truth == 0]) > 0.95
+    assert np.mean(called(result)[truth == 1]) <= 0.05
+    assert {row["cnv_events"] for row in result["clones"]} == {""}
+    assert len({row["clone_id"] for row in result["clones"]}) == 1
+
+
+def test_clone_without_light_chain_is_found_by_copy_number(world, panel):
+    silent = world.clone("+1q;-13q;+9q;-14q;+5q")
+    library, truth = world.library("sil", "untreated", [(90, silent, CLONE), (0, None, None)])
+    counts = library.counts.toarray()
+    counts[:, [PLACE[symbol] for symbol in RECEPTOR]] = 0
+    library = replace(library, counts=sparse.csr_matrix(counts))
+    result = assess([library], panel)
+    assert np.mean(called(result)) > 0.8
+    assert list(result["cells"]["light_chain"]) == [None] * 90
+    assert result["clones"][0]["relation"] == ""
+
+
+def test_another_clone_at_relapse_is_different_ig(world, panel):
+    other = (LAMBDA, "IGLV2-14", "IGHV1-69", "IGHA1")
+    before, _ = world.library("pre", "pre_infusion", [(90, world.clone("+1q"), CLONE)])
+    after, _ = world.library("rel", "relapse", [(80, world.clone("-13q"), other)])
+    rows = assess([before, after], panel)["clones"]
+    link = [row["relation"] for row in rows if row["is_relapse_clone"]]
+    assert link == ["different_ig"]
+
+
+def test_no_clone_and_no_event_in_twenty_healthy_donors(world, panel):
+    n_cells = n_malignant = n_clones = 0
+    for i in range(20):
+        library, _ = world.library(f"N{i}", "healthy", [(35, None, None)], patient=f"N{i}")
+        result = assess([library], panel, patient=f"N{i}")
+        n_cells += len(result["cells"]["barcode"])
+        n_malignant += int(called(result).sum())
+        n_clones += len(result["clones"])
+        assert result["summary"]["cnv_evaluable"]
+    assert n_clones <= 1
+    assert n_malignant / n_cells <= 0.01
+
+
+@pytest.mark.parametrize("case", ["few", "no_reference", "one_timepoint", "no_genes", "none"])
+def test_what_cannot_be_judged_is_said(world, panel, case):
+    clone = world.clone("+1q;-13q")
+    n = {"few": 8, "none": 0}.get(case, 60)
+    timepoint = "relapse" if case == "one_timepoint" else "untreated"
+    library, _ = world.library("one", timepoint, [(n, clone, CLONE)])
+    ids = IDS
+    if case == "no_genes":
+        kept = np.flatnonzero([symbol not in RECEPTOR for symbol in SPACE.symbols])
+        library, ids = library.over(kept), IDS[kept]
+    if case == "no_reference":
+        panel = make_panel(IDS[USED], [])
+    result = assess_patient("P1", [library], ids, panel, [None], settings=SETTINGS, seed=1)
+    reasons = " ".join(result["summary"]["reasons"])
+    if case in ("few", "none"):
+        assert set(result["cells"]["malignancy"]) <= {"undetermined"}
+        assert "plasma cells" in reasons
+    if case == "no_reference":
+        assert not result["summary"]["cnv_evaluable"]
+        assert {row["cnv_evaluable"] for row in result["clones"]} == {False}
+        assert {row["cnv_events"] for row in result["clones"]} == {""}
+        assert "0 normal plasma cells" in result["summary"]["cnv_reason"]
+    if case == "one_timepoint":
+        assert [row["relation"] for row in result["clones"]] == ["not_assessable"]
+        assert "before CAR-T" in result["clones"][0]["reason"]
+    if case == "no_genes":
+        assert list(result["cells"]["light_chain"]) == [None] * n
+        assert "no light-chain genes" in reasons
+
+
+def test_same_input_same_answer(world, panel):
+    library, _ = world.library("det", "untreated", [(40, world.clone("+1q"), CLONE)])
+    one, two = assess([library], panel), assess([library], panel)
+    assert np.array_equal(
+        one["cells"]["malignancy_probability"], two["cells"]["malignancy_probability"]
+    )
+    assert one["clones"] == two["clones"]
+
+
+def test_fates_and_limits():
+    def between(first, last):
+        return fate(count_clone(*first), count_clone(*last), new_share=0.05, fold_change=2.0)
+
+    assert between((0, 100), (50, 100)) == "emerged"
+    assert between((50, 100), (0, 100)) == "extinct"
+    assert between((10, 100), (60, 100)) == "expanded"
+    assert between((60, 100), (10, 100)) == "contracted"
+    assert between((50, 100), (55, 100)) == "persisted"
+    assert between((50, 100), (0, 0)) == ""
+    assert count_clone(0, 300).detection_limit == pytest.approx(3 / 300, rel=0.01)
+    assert relapse_clone({"A": count_clone(3, 100), "B": count_clone(97, 100)}) == "B"
+    assert relapse_clone({"A": count_clone(0, 0)}) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "same", "known", "expected"),
+    [
+        ((20, 200), 200, True, "same_ig_same_subclone"),
+        ((4, 200), 200, True, "same_ig_new_subclone"),
+        ((0, 200), 200, True, "same_ig_new_subclone"),
+        ((0, 20), 20, True, "not_assessable"),
+        ((0, 200), 0, True, "different_ig"),
+        ((0, 0), 0, True, "not_assessable"),
+        ((100, 200), 200, False, "not_assessable"),
+    ],
+)
+def test_relation(before, same, known, expected):
+    link, reason = relation(
+        count_clone(*before), same_ig_before=same, ig_known=known, new_share=0.05
+    )
+    assert link == expected
+    assert reason

@@ -21,7 +21,8 @@ from scipy import special, stats
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
 
-from relapsescope.antigens import AntigenSettings, antigen_rows  # noqa: E402
+from relapsescope.antigen_verdicts import AntigenSettings  # noqa: E402
+from relapsescope.antigens import antigen_rows  # noqa: E402
 from relapsescope.anxa1 import anxa1_rows  # noqa: E402
 from relapsescope.anxa1_contrasts import Anxa1Settings  # noqa: E402
 from relapsescope.library_effects import Pooled, library_effects  # noqa: E402

@@ -6,14 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from relapsescope.antigens import (
-    COLUMNS,
-    EPITOPE,
-    AntigenSettings,
-    antigen_rows,
-    needed_umi,
-    verdict_of,
-)
+from relapsescope.antigen_verdicts import EPITOPE, AntigenSettings, needed_umi, verdict_of
+from relapsescope.antigens import COLUMNS, antigen_rows
 from relapsescope.cell_groups import Group, cell_groups
 from relapsescope.counts import Counts, FeatureBlock
 from relapsescope.library_effects import Pooled, excess_sd, library_effects, matched_changes

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from relapsescope.antigens import AntigenSettings
+from relapsescope.antigen_verdicts import AntigenSettings
 from relapsescope.cell_groups import ALL_MALIGNANT
 from relapsescope.molecules import Clones, Molecules
 from relapsescope.rates import estimate

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from relapsescope import anxa1, targets
-from relapsescope.antigens import COLUMNS, AntigenSettings, antigen_rows
+from relapsescope.antigen_verdicts import AntigenSettings
+from relapsescope.antigens import COLUMNS, antigen_rows
 from relapsescope.anxa1_contrasts import Anxa1Settings
 from relapsescope.detection import DETECTION_COLUMNS, detection_rows
 from relapsescope.library_effects import library_effects, read_pooled

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
+from relapsescope.confidence import Confidence, confidence
+
 PER_MILLION = 1e6
 # Additive recurrence of the generalised golden ratio in three dimensions (Roberts 2018): points
 # that fill the cube evenly, so that quantiles need no random numbers.
@@ -14,7 +16,6 @@ _N_POINTS = 2048
 _POINTS = (0.5 + np.outer(np.arange(1, _N_POINTS + 1), _PLASTIC ** -np.arange(1.0, 4.0))) % 1.0
 _SHOCK = special.ndtri(_POINTS[:, 2])
 CAUTION = 0.75
-_N_GRID = 128
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,7 @@ def rate(one: Tally, *, level: float = 0.95) -> Interval:
     """
     if one.exposure <= 0:
         return Interval(np.nan, 0.0, np.inf)
-    below, above = _confidence(one)
+    below, above = _limits(one)
     tail = (1 - level) / 2
     to_rate = PER_MILLION / one.exposure
     low, high = below.quantile(np.array([tail])), above.quantile(np.array([1 - tail]))
@@ -236,13 +237,13 @@ def ratio(
     """
     if numerator.exposure <= 0 or denominator.exposure <= 0:
         return Interval(np.nan, 0.0, np.inf)
-    lower_n, upper_n = _confidence(numerator)
-    lower_d, upper_d = _confidence(denominator)
+    lower_n, upper_n = _limits(numerator)
+    lower_d, upper_d = _limits(denominator)
     tail = (1 - level) / 2
     noise = np.exp(log_sd * _SHOCK - shift)
     scale = denominator.exposure / numerator.exposure
 
-    def limit(top: "_Confidence", bottom: "_Confidence", where: float) -> float:
+    def limit(top: Confidence, bottom: Confidence, where: float) -> float:
         below = bottom.quantile(_POINTS[:, 1])
         with np.errstate(divide="ignore", invalid="ignore"):
             values = np.where(below > 0, top.quantile(_POINTS[:, 0]) / below, np.inf) * noise
@@ -267,56 +268,7 @@ def log_error(one: Tally) -> float:
     return float(np.sqrt(counted / native**2 + one.dispersion * one.spread))
 
 
-@dataclass(frozen=True)
-class _Confidence:
-    """A confidence distribution of native molecules: its points and their probabilities."""
-
-    molecules: np.ndarray
-    probability: np.ndarray
-
-    def quantile(self, where: np.ndarray) -> np.ndarray:
-        return np.interp(where, self.probability, self.molecules)
-
-
-def _confidence(one: Tally) -> tuple[_Confidence, _Confidence]:
-    """Return the distributions that the lower and the upper limits of native molecules follow."""
+def _limits(one: Tally) -> tuple[Confidence, Confidence]:
+    """Return the distributions of the tally's native molecules for lower and upper limits."""
     variation = one.dispersion * one.spread
-    reach = 8 * np.sqrt(one.umi + one.ambient_sd**2 + 1) + 20
-    native = max(one.umi - one.ambient, 0.0)
-    top = (native + reach) * np.exp(8 * np.sqrt(variation))
-    bottom = max(native - reach, 0.0) * np.exp(-8 * np.sqrt(variation))
-    mu = np.linspace(np.sqrt(bottom), np.sqrt(top), _N_GRID) ** 2
-    if bottom > 0:
-        mu[0] = 0.0
-    mean = one.ambient + mu
-    extra = one.ambient_sd**2 + variation * mu**2
-    at_least, at_most = _tails(one.umi, mean, extra)
-    at_most = at_most / max(at_most[0], 1e-300)
-    lower = np.maximum.accumulate(at_least)
-    upper = np.maximum.accumulate(1 - np.minimum(at_most, 1.0))
-    return _Confidence(mu, lower), _Confidence(mu, upper)
-
-
-def _tails(umi: float, mean: np.ndarray, extra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return P(at least umi) and P(at most umi) of a Poisson variable whose mean varies.
-
-    The mean has a gamma distribution with variance `extra`, so that the counts are negative
-    binomial; where it does not vary, they are Poisson.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        size = np.where(extra > 1e-9 * mean**2, mean**2 / extra, 1e9)
-        share = np.where(mean > 0, mean / (size + mean), 0.0)
-    fixed = size >= 1e8
-    at_most = np.where(
-        fixed,
-        special.gammaincc(umi + 1, mean),
-        special.betainc(np.where(fixed, 1.0, size), umi + 1, 1 - share),
-    )
-    if umi <= 0:
-        return np.ones_like(mean), at_most
-    at_least = np.where(
-        fixed,
-        special.gammainc(umi, mean),
-        special.betainc(umi, np.where(fixed, 1.0, size), share),
-    )
-    return at_least, at_most
+    return confidence(one.umi, one.ambient, one.ambient_sd, variation)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from relapsescope.antigens import EPITOPE, INDETERMINATE, LOST, REDUCED
+from relapsescope.antigen_verdicts import EPITOPE, INDETERMINATE, LOST, REDUCED
 from relapsescope.molecules import Clones, Molecules
 from relapsescope.paths import RESOURCES
 from relapsescope.rates import rate

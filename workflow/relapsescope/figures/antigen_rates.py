@@ -1,0 +1,85 @@
+"""Antigens by clone and timepoint: rates with intervals, the ambient floor drawn in."""
+
+import altair as alt
+import pandas as pd
+
+from relapsescope.figures.evidence import Evidence
+from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
+from relapsescope.figures.theme import INK, ROW
+from relapsescope.figures.verdicts import verdict_colour, with_numbers
+
+WORDS = ("LOST", "REDUCED", "RETAINED", "INDETERMINATE")
+# Rates below are drawn at the left edge: a logarithmic axis has no zero.
+LEAST = 0.5
+COLUMNS_OF_PANELS = 3
+
+
+def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
+    """Return the rate of every antigen in every clone and library of patients with relapse."""
+    table = evidence.molecular["antigens"]
+    if table.empty:
+        raise NotAssessableError("no library holds malignant plasma cells")
+    relapsed = set(table.loc[table["timepoint"] == "relapse", "patient_id"])
+    if not relapsed:
+        raise NotAssessableError("no library at relapse holds malignant plasma cells")
+    own = table[table["patient_id"].isin(relapsed) & (table["clone_id"] != "all_malignant")]
+    if own.empty:
+        own = table[table["patient_id"].isin(relapsed)]
+    numbers = [name for name, kind in PANEL.columns.items() if kind == "number"]
+    frame = with_numbers(own, numbers)[list(PANEL.columns)].reset_index(drop=True)
+    cells = frame.drop_duplicates(["sample_id", "clone_id"])["n_cells"].sum()
+    return PanelData(frame, int(cells), len(relapsed))
+
+
+def chart(frame: pd.DataFrame) -> alt.ConcatChart:
+    """Draw one block an antigen: a line the interval, a tick the ambient floor."""
+    antigens = list(dict.fromkeys(frame["antigen"]))
+    blocks = [_antigen(frame[frame["antigen"] == antigen], antigen) for antigen in antigens]
+    return alt.concat(*blocks, columns=COLUMNS_OF_PANELS)
+
+
+def _antigen(frame: pd.DataFrame, antigen: str) -> alt.LayerChart:
+    rows = frame.assign(label=frame["sample_id"] + " clone " + frame["clone_id"])
+    for name in ("rate_cpm", "rate_ci_low", "rate_ci_high", "ambient_cpm"):
+        rows[name] = rows[name].clip(lower=LEAST)
+    rows["rate_ci_high"] = rows["rate_ci_high"].fillna(rows["rate_ci_high"].max())
+    y = alt.Y("label:N", sort=list(dict.fromkeys(rows["label"])), title=None)
+    scale = alt.Scale(type="log", domainMin=LEAST, nice=False)
+    x = alt.X("rate_cpm:Q", title=f"{antigen}, molecules a million", scale=scale)
+    base = alt.Chart(rows)
+    floor = base.mark_tick(color="#7B8794", thickness=2, height=ROW - 8, strokeDash=[2, 2])
+    return alt.layer(
+        base.mark_rule(color=INK).encode(
+            y=y, x=alt.X("rate_ci_low:Q", scale=scale), x2="rate_ci_high:Q"
+        ),
+        floor.encode(y=y, x=alt.X("ambient_cpm:Q", scale=scale)),
+        base.mark_point(filled=True, size=60, opacity=1).encode(
+            y=y, x=x, color=verdict_colour(WORDS)
+        ),
+    ).properties(width=170, height=alt.Step(ROW))
+
+
+PANEL = Panel(
+    name="antigen_rates",
+    title="Antigens by clone and timepoint",
+    claim="What a clone shows of each antigen, above the ambient floor, before and at relapse",
+    columns={
+        "patient_id": "text",
+        "sample_id": "text",
+        "timepoint": "text",
+        "clone_id": "text",
+        "antigen": "text",
+        "n_cells": "number",
+        "antigen_umi": "number",
+        "rate_cpm": "number",
+        "rate_ci_low": "number",
+        "rate_ci_high": "number",
+        "ambient_cpm": "number",
+        "reference": "text",
+        "ratio": "number",
+        "verdict": "text",
+    },
+    collect=collect,
+    chart=chart,
+    test="95 % intervals of pooled rates (negative binomial, ambient share taken off)",
+)

@@ -1,0 +1,63 @@
+"""What each relapse clone still shows of the antigens that immunotherapies address."""
+
+import altair as alt
+import pandas as pd
+
+from relapsescope.figures.evidence import Evidence
+from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
+from relapsescope.figures.theme import ROW
+from relapsescope.figures.verdicts import verdict_colour, with_numbers
+
+WORDS = ("LOST", "REDUCED", "RETAINED", "INDETERMINATE")
+
+
+def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
+    """Return the verdict and ratio of each antigen in each relapse clone."""
+    targets, antigens = evidence.molecular["targets"], evidence.molecular["antigens"]
+    if targets.empty:
+        raise NotAssessableError("no relapse clone was found")
+    keys = ["patient_id", "clone_id", "antigen", "verdict"]
+    at_relapse = with_numbers(antigens[antigens["timepoint"] == "relapse"], ("n_cells", "ratio"))
+    frame = targets[keys].merge(
+        at_relapse[[*keys, "sample_id", "n_cells", "ratio"]], on=keys, how="left"
+    )
+    frame = frame.drop_duplicates(keys)[list(PANEL.columns)].reset_index(drop=True)
+    cells = frame.drop_duplicates(["sample_id", "clone_id"])["n_cells"].sum()
+    return PanelData(frame, int(cells), frame["patient_id"].nunique())
+
+
+def chart(frame: pd.DataFrame) -> alt.LayerChart:
+    """Draw a field a clone and antigen: its colour the verdict, its number the ratio."""
+    rows = frame.assign(label=frame["patient_id"] + " clone " + frame["clone_id"])
+    rows["text"] = [f"{ratio:.2f}" if pd.notna(ratio) else "" for ratio in rows["ratio"]]
+    x = alt.X(
+        "antigen:N",
+        sort=list(dict.fromkeys(rows["antigen"])),
+        title=None,
+        axis=alt.Axis(orient="top", labelAngle=-40),
+    )
+    y = alt.Y("label:N", sort=list(dict.fromkeys(rows["label"])), title=None)
+    base = alt.Chart(rows).encode(x=x, y=y)
+    return alt.layer(
+        base.mark_rect(stroke="white", strokeWidth=2).encode(color=verdict_colour(WORDS)),
+        base.mark_text(color="white", fontSize=10).encode(text="text:N"),
+    ).properties(width=alt.Step(52), height=alt.Step(ROW + 4))
+
+
+PANEL = Panel(
+    name="target_matrix",
+    title="What the relapse clones still show",
+    claim="Which antigens the relapse clones lost, reduced or retained in RNA; not advice",
+    columns={
+        "patient_id": "text",
+        "sample_id": "text",
+        "clone_id": "text",
+        "antigen": "text",
+        "n_cells": "number",
+        "ratio": "number",
+        "verdict": "text",
+    },
+    collect=collect,
+    chart=chart,
+    test="95 % intervals of the ratio to the reference",
+)

@@ -43,7 +43,10 @@ def page(tmp_path_factory, repository):
     config["report"]["figure_map_points"] = 200
     sheet = write_results(results, hostile=True)
     draw_figures(read_evidence(results, sheet=sheet), results, settings=panel_settings(config))
-    return build_report(results, results / "index.html", config=config, versions={}, sheet=sheet)
+    page = results / "index.html"
+    return build_report(
+        results, page, config=config, versions={}, sheet=sheet, patients=["P1", "P9"]
+    )
 
 
 def opened(page, tmp_path, width):
@@ -67,11 +70,26 @@ def test_the_page_is_silent_and_draws_its_map(page, tmp_path):
 @pytest.mark.parametrize("width", [1280, 500])
 def test_the_page_does_not_scroll_sideways(page, tmp_path, width):
     """Chromium's window is never narrower than 500 pixels; 390 was looked at by hand."""
-    probed = tmp_path / "probed.html"
-    text = page.read_text(encoding="utf-8")
-    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
-    probed.write_text(text.replace("</body>", f"{PROBE}</body>"), encoding="utf-8")
-    dom, _ = opened(probed, tmp_path, width)
+    dom, _ = opened(probed(page, tmp_path), tmp_path, width)
     assert 'data-overflow="0"' in dom
     assert 'data-heads="0"' not in dom
     assert 'data-legend="0"' not in dom
+
+
+@pytest.mark.parametrize("patient_id", ["P1", "P9"])
+def test_a_patient_s_page_is_silent_and_does_not_scroll_sideways(page, tmp_path, patient_id):
+    own = page.parent / f"patients/{patient_id}.html"
+    dom, log = opened(own, tmp_path, 1280)
+    assert log == []
+    assert f"Patient {patient_id}</h1>" in dom
+    dom, _ = opened(probed(own, tmp_path), tmp_path, 500)
+    assert 'data-overflow="0"' in dom
+
+
+def probed(page, folder):
+    """Return a copy of the page that measures itself."""
+    copy = folder / "probed.html"
+    text = page.read_text(encoding="utf-8")
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+    copy.write_text(text.replace("</body>", f"{PROBE}</body>"), encoding="utf-8")
+    return copy

@@ -8,6 +8,7 @@ from relapsescope.clinical import ClinicalTables
 from relapsescope.course_files import course_paths
 from relapsescope.course_settings import CourseSettings
 from relapsescope.course_tables import make_course_tables
+from relapsescope.tables import write_tsv
 
 
 def clinical():
@@ -68,8 +69,8 @@ def write_course(results, *, regimen=None):
         table = course_tables()[name]
         if name == "course" and regimen:
             table = table.assign(regimen=table["regimen"].replace("cilta-cel", regimen))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(path, sep="\t", index=False)
+        filled = table.astype(object).where(table.notna(), None)
+        write_tsv(path, list(table), filled.to_dict("records"))
 
 
 @lru_cache

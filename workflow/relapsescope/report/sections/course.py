@@ -43,7 +43,7 @@ def build(context: Context) -> Section:
             tests=_records(context, "tests", _test),
             contrasts=_records(context, "contrasts", _contrast),
             refused=_refusal(context.evidence.course["contrasts"]),
-            salvage=_records(context, "salvage_comparison", _salvage),
+            salvage=_side_by_side(_records(context, "salvage_comparison", _salvage)),
             sequential=_records(context, "sequential_summary", _share),
             bulk=_records(context, "bulk_summary", _summary),
             flags=_counts(lines, "flags"),
@@ -135,14 +135,20 @@ def _refusal(contrasts: pd.DataFrame) -> str:
 def _salvage(row: dict[str, str]) -> dict[str, str]:
     value = _short(row["value"])
     return {
-        "measure": row["measure"].replace("_", " "),
-        "therapy": row["therapy"].replace("_", " "),
+        "measure": row["measure"].replace("_", " ").replace("pfs", "PFS").replace(" os", " OS"),
+        "therapy": THERAPIES.get(row["therapy"], row["therapy"].replace("_", " ")),
         "cohort": row["cohort"],
         "n": row["n"],
         "value": f"{value} {row['unit']}".strip() if value else "",
         "interval": _interval(_short(row["low"]), _short(row["high"])),
         "citation": row["citation"],
     }
+
+
+def _side_by_side(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the rows with each measure's cohorts together, therapies within it likewise."""
+    places = {name: i for i, name in enumerate(dict.fromkeys(row["measure"] for row in rows))}
+    return sorted(rows, key=lambda row: (places[row["measure"]], row["therapy"]))
 
 
 def _share(row: dict[str, str]) -> dict[str, str]:

@@ -45,7 +45,8 @@ def _antigen(frame: pd.DataFrame, antigen: str) -> alt.LayerChart:
     rows["rate_ci_high"] = rows["rate_ci_high"].fillna(rows["rate_ci_high"].max())
     y = alt.Y("label:N", sort=list(dict.fromkeys(rows["label"])), title=None)
     scale = alt.Scale(type="log", domainMin=LEAST, nice=False)
-    x = alt.X("rate_cpm:Q", title=f"{antigen}, molecules a million", scale=scale)
+    axis = alt.Axis(tickCount=4, format="~g", labelOverlap=True)
+    x = alt.X("rate_cpm:Q", title=f"{antigen}, molecules a million", scale=scale, axis=axis)
     base = alt.Chart(rows)
     floor = base.mark_tick(color="#7B8794", thickness=2, height=ROW - 8, strokeDash=[2, 2])
     return alt.layer(

@@ -58,13 +58,14 @@ def _interval(
     title = "ANXA1, molecules a million" if log else "log2 change beyond the other cells"
     scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False)
     axis = alt.Axis(labels=True) if log else None
+    ticks = alt.Axis(tickCount=5, format="~g", labelOverlap=True)
     y = alt.Y("label:N", sort=order, title=None, axis=axis)
     base = alt.Chart(rows)
     return [
         base.mark_rule(color=INK).encode(y=y, x=alt.X(f"{low}:Q", scale=scale), x2=f"{high}:Q"),
         base.mark_point(filled=True, size=60, opacity=1).encode(
             y=y,
-            x=alt.X(f"{middle}:Q", title=title, scale=scale),
+            x=alt.X(f"{middle}:Q", title=title, scale=scale, axis=ticks),
             color=verdict_colour(WORDS),
         ),
     ]

@@ -5,7 +5,7 @@ import pandas as pd
 
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
-from relapsescope.figures.theme import ROW
+from relapsescope.figures.theme import INK, ROW
 from relapsescope.figures.verdicts import verdict_colour, with_numbers
 
 WORDS = ("LOST", "REDUCED", "RETAINED", "INDETERMINATE")
@@ -40,7 +40,12 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
     base = alt.Chart(rows).encode(x=x, y=y)
     return alt.layer(
         base.mark_rect(stroke="white", strokeWidth=2).encode(color=verdict_colour(WORDS)),
-        base.mark_text(color="white", fontSize=10).encode(text="text:N"),
+        base.mark_text(fontSize=10).encode(
+            text="text:N",
+            color=alt.condition(
+                alt.datum["verdict"] == "INDETERMINATE", alt.value(INK), alt.value("white")
+            ),
+        ),
     ).properties(width=alt.Step(52), height=alt.Step(ROW + 4))
 
 

@@ -1,0 +1,108 @@
+"""What became of each clone: its share of the malignant cells from before CAR-T to relapse."""
+
+import altair as alt
+import pandas as pd
+
+from relapsescope.figures.evidence import Evidence
+from relapsescope.figures.palette import UNORDERED
+from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
+
+VISIT_WIDTH, HEIGHT = 120, 110
+BAR = 26
+NUMBERS = ("n_cells", "n_malignant", "fraction", "fraction_ci_low", "fraction_ci_high")
+
+
+def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
+    """Return each clone's share by patient and library, in the order of time."""
+    table = evidence.clonal.get("clones", pd.DataFrame())
+    if table.empty:
+        raise NotAssessableError("no patient has a clone of malignant plasma cells")
+    frame = table.copy()
+    for name in NUMBERS:
+        frame[name] = pd.to_numeric(frame[name], errors="coerce")
+    order = frame.drop_duplicates(["patient_id", "sample_id"])
+    places = order.groupby("patient_id").cumcount()
+    place = dict(
+        zip(zip(order["patient_id"], order["sample_id"], strict=True), places, strict=True)
+    )
+    keys = zip(frame["patient_id"], frame["sample_id"], strict=True)
+    frame["visit"] = [place[key] for key in keys]
+    frame = frame.reindex(columns=list(PANEL.columns)).reset_index(drop=True)
+    return PanelData(frame, int(frame["n_cells"].sum()), int(frame["patient_id"].nunique()))
+
+
+def chart(frame: pd.DataFrame) -> alt.VConcatChart:
+    """Draw a bar a visit, clones stacked, and bands that follow each clone from bar to bar."""
+    clones = sorted(set(frame["clone_id"]), key=lambda name: (len(name), name))
+    colours = alt.Scale(
+        domain=clones, range=[UNORDERED[i % len(UNORDERED)] for i in range(len(clones))]
+    )
+    widest = int(frame["visit"].max()) + 1
+    return alt.vconcat(
+        *[
+            _patient(rows, colours, widest, name)
+            for name, rows in frame.groupby("patient_id", sort=False)
+        ],
+        spacing=16,
+    )
+
+
+def _patient(frame: pd.DataFrame, colours: alt.Scale, widest: int, name: str) -> alt.LayerChart:
+    visits = frame.drop_duplicates("visit").sort_values("visit")
+    totals = frame.groupby("visit", as_index=False)["n_cells"].sum()
+    labels = [
+        f"{timepoint} ({n})"
+        for timepoint, n in zip(visits["timepoint"], totals["n_cells"], strict=True)
+    ]
+    words = " : ".join(f"datum.value == {i} ? '{label}'" for i, label in enumerate(labels))
+    x = alt.X(
+        "visit:Q",
+        title=None,
+        scale=alt.Scale(domain=[-0.4, widest - 0.6]),
+        axis=alt.Axis(
+            values=list(range(len(labels))), labelExpr=f"{words} : ''", grid=False, domain=False
+        ),
+    )
+    y = alt.Y(
+        "fraction:Q",
+        stack="zero",
+        title="Share of malignant cells",
+        axis=alt.Axis(format=".0%", grid=False, tickCount=3),
+        scale=alt.Scale(domain=[0, 1]),
+    )
+    base = alt.Chart(frame, title=alt.TitleParams(name, anchor="start", fontSize=12))
+    colour = alt.Color("clone_id:N", title="Clone", scale=colours)
+    order = alt.Order("clone_id:N")
+    bands = base.mark_area(opacity=0.3, interpolate="monotone").encode(
+        x=x, y=y, color=colour, order=order
+    )
+    bars = base.mark_bar(size=BAR).encode(x=x, y=y, color=colour, order=order)
+    layers = [bars] if len(labels) == 1 else [bands, bars]
+    return alt.layer(*layers).properties(width=VISIT_WIDTH * widest, height=HEIGHT)
+
+
+PANEL = Panel(
+    name="clone_fates",
+    title="What became of each clone",
+    claim="Which clones went, which stayed and which one is the relapse clone",
+    columns={
+        "patient_id": "text",
+        "clone_id": "text",
+        "sample_id": "text",
+        "timepoint": "text",
+        "visit": "number",
+        "n_cells": "number",
+        "n_malignant": "number",
+        "fraction": "number",
+        "fraction_ci_low": "number",
+        "fraction_ci_high": "number",
+        "cnv_events": "text",
+        "fate": "text",
+        "is_relapse_clone": "text",
+        "relation": "text",
+    },
+    collect=collect,
+    chart=chart,
+    unit="malignant cells",
+    test="exact 95 % interval of each share (Clopper-Pearson)",
+)

@@ -108,7 +108,7 @@ class World:
             barcodes=np.array([f"{name}-{i}" for i in range(len(counts))], dtype=object),
             counts=sparse.csr_matrix(counts.astype(np.int32)),
             ambient_umi=np.full(len(counts), 20.0),
-            ambient=counts.sum(axis=0) / counts.sum(),
+            ambient=counts.sum(axis=0) / max(counts.sum(), 1),
             background={"T": self.rng.poisson(400 * 1500 * t_cells).astype(float)},
             background_ambient={"T": 0.0},
         )
@@ -117,9 +117,7 @@ class World:
     def panel(self, *, n_donors: int = 4, n_cells: int = 30) -> Panel:
         chosen = []
         for i in range(n_donors):
-            library, _ = self.library(
-                f"H{i}", "healthy", [(n_cells, None, None)], patient=f"H{i}"
-            )
+            library, _ = self.library(f"H{i}", "healthy", [(n_cells, None, None)], patient=f"H{i}")
             normal, calls, _ = normal_cells(
                 library, SPACE.symbols, settings=SETTINGS.immunoglobulin
             )
@@ -186,7 +184,7 @@ def test_near_diploid_clone_is_found_by_its_immunoglobulin(world, panel):
 
 def test_clone_without_light_chain_is_found_by_copy_number(world, panel):
     silent = world.clone("+1q;-13q;+9q;-14q;+5q")
-    library, truth = world.library("sil", "untreated", [(90, silent, CLONE), (0, None, None)])
+    library, _ = world.library("sil", "untreated", [(90, silent, CLONE), (0, None, None)])
     counts = library.counts.toarray()
     counts[:, [PLACE[symbol] for symbol in RECEPTOR]] = 0
     library = replace(library, counts=sparse.csr_matrix(counts))

@@ -45,7 +45,7 @@ from relapsescope.plasma_cells import (
 from relapsescope.settings import settings_of
 from relapsescope.subclones import Subclones, find_subclones
 from relapsescope.tables import write_json, write_parquet, write_tsv
-from relapsescope.tumour_cells import PatientCells, patient_cells
+from relapsescope.tumour_cells import PatientCells, cell_arms, patient_cells
 
 CLONE_COLUMNS = (
     "patient_id",
@@ -127,7 +127,7 @@ def call_clones(
     settings: Mapping[str, Any],
     seed: int,
 ) -> dict[str, Any]:
-    """Call one patient's malignant cells and clones, write the four files, return the summary.
+    """Call one patient's malignant cells and clones, write its files, return the summary.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def call_clones(
     panel_path
         As written by `normal_plasma.build_normal_plasma`.
     outputs
-        Paths of `cells`, `clones`, `copy_number` and `summary`.
+        Paths of `cells`, `cell_arms`, `clones`, `copy_number` and `summary`.
     settings
         The sections `immunoglobulin`, `copy_number` and `clones` of the configuration.
     """
@@ -150,6 +150,7 @@ def call_clones(
     contigs = [read_contigs(library.row.get("bcr_contigs")) for library in files]
     result = assess_patient(patient, libraries, gene_ids, panel, contigs, settings=typed, seed=seed)
     write_parquet(Path(outputs["cells"]), result["cells"])
+    write_parquet(Path(outputs["cell_arms"]), result["cell_arms"])
     write_tsv(Path(outputs["clones"]), CLONE_COLUMNS, result["clones"])
     write_tsv(Path(outputs["copy_number"]), ARM_COLUMNS, result["copy_number"])
     write_json(Path(outputs["summary"]), result["summary"])
@@ -166,7 +167,7 @@ def assess_patient(
     settings: Settings,
     seed: int,
 ) -> dict[str, Any]:
-    """Return the content of the four files: `cells`, `clones`, `copy_number`, `summary`."""
+    """Return the content of the files, by the keys of `outputs` of `call_clones`."""
     space = gene_space(gene_ids)
     calls = []
     for library, table in zip(libraries, contigs, strict=True):
@@ -213,10 +214,20 @@ def assess_patient(
         clone_id[clone.cells] = clone.clone_id
     sample = np.array([libraries[i].sample_id for i in cells.library], dtype=object)
     rows = clone_rows(patient, libraries, cells, malignancy, clones, why, settings.clones)
+    names = {
+        "patient_id": np.full(n, patient, dtype=object),
+        "sample_id": sample,
+        "barcode": np.concatenate([library.barcodes for library in libraries]),
+    }
+    pictures = np.zeros((0, len(arms.names)))
+    if not why:
+        pictures = cell_arms(cells, cells.normal(malignancy.panel.rates()))
     return {
+        "cell_arms": {name: values[: len(pictures)] for name, values in names.items()}
+        | {"clone_id": clone_id[: len(pictures)]}
+        | {arm: pictures[:, i].astype(np.float32) for i, arm in enumerate(arms.names)},
         "cells": {
-            "sample_id": sample,
-            "barcode": np.concatenate([library.barcodes for library in libraries]),
+            **names,
             "light_chain": ig.light_chain,
             "malignancy": malignancy.malignancy,
             "malignancy_probability": malignancy.probability,
@@ -463,10 +474,20 @@ def empty_result(
 ) -> dict[str, Any]:
     """Return the four files' content of a patient in whom nothing can be judged."""
     nothing = np.array([], dtype=object)
-    texts = ("sample_id", "barcode", "light_chain", "malignancy", "clone_id", "light_v", "heavy_v")
+    texts = (
+        "patient_id",
+        "sample_id",
+        "barcode",
+        "light_chain",
+        "malignancy",
+        "clone_id",
+        "light_v",
+        "heavy_v",
+    )
     numbers = ("malignancy_probability", "kappa_umi", "lambda_umi")
     odds = ("log_odds_immunoglobulin", "log_odds_programme")
     return {
+        "cell_arms": dict.fromkeys(("patient_id", "sample_id", "barcode", "clone_id"), nothing),
         "cells": dict.fromkeys((*texts, "heavy_chain"), nothing)
         | {name: np.array([], dtype=float) for name in (*numbers, *odds)},
         "clones": [],

@@ -138,8 +138,9 @@ def build_normal_plasma(
     wanted = set(settings["copy_number"]["panel_timepoints"])
     ig = settings_of(ImmunoglobulinSettings, settings["immunoglobulin"], name="immunoglobulin")
     files = library_files(rows, counts_paths, cells_paths, genes_paths, summary_paths)
-    files = [library for library in files if library.row["timepoint"] in wanted]
-    gene_ids = common_genes(files)
+    everyone = files
+    files = [library for library in everyone if library.row["timepoint"] in wanted]
+    gene_ids = common_genes(files or everyone)
     libraries = [read_plasma_library(library, gene_ids) for library in files]
     space = gene_space(gene_ids)
     used = np.flatnonzero(space.used)
@@ -213,7 +214,9 @@ def make_panel(
     factors = [np.ones(len(gene_ids)) for _ in chosen]
     background = np.zeros((len(types), len(gene_ids)))
     for _ in range(2):
-        background = _background_rates(types, [library for library, _, _ in chosen], factors)
+        background = _background_rates(
+            types, len(gene_ids), [library for library, _, _ in chosen], factors
+        )
         factors = [library_effects(lib, types, background)[0] for lib, _, _ in chosen]
     donors = sorted({lib.patient_id for lib, normal, _ in chosen if normal.any()})
     counts, exposure = np.zeros((2, len(donors), len(gene_ids)))
@@ -277,10 +280,13 @@ def library_effects(
 
 
 def _background_rates(
-    types: np.ndarray, libraries: Sequence[PlasmaLibrary], factors: Sequence[np.ndarray]
+    types: np.ndarray,
+    n_genes: int,
+    libraries: Sequence[PlasmaLibrary],
+    factors: Sequence[np.ndarray],
 ) -> np.ndarray:
     """Return (n_types, n_genes) rates of the other cells, libraries' effects divided out."""
-    rates = np.zeros((len(types), len(libraries[0].ambient) if libraries else 0))
+    rates = np.zeros((len(types), n_genes))
     for i, kind in enumerate(types):
         counts, exposure = np.zeros((2, rates.shape[1]))
         for library, factor in zip(libraries, factors, strict=True):

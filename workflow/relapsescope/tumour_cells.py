@@ -18,6 +18,7 @@ PRIVATE_SPREAD = 0.9
 # marrow (docs/simulation.md). And the least spread of a cell's score over the expected one.
 CELL_VARIANCE = 0.3
 MIN_DISPERSION = 1.15
+PICTURE_UMI = 10.0
 TAIL_DF = 5.0
 
 
@@ -130,6 +131,32 @@ def patient_cells(libraries: Sequence[PlasmaLibrary], panel: Panel, arms: ArmMap
         ambient_share=np.concatenate(shares),
         arms=arms,
     )
+
+
+def cell_arms(cells: PatientCells, normal: np.ndarray) -> np.ndarray:
+    """Return (n_cells, n_arms) log2 ratios of single cells to normal ones, for a picture only.
+
+    Pulled towards 0 by `PICTURE_UMI` expected counts, so that arms of few counts stay quiet;
+    strongly expressed genes weigh little, as in the calls.
+    """
+    chosen = np.flatnonzero(cells.arms.codes >= 0)
+    mean = np.asarray(cells.counts.mean(axis=0), dtype=float).ravel()
+    weight = 1 / (1 + CELL_VARIANCE * mean)
+    members = sparse.csr_matrix(
+        (weight[chosen], (chosen, cells.arms.codes[chosen])),
+        shape=(len(cells.arms.codes), len(cells.arms.names)),
+    )
+    counts = (cells.counts @ members).toarray().astype(float)
+    expected = np.zeros_like(counts)
+    totals = cells.totals
+    for number in range(cells.n_libraries):
+        here = np.flatnonzero(cells.library == number)
+        shares = cells.ambient_share[here][:, None]
+        own = np.asarray(members.T @ normal[number])
+        soup = np.asarray(members.T @ cells.ambient[number])
+        expected[here] = totals[here][:, None] * ((1 - shares) * own + shares * soup)
+    ratio = np.log2((counts + PICTURE_UMI) / (expected + PICTURE_UMI))
+    return ratio - np.median(ratio, axis=1, keepdims=True)
 
 
 @dataclass(frozen=True)

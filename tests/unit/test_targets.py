@@ -65,6 +65,29 @@ def test_other_cells_that_express_the_antigen_are_named_with_their_rate():
     assert "CD4 T" not in told and "pDC" not in told
 
 
+def test_a_cohort_without_a_usable_library_has_empty_tables(tmp_path):
+    summary = tmp_path / "library.json"
+    summary.write_text(json.dumps({"verdict": "fail"}), encoding="utf-8")
+    failed = {"sample_id": "S", "patient_id": "P", "timepoint": "relapse", "tissue": "bone_marrow"}
+    tallies = {name: str(tmp_path / f"{name}.parquet") for name in ("molecules", "pooled")}
+    outputs = {name: str(tmp_path / f"{name}.tsv") for name in OUTPUTS}
+    tally_molecules(
+        [failed | {"summary": str(summary)}],
+        clone_cells_path=None,
+        outputs=tallies,
+        settings=CONFIG,
+    )
+    write_molecular_tables(
+        molecules_paths=[tallies["molecules"]],
+        pooled_paths=[tallies["pooled"]],
+        clones_paths=[],
+        outputs=outputs,
+        settings=CONFIG,
+    )
+    assert all(len(pd.read_csv(path, sep="\t")) == 0 for path in outputs.values())
+    assert list(pd.read_csv(outputs["targets"], sep="\t").columns) == list(COLUMNS)
+
+
 @pytest.mark.real
 def test_the_simulated_relapse_lost_its_antigen_and_gained_anxa1(tmp_path):
     """Patient A01 of the cohort alpha: the truth's clones, our own library jobs."""

@@ -19,6 +19,7 @@ MIN_RESIDUALS = 200
 MATCH_FOLD = 4.0
 MIN_MATCHED = 50
 MAD_TO_SD = 1.4826
+GROUP = ["sample_id", "kind", "clone_id"]
 
 Key = tuple[str, str, str]
 
@@ -58,25 +59,44 @@ class Pooled:
 
 
 def read_pooled(paths: Sequence[str], *, keep: Sequence[str] = ()) -> Pooled:
-    """Return all patients' pooled molecules; genes of `keep` whatever their rate."""
-    frame = pd.concat([pd.read_parquet(Path(path)) for path in paths], ignore_index=True)
-    keys = ["sample_id", "kind", "clone_id"]
-    group = frame.groupby(keys, sort=True).ngroup().to_numpy()
-    codes, genes = pd.factorize(frame["gene"], sort=True)
-    shape = (int(group.max()) + 1 if len(group) else 0, len(genes))
-    umi, variance, ambient = (np.zeros(shape, np.float32) for _ in range(3))
-    for table, name in ((umi, "umi"), (variance, "variance"), (ambient, "ambient")):
-        table[group, codes] = frame[name]
-    exposure = np.zeros(shape[0])
-    exposure[group] = frame["exposure"]
-    names = frame[keys].drop_duplicates()
-    row = dict(zip(names.itertuples(index=False, name=None), np.unique(group), strict=True))
-    row = {key: int(group[place]) for key, place in zip(row, names.index, strict=True)}
-    rate = 1e6 * (umi.sum(axis=0) - ambient.sum(axis=0)) / max(exposure.sum(), 1.0)
-    kept = ((rate >= GENE_RATES[0]) & (rate <= GENE_RATES[1])) | np.isin(genes, list(keep))
-    return Pooled(
-        np.asarray(genes)[kept], row, umi[:, kept], variance[:, kept], ambient[:, kept], exposure
+    """Return all patients' pooled molecules; genes of `keep` whatever their rate.
+
+    Files are read twice, one at a time, so that memory grows with groups × genes kept.
+    """
+    totals, exposure = pd.DataFrame({"umi": [], "ambient": []}, dtype=float), 0.0
+    for path in paths:
+        frame = pd.read_parquet(Path(path), columns=[*GROUP, "gene", "umi", "ambient", "exposure"])
+        totals = totals.add(frame.groupby("gene")[["umi", "ambient"]].sum(), fill_value=0.0)
+        exposure += float(frame.drop_duplicates(GROUP)["exposure"].sum())
+    rate = 1e6 * (totals["umi"] - totals["ambient"]) / max(exposure, 1.0)
+    genes = totals.index[rate.between(*GENE_RATES) | totals.index.isin(list(keep))]
+    row: dict[Key, int] = {}
+    parts = [_pooled_of(path, genes, row) for path in paths]
+    umi, variance, ambient, exposures = (
+        np.concatenate([part[i] for part in parts]) if parts else np.zeros((0, 0)) for i in range(4)
     )
+    return Pooled(genes.to_numpy(dtype=object), row, umi, variance, ambient, exposures.ravel())
+
+
+def _pooled_of(path: str, genes: pd.Index, row: dict[Key, int]) -> tuple[np.ndarray, ...]:
+    """Return one file's groups as rows of UMIs, variances and ambient UMIs, and their exposure.
+
+    Adds the groups to `row`, numbered on.
+    """
+    frame = pd.read_parquet(Path(path))
+    names = frame[[*GROUP, "exposure"]].drop_duplicates(GROUP)
+    keys = list(names[GROUP].itertuples(index=False, name=None))
+    place = {key: i for i, key in enumerate(keys)}
+    row |= {key: len(row) + i for i, key in enumerate(keys)}
+    frame = frame[frame["gene"].isin(genes)]
+    group = [place[key] for key in frame[GROUP].itertuples(index=False, name=None)]
+    codes = genes.get_indexer(frame["gene"])
+    tables = []
+    for name in ("umi", "variance", "ambient"):
+        table = np.zeros((len(keys), len(genes)), np.float32)
+        table[group, codes] = frame[name]
+        tables.append(table)
+    return *tables, names["exposure"].to_numpy()
 
 
 @dataclass(frozen=True)

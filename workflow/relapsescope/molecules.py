@@ -41,6 +41,9 @@ class Molecules:
             key[:3]: int(key[3])
             for key in whole[[*keys[:3], "n_cells"]].itertuples(index=False, name=None)
         }
+        self._names: dict[tuple[str, str], list[str]] = {}
+        for sample, kind, clone in sorted(self._cells):
+            self._names.setdefault((sample, kind), []).append(clone)
         names = ["sample_id", "patient_id", "timepoint", "tissue", "umi_ceiling"]
         self.libraries = {
             row[0]: Library(*map(str, row[:4]), bool(row[4]))
@@ -81,12 +84,11 @@ class Molecules:
 
     def clones(self, sample: str) -> list[str]:
         """Return the malignant clones with cells in a library."""
-        here = self.frame["sample_id"] == sample
-        return sorted(self.frame.loc[here & (self.frame["kind"] == "clone"), "clone_id"].unique())
+        return self._names.get((sample, "clone"), [])
 
     def cell_types(self, sample: str) -> list[str]:
         """Return the cell types, plasma cells apart, that a library has cells of."""
-        return sorted(key[2] for key in self._cells if key[:2] == (sample, "cell_type"))
+        return self._names.get((sample, "cell_type"), [])
 
     def samples_of(self, patient: str) -> list[str]:
         """Return a patient's libraries in the sheet's order."""

@@ -31,6 +31,9 @@ HINT, HINT_EFFECT = 0.5, 0.08
 STARTS = 2
 # Standard normal quantile that a split seen in expression alone must reach in held-back genes.
 CONFIRMED_Z = 4.0
+# Share of the cells in a repeat of the stability measure. Drawn without replacement: a cell twice
+# among the cells would be learned from and judged at once.
+RESAMPLED = 0.8
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class Subclones:
     label
         (n_cells,) number of each cell's subclone, 0 for the one of most cells.
     stability
-        Mean adjusted Rand index of the labels over bootstraps; 1 for a single subclone that
-        no bootstrap splits, None where it was not computed.
+        Mean adjusted Rand index of the labels over resampled cells; 1 for a single subclone that
+        no sample splits, None where it was not computed.
     differences
         One line a split: which arms tell the two apart.
     """
@@ -71,7 +74,7 @@ def find_subclones(
         # Whether one subclone stays one takes fewer repeats than where a border runs.
         repeats = settings.bootstraps if label.any() else min(settings.bootstraps, 3)
         for _ in range(repeats):
-            drawn = np.sort(rng.integers(0, len(label), len(label)))
+            drawn = np.sort(rng.choice(len(label), int(RESAMPLED * len(label)), replace=False))
             again, _ = split_cells(cells.subset(drawn), cn_settings=cn_settings, settings=settings)
             scores.append(adjusted_rand_score(label[drawn], again))
         stability = float(np.mean(scores))

@@ -51,7 +51,7 @@ def _patient(frame: pd.DataFrame, colours: alt.Scale, widest: int, name: str) ->
     visits = frame.drop_duplicates("visit").sort_values("visit")
     totals = frame.groupby("visit", as_index=False)["n_cells"].sum()
     labels = [
-        f"{timepoint} ({n})"
+        f"{timepoint} ({int(n)})"
         for timepoint, n in zip(visits["timepoint"], totals["n_cells"], strict=True)
     ]
     words = " : ".join(f"datum.value == {i} ? '{label}'" for i, label in enumerate(labels))
@@ -71,7 +71,9 @@ def _patient(frame: pd.DataFrame, colours: alt.Scale, widest: int, name: str) ->
         scale=alt.Scale(domain=[0, 1]),
     )
     base = alt.Chart(frame, title=alt.TitleParams(name, anchor="start", fontSize=12))
-    colour = alt.Color("clone_id:N", title="Clone", scale=colours)
+    colour = alt.Color(
+        "clone_id:N", title="Clone", scale=colours, legend=alt.Legend(symbolOpacity=1)
+    )
     order = alt.Order("clone_id:N")
     bands = base.mark_area(opacity=0.3, interpolate="monotone").encode(
         x=x, y=y, color=colour, order=order

@@ -7,7 +7,11 @@ import pandas as pd
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 
-CELLS_A_CLONE = 40
+# Cells in the picture, evenly from the clones, and the least of a clone: an arm of a cell takes
+# 200 bytes of SVG.
+MAX_CELLS, MIN_CELLS = 300, 5
+# Log-ratios nearer to nought than this are white anyway and are not drawn.
+QUIET = 0.15
 ARM_WIDTH, CELL_HEIGHT = 17, 2
 LIMIT = 1.0
 BLUE, WHITE, RED = "#0072B2", "#FFFFFF", "#A3220B"
@@ -15,7 +19,7 @@ ID_COLUMNS = ("patient_id", "sample_id", "barcode", "clone_id")
 
 
 def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
-    """Return the arms of up to 40 cells a clone, cells ordered by subclone, normal cells last."""
+    """Return the arms of some cells of each clone, cells ordered by subclone, normal cells last."""
     cells = evidence.clonal.get("cell_arms", pd.DataFrame())
     if cells.empty:
         raise NotAssessableError(
@@ -24,8 +28,10 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
     cells = cells.assign(clone_id=cells["clone_id"].fillna("normal"))
     rng = np.random.default_rng(settings.seed)
     parts = []
-    for _, group in cells.groupby(["patient_id", "clone_id"], sort=True):
-        n = min(len(group), CELLS_A_CLONE)
+    groups = cells.groupby(["patient_id", "clone_id"], sort=True)
+    most = max(MIN_CELLS, MAX_CELLS // groups.ngroups)
+    for _, group in groups:
+        n = min(len(group), most)
         kept = group.iloc[np.sort(rng.choice(len(group), n, replace=False))]
         parts.append(kept.sort_values(["sample_id", "barcode"], kind="stable"))
     shown = pd.concat(parts, ignore_index=True)
@@ -49,7 +55,8 @@ def chart(frame: pd.DataFrame) -> alt.FacetChart:
         shown=frame["log2_ratio"].clip(-LIMIT, LIMIT),
         block=frame["patient_id"] + " " + frame["clone_id"],
     )
-    rows["place"] = rows.groupby("block")["row"].transform(lambda r: r - r.min())
+    rows["place"] = rows["row"] - rows.groupby("block")["row"].transform("min")
+    rows = rows[rows["shown"].abs() >= QUIET]
     return (
         alt.Chart(rows)
         .mark_rect()
@@ -64,7 +71,9 @@ def chart(frame: pd.DataFrame) -> alt.FacetChart:
             color=alt.Color(
                 "shown:Q",
                 title="log2 of expression against normal plasma cells",
-                scale=alt.Scale(domain=[-LIMIT, 0, LIMIT], range=[BLUE, WHITE, RED]),
+                scale=alt.Scale(
+                    domain=[-LIMIT, 0, LIMIT], range=[BLUE, WHITE, RED], interpolate="rgb"
+                ),
                 legend=alt.Legend(orient="bottom", gradientLength=200),
             ),
         )

@@ -38,7 +38,7 @@ report: run ## Snakemake's own report of the run, results/report/snakemake.html
 	$(BIN)/snakemake --workflow-profile workflow/profiles/default --report results/report/snakemake.html
 
 test: $(READY) ## Every test (ARGS="-k name" for some)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY) demo-data ## Style of the code and of the workflow
 	$(BIN)/ruff check .

@@ -7,8 +7,6 @@ import pandas as pd
 import pytest
 from relapsescope.course_files import course_paths
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 
 @pytest.fixture
 def copied(finished, tmp_path):

@@ -11,8 +11,6 @@ import pytest
 from relapsescope.matrix import read_fragment
 from relapsescope.tables import read_columns
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 OUTPUTS = {
     "atlas": ["atlas/embedding.parquet", "atlas/latent.parquet", "atlas/markers.tsv"],
     "cells": ["tables/cells.parquet"],

@@ -16,8 +16,6 @@ import pandas as pd
 import pytest
 from relapsescope.cohort import CELL_COLUMNS, SAMPLE_COLUMNS
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 CONTRACT_CELL_COLUMNS = re.findall(
     r"\w+",
     """

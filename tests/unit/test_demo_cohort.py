@@ -1,4 +1,4 @@
-"""The committed sheet and clinical tables are those of the demo cohort that `make run` simulates."""
+"""The committed sheet and clinical tables are those of the simulated demo cohort."""
 
 import csv
 

@@ -55,7 +55,8 @@ def write_h5ad(counts_paths: Sequence[str], cells_path: str, output: str) -> Non
     )
     cohort.obsm["X_umap"] = kept[["umap_1", "umap_2"]].to_numpy(np.float32)
     cohort.uns["title"] = "Relapsescope cohort (for research use only)"
-    with whole_file(Path(output)) as partial, anndata.settings.override(
-        allow_write_nullable_strings=False
+    with (
+        whole_file(Path(output)) as partial,
+        anndata.settings.override(allow_write_nullable_strings=False),
     ):
         cohort.write_h5ad(partial, compression="gzip")

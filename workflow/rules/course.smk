@@ -14,7 +14,6 @@ rule course:
     conda:
         "../../envs/relapsescope.yaml"
     params:
-        results=RESULTS,
         clinical=lookup(dpath="clinical", within=config),
         settings=lookup(dpath="course", within=config),
         seed=lookup(dpath="seed", within=config),

@@ -49,7 +49,6 @@ rule figures:
     params:
         settings=lookup(dpath="report", within=config),
         seed=lookup(dpath="seed", within=config),
-        results=RESULTS,
         rows=[library.as_params() for library in RUN.libraries.values()],
         code=code_version("figures"),
     resources:
@@ -73,7 +72,6 @@ rule page:
     conda:
         "../../envs/relapsescope.yaml"
     params:
-        results=RESULTS,
         rows=[library.as_params() for library in RUN.libraries.values()],
         patients=RUN.patients,
         config=config,

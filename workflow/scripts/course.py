@@ -10,7 +10,7 @@ from relapsescope.settings import settings_of
 
 with job_log(snakemake.log[0]):
     write_course_tables(
-        Path(snakemake.params.results),
+        Path(snakemake.output.course).parents[1],
         read_clinical(snakemake.params.clinical or None),
         settings=settings_of(CourseSettings, snakemake.params.settings, name="course"),
         bulk_folder=Path(),

@@ -8,7 +8,7 @@ from relapsescope.figures.panel import panel_settings
 from relapsescope.jobs import job_log
 
 with job_log(snakemake.log[0]):
-    results = Path(snakemake.params.results)
+    results = Path(snakemake.output.manifest).parents[1]
     draw_figures(
         read_evidence(results, sheet=snakemake.params.rows),
         results,

@@ -8,7 +8,7 @@ from relapsescope.report.page import build_report
 
 with job_log(snakemake.log[0]):
     build_report(
-        Path(snakemake.params.results),
+        Path(snakemake.output.page).parents[1],
         Path(snakemake.output.page),
         config=snakemake.params.config,
         versions=versions(),

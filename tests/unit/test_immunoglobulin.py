@@ -3,17 +3,14 @@
 import numpy as np
 import pytest
 from relapsescope.contigs import apply_contigs, read_contigs
+from relapsescope.ig_clones import Usage, find_ig_clones, ig_log_odds, usage_of
 from relapsescope.immunoglobulin import (
     AMBIGUOUS,
     KAPPA,
     LAMBDA,
     ImmunoglobulinSettings,
-    Usage,
     call_immunoglobulin,
     call_light_chain,
-    find_ig_clones,
-    ig_log_odds,
-    usage_of,
 )
 from relapsescope.matrix import read_counts
 from scipy import sparse

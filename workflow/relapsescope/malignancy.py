@@ -10,13 +10,11 @@ from relapsescope.copy_number import (
     arm_ratios,
     reference_variance,
 )
+from relapsescope.ig_clones import IgClone, find_ig_clones, ig_log_odds
 from relapsescope.immunoglobulin import (
     AMBIGUOUS,
-    IgClone,
     Immunoglobulin,
     ImmunoglobulinSettings,
-    find_ig_clones,
-    ig_log_odds,
 )
 from relapsescope.normal_plasma import Panel
 from relapsescope.tumour_cells import PatientCells, contrast_cells, gene_contrast

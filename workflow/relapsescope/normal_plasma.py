@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from relapsescope.ig_clones import Usage, find_ig_clones, usage_of
 from relapsescope.immunoglobulin import (
     KAPPA,
     LAMBDA,
     Immunoglobulin,
     ImmunoglobulinSettings,
-    Usage,
     call_immunoglobulin,
-    find_ig_clones,
-    usage_of,
 )
 from relapsescope.plasma_cells import (
     PlasmaLibrary,

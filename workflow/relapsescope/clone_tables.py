@@ -1,0 +1,272 @@
+"""A patient's clones as tables: clone by timepoint, arms of each clone, and the summary."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from relapsescope.copy_number import ArmRatios
+from relapsescope.fates import (
+    BEFORE,
+    CloneCount,
+    Visit,
+    count_clone,
+    fate,
+    in_time,
+    pooled,
+    relapse_clone,
+    relation,
+)
+from relapsescope.malignancy import CloneSettings, Malignancy
+from relapsescope.normal_plasma import Panel
+from relapsescope.plasma_cells import PlasmaLibrary
+from relapsescope.tumour_cells import PatientCells
+
+CLONE_COLUMNS = (
+    "patient_id",
+    "clone_id",
+    "timepoint",
+    "sample_id",
+    "n_cells",
+    "fraction",
+    "fraction_ci_low",
+    "fraction_ci_high",
+    "detection_limit",
+    "n_malignant",
+    "light_chain",
+    "v_gene",
+    "heavy_chain",
+    "cnv_events",
+    "cnv_evaluable",
+    "fate",
+    "is_relapse_clone",
+    "relation",
+    "share_before",
+    "stability",
+    "reason",
+)
+ARM_COLUMNS = (
+    "patient_id",
+    "clone_id",
+    "arm",
+    "n_genes",
+    "log2_ratio",
+    "log2_ratio_ci_low",
+    "log2_ratio_ci_high",
+    "probability_gain",
+    "probability_loss",
+    "event",
+)
+
+
+@dataclass(frozen=True)
+class Clone:
+    """One clone of a patient; `cells` are numbers among the patient's plasma cells."""
+
+    clone_id: str
+    cells: np.ndarray
+    ig_clone: int
+    arms: ArmRatios | None
+    events: tuple[str, ...]
+    stability: float | None
+
+
+def clone_rows(
+    patient: str,
+    libraries: Sequence[PlasmaLibrary],
+    cells: PatientCells,
+    malignancy: Malignancy,
+    clones: Sequence[Clone],
+    why: str,
+    settings: CloneSettings,
+) -> list[dict[str, Any]]:
+    """Return the rows of `clones.tsv`: each clone in each library with malignant cells or not."""
+    malignant = malignancy.malignancy == "malignant"
+    n_malignant = np.bincount(cells.library[malignant], minlength=len(libraries))
+    number = {library.sample_id: i for i, library in enumerate(libraries)}
+    visits = in_time([Visit(lib.sample_id, lib.timepoint, lib.day) for lib in libraries])
+    counts = {
+        clone.clone_id: {
+            name: count_clone(int((cells.library[clone.cells] == i).sum()), int(n_malignant[i]))
+            for name, i in number.items()
+        }
+        for clone in clones
+    }
+    relapses = [v for v in visits if v.timepoint == "relapse" and n_malignant[number[v.sample_id]]]
+    last = relapses[-1].sample_id if relapses else None
+    returned = relapse_clone({c: counts[c][last] for c in counts}) if last else None
+    before = [v.sample_id for v in visits if v.timepoint in BEFORE]
+    rows = []
+    for clone in clones:
+        is_relapse = clone.clone_id == returned
+        earlier = pooled([counts[clone.clone_id][name] for name in before])
+        link, reason = ("", "")
+        if is_relapse:
+            ig_cells = np.flatnonzero(malignant & (malignancy.ig_clone == clone.ig_clone))
+            same = sum(int((cells.library[ig_cells] == number[name]).sum()) for name in before)
+            link, reason = relation(
+                earlier,
+                same_ig_before=same,
+                ig_known=clone.ig_clone >= 0,
+                new_share=settings.new_share,
+            )
+        for visit in visits:
+            count = counts[clone.clone_id][visit.sample_id]
+            if count.n_malignant == 0:
+                continue
+            rows.append(
+                _row(patient, clone, visit, count, malignancy, why)
+                | {
+                    "fate": _fate(
+                        visit, visits, counts[clone.clone_id], n_malignant, number, settings
+                    ),
+                    "is_relapse_clone": is_relapse and visit.timepoint == "relapse",
+                    "relation": link if is_relapse and visit.timepoint == "relapse" else "",
+                    "share_before": earlier.fraction,
+                    "reason": "; ".join(filter(None, [reason, why])),
+                }
+            )
+    return rows
+
+
+def _fate(
+    visit: Visit,
+    visits: Sequence[Visit],
+    counts: Mapping[str, CloneCount],
+    n_malignant: np.ndarray,
+    number: Mapping[str, int],
+    settings: CloneSettings,
+) -> str:
+    """Return the fate from the first visit with malignant cells to this one, "" at the first."""
+    shown = [v for v in visits if n_malignant[number[v.sample_id]]]
+    if visit.sample_id == shown[0].sample_id:
+        return ""
+    return fate(
+        counts[shown[0].sample_id],
+        counts[visit.sample_id],
+        new_share=settings.new_share,
+        fold_change=settings.fold_change,
+    )
+
+
+def _row(
+    patient: str, clone: Clone, visit: Visit, count: CloneCount, malignancy: Malignancy, why: str
+) -> dict[str, Any]:
+    ig = malignancy.ig_clones[clone.ig_clone] if clone.ig_clone >= 0 else None
+    return {
+        "patient_id": patient,
+        "clone_id": clone.clone_id,
+        "timepoint": visit.timepoint,
+        "sample_id": visit.sample_id,
+        "n_cells": count.n_cells,
+        "fraction": count.fraction,
+        "fraction_ci_low": count.low,
+        "fraction_ci_high": count.high,
+        "detection_limit": count.detection_limit,
+        "n_malignant": count.n_malignant,
+        "light_chain": ig.light_chain if ig else None,
+        "v_gene": ig.v_gene if ig else None,
+        "heavy_chain": ig.heavy if ig else None,
+        "cnv_events": ";".join(clone.events),
+        "cnv_evaluable": not why and clone.arms is not None,
+        "stability": clone.stability,
+    }
+
+
+def arm_rows(patient: str, clone: Clone) -> list[dict[str, Any]]:
+    """Return the rows of a clone in `copy_number.tsv`; none where it could not be evaluated."""
+    if clone.arms is None:
+        return []
+    arms, to_log2 = clone.arms, 1 / np.log(2)
+    events = {event[1:]: event for event in clone.events}
+    return [
+        {
+            "patient_id": patient,
+            "clone_id": clone.clone_id,
+            "arm": arm,
+            "n_genes": int(arms.n_genes[i]),
+            "log2_ratio": arms.log_ratio[i] * to_log2,
+            "log2_ratio_ci_low": (arms.log_ratio[i] - 1.96 * arms.error[i]) * to_log2,
+            "log2_ratio_ci_high": (arms.log_ratio[i] + 1.96 * arms.error[i]) * to_log2,
+            "probability_gain": arms.gain[i],
+            "probability_loss": arms.loss[i],
+            "event": events.get(arm, ""),
+        }
+        for i, arm in enumerate(arms.arms)
+    ]
+
+
+def summarise(
+    patient: str,
+    libraries: Sequence[PlasmaLibrary],
+    cells: PatientCells,
+    malignancy: Malignancy,
+    clones: Sequence[Clone],
+    why: str,
+    per_donor: float | None,
+    floor: float,
+    panel: Panel,
+) -> dict[str, Any]:
+    """Return what the report says of the patient apart from the tables."""
+    labels = malignancy.malignancy
+    by_library = []
+    for i, library in enumerate(libraries):
+        here = labels[cells.library == i]
+        n = int((here == "malignant").sum())
+        by_library.append(
+            {"sample_id": library.sample_id, "n_plasma": len(here), "n_malignant": n}
+            | {"n_normal": int((here == "normal").sum())}
+            | {"detection_limit": count_clone(0, n).detection_limit}
+        )
+    return {
+        "patient_id": patient,
+        "cnv_evaluable": not why,
+        "cnv_reason": why,
+        "healthy_events_per_donor": per_donor,
+        "arm_floor": floor,
+        "panel_donors": len(panel.donors),
+        "panel_cells": int(panel.n_cells.sum()),
+        "own_normal_cells": int(malignancy.panel.n_cells.sum() - panel.n_cells.sum()),
+        "reasons": list(malignancy.reasons),
+        "ig_clones": [clone.__dict__ for clone in malignancy.ig_clones],
+        "clones": [{"clone_id": c.clone_id, "n_cells": len(c.cells)} for c in clones],
+        "stability": {c.clone_id: c.stability for c in clones},
+        "libraries": by_library,
+        "limits": "Expression shows whole arms; a focal TNFRSF17 deletion cannot be seen.",
+    }
+
+
+def empty_result(
+    patient: str, libraries: Sequence[PlasmaLibrary], why: str, reason: str
+) -> dict[str, Any]:
+    """Return the four files' content of a patient in whom nothing can be judged."""
+    nothing = np.array([], dtype=object)
+    texts = (
+        "patient_id",
+        "sample_id",
+        "barcode",
+        "light_chain",
+        "malignancy",
+        "clone_id",
+        "light_v",
+        "heavy_v",
+    )
+    numbers = ("malignancy_probability", "kappa_umi", "lambda_umi")
+    odds = ("log_odds_immunoglobulin", "log_odds_programme")
+    return {
+        "cell_arms": dict.fromkeys(("patient_id", "sample_id", "barcode", "clone_id"), nothing),
+        "cells": dict.fromkeys((*texts, "heavy_chain"), nothing)
+        | {name: np.array([], dtype=float) for name in (*numbers, *odds)},
+        "clones": [],
+        "copy_number": [],
+        "summary": {
+            "patient_id": patient,
+            "cnv_evaluable": False,
+            "cnv_reason": why,
+            "reasons": [reason],
+            "clones": [],
+            "ig_clones": [],
+            "libraries": [{"sample_id": lib.sample_id, "n_plasma": 0} for lib in libraries],
+        },
+    }

@@ -14,7 +14,6 @@ rule course:
     conda:
         "../../envs/relapsescope.yaml"
     params:
-        clinical=lookup(dpath="clinical", within=config),
         settings=lookup(dpath="course", within=config),
         seed=lookup(dpath="seed", within=config),
         code=code_version("course_tables", resources=COURSE_RESOURCES),

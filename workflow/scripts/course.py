@@ -9,9 +9,10 @@ from relapsescope.jobs import job_log
 from relapsescope.settings import settings_of
 
 with job_log(snakemake.log[0]):
+    tables = snakemake.input.clinical
     write_course_tables(
         Path(snakemake.output.course).parents[1],
-        read_clinical(snakemake.params.clinical or None),
+        read_clinical(Path(tables[0]).parent if tables else None),
         settings=settings_of(CourseSettings, snakemake.params.settings, name="course"),
         bulk_folder=Path(),
         seed=snakemake.params.seed,

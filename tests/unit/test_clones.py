@@ -10,7 +10,8 @@ from relapsescope.clones import assess_patient, clone_settings
 from relapsescope.fates import count_clone, fate, relapse_clone, relation
 from relapsescope.genes import gene_table
 from relapsescope.immunoglobulin import KAPPA, LAMBDA
-from relapsescope.normal_plasma import Panel, make_panel, normal_cells
+from relapsescope.normal_panel import Panel
+from relapsescope.normal_plasma import make_panel, normal_cells
 from relapsescope.paths import REPOSITORY
 from relapsescope.plasma_cells import PlasmaLibrary, gene_space
 from scipy import sparse

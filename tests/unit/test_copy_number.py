@@ -13,7 +13,7 @@ from relapsescope.copy_number import (
     normal_floor,
     robust_ratio,
 )
-from relapsescope.normal_plasma import Panel, read_panel, write_panel
+from relapsescope.normal_panel import Panel, read_panel, write_panel
 
 SETTINGS = CopyNumberSettings(
     panel_timepoints=("healthy", "untreated"),

@@ -19,7 +19,7 @@ from relapsescope.fates import (
     relation,
 )
 from relapsescope.malignancy import CloneSettings, Malignancy
-from relapsescope.normal_plasma import Panel
+from relapsescope.normal_panel import Panel
 from relapsescope.plasma_cells import PlasmaLibrary
 from relapsescope.tumour_cells import PatientCells
 

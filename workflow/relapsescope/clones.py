@@ -31,7 +31,7 @@ from relapsescope.immunoglobulin import (
     call_immunoglobulin,
 )
 from relapsescope.malignancy import CloneSettings, Malignancy, call_malignancy, group_arms
-from relapsescope.normal_plasma import Panel, read_panel
+from relapsescope.normal_panel import Panel, read_panel
 from relapsescope.plasma_cells import (
     PlasmaLibrary,
     common_genes,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from relapsescope.normal_plasma import DONOR_SPREAD, Panel
+from relapsescope.normal_panel import DONOR_SPREAD, Panel
 
 # log(3/2) and log(1/2) are one copy more and one less; expression follows in part only
 # (dosage compensation, cells without the event), so effects between these are expected.

@@ -16,7 +16,7 @@ from relapsescope.immunoglobulin import (
     Immunoglobulin,
     ImmunoglobulinSettings,
 )
-from relapsescope.normal_plasma import Panel
+from relapsescope.normal_panel import Panel
 from relapsescope.tumour_cells import PatientCells, contrast_cells, gene_contrast
 
 ROUNDS = 4

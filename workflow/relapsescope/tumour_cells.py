@@ -7,7 +7,8 @@ import numpy as np
 from scipy import sparse, stats
 
 from relapsescope.copy_number import ArmMap
-from relapsescope.normal_plasma import Panel, library_effects
+from relapsescope.normal_panel import Panel
+from relapsescope.normal_plasma import library_effects
 from relapsescope.plasma_cells import PlasmaLibrary
 
 # A private gene may differ from normal without bound; no single gene decides about a cell.

@@ -11,11 +11,6 @@ LIBRARY_FILES = {
 }
 
 
-def atlas_memory(wildcards, input, attempt):
-    """Return MB: torch and umap's own, and the selected genes' counts of every cell."""
-    return int((2500 + 8 * input.size_mb) * attempt)
-
-
 rule atlas:
     input:
         **LIBRARY_FILES,

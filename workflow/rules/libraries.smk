@@ -1,20 +1,6 @@
 """One job a library: everything that needs no other library."""
 
 
-def library_inputs(wildcards):
-    """Return the matrix files of a library's row."""
-    row = RUN.libraries[wildcards.sample]
-    files = {"matrix": str(row.matrix)}
-    if row.raw_matrix:
-        files["raw_matrix"] = str(row.raw_matrix)
-    return files
-
-
-def library_memory(wildcards, input, attempt):
-    """Return MB: Python's own, 12 bytes an entry at 1.6 bytes on disk and working copies."""
-    return int((700 + 30 * input.size_mb) * attempt)
-
-
 rule library:
     input:
         unpack(library_inputs),

@@ -43,7 +43,7 @@ def check(
     samples: SamplesOption = None,
     clinical: Annotated[
         Path | None,
-        typer.Option(help="Folder of clinical tables [default: `clinical` in the configuration]."),
+        typer.Option(help="Folder of clinical tables [default: that of the configured sheet]."),
     ] = None,
     config: ConfigOption = Path("config/config.yaml"),
 ) -> None:
@@ -55,7 +55,9 @@ def check(
 
     defaults = _configuration(config)
     sheet = samples or Path(defaults["samples"])
-    folder = clinical or (Path(defaults["clinical"]) if defaults["clinical"] else None)
+    # The configured clinical tables belong to the configured sheet, not to another one.
+    configured = None if samples or not defaults["clinical"] else Path(defaults["clinical"])
+    folder = clinical or configured
     try:
         checked = check_inputs(sheet, folder)
     except InputProblem as problem:
@@ -95,13 +97,17 @@ def simulate(
 
 @app.command()
 def status(
-    samples: SamplesOption = None, config: ConfigOption = Path("config/config.yaml")
+    samples: SamplesOption = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Folder of the run [default: that of the configuration].")
+    ] = None,
+    config: ConfigOption = Path("config/config.yaml"),
 ) -> None:
     """Say which libraries are done, with their verdicts, and whether the report is there."""
     from relapsescope.sheet import read_sheet
 
     defaults = _configuration(config)
-    results = Path(defaults["results"])
+    results = results or Path(defaults["results"])
     try:
         libraries = read_sheet(samples or Path(defaults["samples"]))
     except InputProblem as problem:

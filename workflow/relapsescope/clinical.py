@@ -92,7 +92,8 @@ def check_clinical(
     folder
         Holds ``patients.tsv``, ``labs.tsv`` and ``therapies.tsv``, each optional.
     patient_ids
-        The sheet's patients, to warn of others; None: not compared.
+        The sheet's patients: others are warned of, and tables of others alone are another
+        cohort's; None: not compared.
     """
     found = ClinicalCheck()
     if folder is None or not Path(folder).exists():
@@ -126,6 +127,12 @@ def check_clinical(
             _warn_of_other_patients(table, getattr(found, name), patient_ids)
         found.problems += table.problems
         found.warnings += table.warnings
+    patients = {r["patient_id"] for name in tables for r in getattr(found, name)}
+    if patients and patient_ids and not patients & set(patient_ids):
+        found.problems.append(
+            f"{folder}: none of its {len(patients)} patients is in the sample sheet; give this "
+            "cohort's folder with clinical=FOLDER, or clinical= for none"
+        )
     return found
 
 

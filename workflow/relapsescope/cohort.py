@@ -36,6 +36,7 @@ CELL_COLUMNS = {
     "umap_2": "float64",
     "leiden": "string",
 }
+CLONE_CALLS = ("light_chain", "malignancy", "malignancy_probability", "clone_id")
 SAMPLE_COLUMNS = (
     "sample_id",
     "verdict",
@@ -58,6 +59,7 @@ def join_cells(
     *,
     cells_paths: Sequence[str],
     embedding_path: str,
+    clone_paths: Sequence[str],
     output: str,
 ) -> None:
     """Write `cells.parquet`: every barcode of every library, with all that is known of it.
@@ -71,6 +73,8 @@ def join_cells(
         The sheet's rows, in the order of `cells_paths`.
     embedding_path
         Coordinates and clusters, keyed by `sample_id` and `barcode`.
+    clone_paths
+        The patients' calls (`clones.call_clones`), keyed likewise; of them `CLONE_CALLS` are taken.
     """
     parts = []
     for row, path in zip(rows, cells_paths, strict=True):
@@ -80,7 +84,12 @@ def join_cells(
         parts.append(part)
     cells = pd.concat(parts, ignore_index=True)
     embedding = pd.read_parquet(embedding_path)
-    cells = cells.merge(embedding, on=["sample_id", "barcode"], how="left", validate="1:1")
+    keys = ["sample_id", "barcode"]
+    cells = cells.merge(embedding, on=keys, how="left", validate="1:1")
+    calls = [pd.read_parquet(path, columns=[*keys, *CLONE_CALLS]) for path in clone_paths]
+    if calls:
+        joined = pd.concat(calls, ignore_index=True)
+        cells = cells.merge(joined, on=keys, how="left", validate="1:1")
     further = [name for name in cells.columns if name not in CELL_COLUMNS]
     cells = cells.reindex(columns=[*CELL_COLUMNS, *further])
     cells = cells.astype(CELL_COLUMNS)

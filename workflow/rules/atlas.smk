@@ -2,12 +2,7 @@
 
 LIBRARY_FILES = {
     name: expand(f"{RESULTS}/libraries/{{sample}}/{file}", sample=RUN.libraries)
-    for name, file in {
-        "counts": "counts.h5",
-        "cells": "cells.parquet",
-        "genes": "genes.parquet",
-        "summaries": "library.json",
-    }.items()
+    for name, file in LIBRARY_NAMES.items()
 }
 
 

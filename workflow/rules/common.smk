@@ -5,6 +5,14 @@ import re
 from relapsescope.course_files import RESOURCES as COURSE_RESOURCES
 from relapsescope.course_files import bulk_files, clinical_files, course_paths
 from relapsescope.paths import REPOSITORY
+from relapsescope.patient_files import (
+    CLONE_FILES,
+    MOLECULE_FILES,
+    donors,
+    libraries_by_patient,
+    molecular_paths,
+    patient_paths,
+)
 from relapsescope.provenance import code_version
 from relapsescope.workflow_start import begin_or_exit
 
@@ -15,6 +23,7 @@ CELLXGENE = [f"{RESULTS}/cellxgene/cohort.h5ad"] if config["cellxgene"] else []
 
 wildcard_constraints:
     sample="|".join(map(re.escape, RUN.libraries)),
+    patient="|".join(map(re.escape, libraries_by_patient(RUN.libraries.values()))),
 
 
 onstart:

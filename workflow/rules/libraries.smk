@@ -1,5 +1,12 @@
 """One job a library: everything that needs no other library."""
 
+LIBRARY_NAMES = {
+    "counts": "counts.h5",
+    "cells": "cells.parquet",
+    "genes": "genes.parquet",
+    "summaries": "library.json",
+}
+
 
 rule library:
     input:

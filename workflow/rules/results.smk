@@ -5,6 +5,7 @@ rule cells:
     input:
         cells=LIBRARY_FILES["cells"],
         embedding=f"{RESULTS}/atlas/embedding.parquet",
+        clones=[patient_paths(RESULTS, patient, CLONE_FILES)["cells"] for patient in SAMPLES_OF],
     output:
         cells=f"{RESULTS}/tables/cells.parquet",
     log:

@@ -8,5 +8,6 @@ with job_log(snakemake.log[0]):
         snakemake.params.rows,
         cells_paths=snakemake.input.cells,
         embedding_path=snakemake.input.embedding,
+        clone_paths=snakemake.input.clones,
         output=snakemake.output.cells,
     )

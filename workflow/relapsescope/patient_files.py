@@ -1,0 +1,41 @@
+"""Where each patient's clones and molecules lie; light enough for the workflow."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from relapsescope.sheet import Library
+
+CLONE_FILES = {
+    "cells": "cells.parquet",
+    "cell_arms": "cell_arms.parquet",
+    "clones": "clones.tsv",
+    "copy_number": "copy_number.tsv",
+    "summary": "clones.json",
+}
+MOLECULE_FILES = {"molecules": "molecules.parquet", "pooled": "pooled.parquet"}
+MOLECULAR_TABLES = ("antigens", "anxa1", "targets", "anxa1_untreated", "detection")
+
+
+def patient_paths(results: Path, patient_id: str, files: Mapping[str, str]) -> dict[str, str]:
+    """Return the path of each of `files` of a patient (or donor); names may hold wildcards."""
+    return {name: f"{results}/patients/{patient_id}/{file}" for name, file in files.items()}
+
+
+def molecular_paths(results: Path) -> dict[str, str]:
+    """Return the path of each table of antigens, ANXA1 and targets."""
+    return {name: f"{results}/tables/{name}.tsv" for name in MOLECULAR_TABLES}
+
+
+def libraries_by_patient(libraries: Iterable[Library]) -> dict[str, list[str]]:
+    """Return the libraries of each patient and donor, both in the sheet's order."""
+    found: dict[str, list[str]] = {}
+    for library in libraries:
+        found.setdefault(library.patient_id, []).append(library.sample_id)
+    return found
+
+
+def donors(libraries: Iterable[Library]) -> set[str]:
+    """Return those all of whose libraries are healthy: the negative control of the clone calls."""
+    libraries = list(libraries)
+    ill = {library.patient_id for library in libraries if library.timepoint != "healthy"}
+    return {library.patient_id for library in libraries} - ill

@@ -1,0 +1,68 @@
+"""Antigens, ANXA1 and targets: molecules counted a patient, compared over the cohort."""
+
+MOLECULAR = molecular_paths(RESULTS)
+MOLECULAR_SETTINGS = ("antigens", "anxa1")
+
+
+def molecule_inputs(wildcards):
+    """Return the files of a patient's libraries and its clone calls; donors have none."""
+    files = files_of(SAMPLES_OF[wildcards.patient])
+    if wildcards.patient in DONORS:
+        return files
+    calls = patient_paths(RESULTS, wildcards.patient, CLONE_FILES)["cells"]
+    return files | {"clone_cells": calls}
+
+
+rule molecules:
+    input:
+        unpack(molecule_inputs),
+    output:
+        **patient_paths(RESULTS, "{patient}", MOLECULE_FILES),
+    log:
+        f"{RESULTS}/logs/molecules/{{patient}}.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/molecules/{{patient}}.tsv"
+    params:
+        rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
+        settings={
+            section: lookup(dpath=section, within=config) for section in MOLECULAR_SETTINGS
+        },
+        code=code_version("tallies", resources=("resources/genes.tsv",)),
+    resources:
+        mem_mb=patients_memory,
+        runtime=lambda wildcards, input, attempt: int((5 + input.size_mb / 10) * attempt),
+    message:
+        "Molecules of {wildcards.patient}: antigens and ANXA1 in every group of cells"
+    script:
+        "../scripts/molecules.py"
+
+
+rule antigens:
+    input:
+        **{
+            name: [patient_paths(RESULTS, patient, MOLECULE_FILES)[name] for patient in SAMPLES_OF]
+            for name in MOLECULE_FILES
+        },
+        clones=rules.clone_table.input.clones,
+    output:
+        **MOLECULAR,
+    log:
+        f"{RESULTS}/logs/antigens.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/antigens.tsv"
+    params:
+        settings={
+            section: lookup(dpath=section, within=config) for section in MOLECULAR_SETTINGS
+        },
+        code=code_version("molecular_tables", resources=("resources/targets.tsv",)),
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((800 + 60 * input.size_mb) * attempt),
+        runtime=lambda wildcards, input, attempt: int((10 + input.size_mb / 4) * attempt),
+    message:
+        "Antigens: what each clone shows, ANXA1 and targets"
+    script:
+        "../scripts/antigens.py"

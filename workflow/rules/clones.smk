@@ -1,0 +1,115 @@
+"""Normal plasma cells of the cohort, and each patient's malignant cells and clones."""
+
+SAMPLES_OF = libraries_by_patient(RUN.libraries.values())
+DONORS = donors(RUN.libraries.values())
+PANEL_TIMEPOINTS = config["copy_number"]["panel_timepoints"]
+# Without a library for the panel, an empty one still needs the genes that all libraries have.
+PANEL_SAMPLES = [
+    name for name, library in RUN.libraries.items() if library.timepoint in PANEL_TIMEPOINTS
+] or list(RUN.libraries)
+
+
+def files_of(samples):
+    """Return what the jobs of these libraries wrote, by kind."""
+    return {
+        kind: expand(f"{RESULTS}/libraries/{{sample}}/{file}", sample=samples)
+        for kind, file in LIBRARY_NAMES.items()
+    }
+
+
+def rows_of(samples):
+    """Return the sheet's rows of these libraries as parameters."""
+    return [RUN.libraries[sample].as_params() for sample in samples]
+
+
+def clone_inputs(wildcards):
+    """Return the files of a patient's libraries, and their contigs where the sheet gives them."""
+    samples = SAMPLES_OF[wildcards.patient]
+    contigs = [RUN.libraries[sample].bcr_contigs for sample in samples]
+    return files_of(samples) | {"contigs": [str(path) for path in contigs if path]}
+
+
+def patients_memory(wildcards, input, attempt):
+    """Return MB: Python's own, the patient's counts unpacked, and copies of its plasma cells."""
+    return int((800 + 40 * input.size_mb) * attempt)
+
+
+rule normal_plasma:
+    input:
+        **files_of(PANEL_SAMPLES),
+    output:
+        panel=f"{RESULTS}/clones/normal_plasma.npz",
+        summary=f"{RESULTS}/clones/normal_plasma.json",
+    log:
+        f"{RESULTS}/logs/normal_plasma.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/normal_plasma.tsv"
+    params:
+        rows=rows_of(PANEL_SAMPLES),
+        settings={
+            section: lookup(dpath=section, within=config)
+            for section in ("immunoglobulin", "copy_number")
+        },
+        code=code_version("normal_plasma", resources=("resources/genes.tsv",)),
+    resources:
+        mem_mb=patients_memory,
+        runtime=lambda wildcards, input, attempt: int((5 + input.size_mb / 10) * attempt),
+    message:
+        "Normal plasma cells: the panel of healthy and untreated libraries"
+    script:
+        "../scripts/normal_plasma.py"
+
+
+rule clones:
+    input:
+        unpack(clone_inputs),
+        panel=rules.normal_plasma.output.panel,
+    output:
+        **patient_paths(RESULTS, "{patient}", CLONE_FILES),
+    log:
+        f"{RESULTS}/logs/clones/{{patient}}.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/clones/{{patient}}.tsv"
+    params:
+        rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
+        settings={
+            section: lookup(dpath=section, within=config)
+            for section in ("immunoglobulin", "copy_number", "clones")
+        },
+        seed=lookup(dpath="seed", within=config),
+        code=code_version("clones", resources=("resources/genes.tsv",)),
+    resources:
+        mem_mb=patients_memory,
+        runtime=lambda wildcards, input, attempt: int((15 + input.size_mb / 4) * attempt),
+    message:
+        "Clones of {wildcards.patient}: light chains, malignant cells, copy number, subclones"
+    script:
+        "../scripts/clones.py"
+
+
+rule clone_table:
+    input:
+        clones=[
+            patient_paths(RESULTS, patient, CLONE_FILES)["clones"]
+            for patient in SAMPLES_OF
+            if patient not in DONORS
+        ],
+    output:
+        clones=f"{RESULTS}/tables/clones.tsv",
+    log:
+        f"{RESULTS}/logs/clone_table.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    params:
+        code=code_version("patient_tables"),
+    resources:
+        mem_mb=lambda wildcards, attempt: 500 * attempt,
+        runtime=lambda wildcards, attempt: 5 * attempt,
+    message:
+        "Tables: one row a clone and timepoint"
+    script:
+        "../scripts/clone_table.py"

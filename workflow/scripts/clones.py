@@ -1,0 +1,17 @@
+"""Seam of rule `clones`."""
+
+from relapsescope.clones import call_clones
+from relapsescope.jobs import job_log
+
+with job_log(snakemake.log[0]):
+    call_clones(
+        snakemake.params.rows,
+        counts_paths=snakemake.input.counts,
+        cells_paths=snakemake.input.cells,
+        genes_paths=snakemake.input.genes,
+        summary_paths=snakemake.input.summaries,
+        panel_path=snakemake.input.panel,
+        outputs=dict(snakemake.output.items()),
+        settings=snakemake.params.settings,
+        seed=snakemake.params.seed,
+    )

@@ -7,6 +7,7 @@ import pandas as pd
 from relapsescope.microenvironment import composition
 
 from .mock_course import write_course
+from .mock_molecules import write_molecules
 
 SHARES = {
     "CD4 T": 0.2,
@@ -55,6 +56,7 @@ def write_results(folder, *, n_cells=120, hostile=False, seed=0):
     composition(cells).to_csv(folder / "tables" / "microenvironment.tsv", sep="\t", index=False)
     write_libraries(folder, libraries, cells)
     write_atlas(folder, cells)
+    write_molecules(folder, libraries, cells, hostile=HOSTILE_REASON if hostile else "")
     write_course(folder, regimen=HOSTILE_REASON if hostile else None)
     return [
         {

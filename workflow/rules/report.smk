@@ -5,10 +5,18 @@ PANELS = sorted(
     for path in (REPOSITORY / "workflow/report").glob("*.rst")
     if path.stem != "workflow"
 )
-CATEGORIES = dict.fromkeys(
-    ("bulk_survival_forest", "landmark_survival", "m_protein_curves", "salvage_response",
-     "survival", "swimmer"),
-    "Course",
+CATEGORIES = (
+    dict.fromkeys(
+        ("bulk_survival_forest", "landmark_survival", "m_protein_curves", "salvage_response",
+         "survival", "swimmer"),
+        "Course",
+    )
+    | dict.fromkeys(
+        ("light_chain", "malignancy_evidence", "copy_number", "clone_fates"), "Clones"
+    )
+    | dict.fromkeys(
+        ("antigen_rates", "antigen_detection", "anxa1_compartments", "target_matrix"), "Antigens"
+    )
 )
 PAGE_FILES = sorted(
     str(path.relative_to(REPOSITORY))
@@ -26,6 +34,14 @@ rule figures:
         integration=f"{RESULTS}/atlas/integration.tsv",
         markers=f"{RESULTS}/atlas/markers.tsv",
         summaries=LIBRARY_FILES["summaries"],
+        clones=rules.clone_table.output.clones,
+        clonal=[
+            patient_paths(RESULTS, patient, CLONE_FILES)[name]
+            for patient in SAMPLES_OF
+            for name in ("cells", "cell_arms", "summary")
+        ],
+        normal_plasma=rules.normal_plasma.output.summary,
+        molecular=list(MOLECULAR.values()),
         course=list(COURSE.values()),
     output:
         svg=[

@@ -9,7 +9,12 @@ import pandas as pd
 
 from relapsescope.figures import (
     ambient,
+    antigen_detection,
+    antigen_rates,
+    anxa1_compartments,
+    clone_fates,
     composition,
+    copy_number_map,
     course_forest,
     course_markers,
     course_salvage,
@@ -18,8 +23,10 @@ from relapsescope.figures import (
     distributions,
     integration,
     libraries,
+    light_chain,
     maps,
     markers,
+    target_matrix,
 )
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
@@ -34,6 +41,13 @@ PANELS: tuple[Panel, ...] = (
     composition.PANEL,
     integration.PANEL,
     markers.PANEL,
+    *light_chain.PANELS,
+    copy_number_map.PANEL,
+    clone_fates.PANEL,
+    antigen_rates.PANEL,
+    antigen_detection.PANEL,
+    anxa1_compartments.PANEL,
+    target_matrix.PANEL,
     course_swimmer.PANEL,
     course_markers.PANEL,
     course_survival.PANEL,

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from relapsescope.course_files import course_paths
+from relapsescope.patient_files import CLONE_FILES, molecular_paths, patient_paths
 
 CELL_COLUMNS = (
     "sample_id",
@@ -49,6 +50,16 @@ class Evidence:
         The sample sheet's rows by sample; empty where it was not given.
     course
         The tables of the clinical course by name (`course_files.course_paths`), all fields text.
+    clonal
+        ``clones`` (`tables/clones.tsv`, all fields text), ``plasma`` (every plasma cell with its
+        calls) and ``cell_arms`` (copy number by cell and arm); donors are in the last two.
+    clone_summaries
+        The content of each patient's and donor's `clones.json`, by patient.
+    normal_plasma
+        The content of `clones/normal_plasma.json`: what the panel was made of.
+    molecular
+        The tables of antigens, ANXA1 and targets by name (`patient_files.MOLECULAR_TABLES`), all
+        fields text.
     """
 
     cells: pd.DataFrame
@@ -59,6 +70,10 @@ class Evidence:
     markers: pd.DataFrame
     sheet: dict[str, dict[str, str]]
     course: dict[str, pd.DataFrame]
+    clonal: dict[str, pd.DataFrame]
+    clone_summaries: dict[str, dict[str, Any]]
+    normal_plasma: dict[str, Any]
+    molecular: dict[str, pd.DataFrame]
 
     @property
     def sample_ids(self) -> list[str]:
@@ -94,8 +109,11 @@ def read_evidence(results: Path, *, sheet: Sequence[Mapping[str, Any]] = ()) -> 
         path = results / "libraries" / name / "library.json"
         if path.is_file():
             libraries[name] = json.loads(path.read_text(encoding="utf-8"))
+    cells = _read_cells(results / "tables" / "cells.parquet")
+    files = [patient_paths(results, name, CLONE_FILES) for name in cells["patient_id"].unique()]
+    summaries = [_read_json(Path(paths["summary"])) for paths in files]
     return Evidence(
-        cells=_read_cells(results / "tables" / "cells.parquet"),
+        cells=cells,
         samples=samples,
         libraries=libraries,
         microenvironment=_read_text(results / "tables" / "microenvironment.tsv"),
@@ -106,6 +124,14 @@ def read_evidence(results: Path, *, sheet: Sequence[Mapping[str, Any]] = ()) -> 
             for row in sheet
         },
         course=read_course(results),
+        clonal={
+            "clones": _read_text(results / "tables" / "clones.tsv"),
+            "plasma": _read_parts([Path(paths["cells"]) for paths in files]),
+            "cell_arms": _read_parts([Path(paths["cell_arms"]) for paths in files]),
+        },
+        clone_summaries={found["patient_id"]: found for found in summaries if found},
+        normal_plasma=_read_json(results / "clones" / "normal_plasma.json"),
+        molecular={name: _read_text(Path(path)) for name, path in molecular_paths(results).items()},
     )
 
 
@@ -123,6 +149,17 @@ def _read_cells(path: Path) -> pd.DataFrame:
     cells["qc_pass"] = cells["qc_pass"].fillna(False).astype(bool)
     cells["predicted_doublet"] = cells["predicted_doublet"].fillna(False).astype(bool)
     return cells
+
+
+def _read_parts(paths: Sequence[Path]) -> pd.DataFrame:
+    """Return the patients' tables one after another, those without a row left out."""
+    parts = [pd.read_parquet(path) for path in paths if path.is_file()]
+    parts = [part for part in parts if not part.empty]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _read_text(path: Path) -> pd.DataFrame:

@@ -1,0 +1,138 @@
+"""Clones and molecules of the small run's patients, as the workflow would leave them."""
+
+import json
+
+import numpy as np
+from relapsescope import antigens, anxa1, targets
+from relapsescope.clone_tables import CLONE_COLUMNS
+from relapsescope.detection import DETECTION_COLUMNS
+from relapsescope.patient_files import CLONE_FILES, molecular_paths, patient_paths
+from relapsescope.tables import write_tsv
+
+ARMS = ("1p", "1q", "13q", "16p")
+GENES = ("TNFRSF17", "GPRC5D", "CD38")
+
+
+def write_molecules(results, libraries, cells, *, hostile=""):
+    """Write what the jobs of clones and antigens leave; `hostile` stands for words of a table."""
+    for patient in dict.fromkeys(row[1] for row in libraries):
+        write_patient(results, patient, [row for row in libraries if row[1] == patient], cells)
+    write_tsv(results / "tables/clones.tsv", CLONE_COLUMNS, clone_rows(hostile))
+    panel = {"n_cells": 52, "n_donors": 2, "libraries": [], "reason": ""}
+    (results / "clones").mkdir()
+    (results / "clones/normal_plasma.json").write_text(json.dumps(panel))
+    columns = {
+        "antigens": antigens.COLUMNS,
+        "anxa1": anxa1.COLUMNS,
+        "targets": targets.COLUMNS,
+        "anxa1_untreated": anxa1.UNTREATED_COLUMNS,
+        "detection": DETECTION_COLUMNS,
+    }
+    for name, path in molecular_paths(results).items():
+        write_tsv(type(results)(path), columns[name], molecular_rows(hostile)[name])
+
+
+def write_patient(results, patient, libraries, cells):
+    samples = [row[0] for row in libraries if row[3] != "fail"]
+    plasma = cells[cells["sample_id"].isin(samples) & (cells["cell_type"] == "Plasma")]
+    plasma = plasma[plasma["qc_pass"]].reset_index(drop=True)
+    ill = libraries[0][2] != "healthy"
+    calls = plasma[["patient_id", "sample_id", "barcode"]].assign(
+        light_chain="kappa",
+        malignancy=np.where(plasma.index % 5 > 0, "malignant", "normal") if ill else "normal",
+        malignancy_probability=0.9,
+        kappa_umi=40.0,
+        lambda_umi=0.0,
+        log_odds_immunoglobulin=2.0,
+        log_odds_programme=1.0,
+    )
+    later = np.where(calls["sample_id"].str.endswith("relapse"), "B", "A")
+    calls["clone_id"] = np.where(calls["malignancy"] == "malignant", later, None)
+    arms = calls[["patient_id", "sample_id", "barcode", "clone_id"]].assign(
+        **{arm: 0.4 if arm == "1q" else 0.0 for arm in ARMS}
+    )
+    n_malignant = {
+        s: int((calls["malignancy"][calls["sample_id"] == s] == "malignant").sum()) for s in samples
+    }
+    summary = {
+        "patient_id": patient,
+        "cnv_evaluable": True,
+        "cnv_reason": "",
+        "healthy_events_per_donor": 0.0,
+        "reasons": [] if len(calls) else ["no plasma cells"],
+        "libraries": [
+            {"sample_id": s, "n_plasma": int((calls["sample_id"] == s).sum()), "n_malignant": n}
+            for s, n in n_malignant.items()
+        ],
+    }
+    paths = {k: type(results)(v) for k, v in patient_paths(results, patient, CLONE_FILES).items()}
+    paths["cells"].parent.mkdir(parents=True)
+    calls.to_parquet(paths["cells"], index=False)
+    arms.to_parquet(paths["cell_arms"], index=False)
+    paths["summary"].write_text(json.dumps(summary))
+
+
+def clone_rows(hostile):
+    common = {"patient_id": "P1", "light_chain": "kappa", "v_gene": "IGKV1-5", "n_malignant": 100}
+    common |= {"cnv_events": "+1q;-13q", "cnv_evaluable": True, "detection_limit": 0.03}
+    before = {"timepoint": "pre_infusion", "sample_id": "P1_pre", "is_relapse_clone": False}
+    after = {"timepoint": "relapse", "sample_id": "P1_relapse", "is_relapse_clone": False}
+    shares = (
+        (("A", before), 0.98),
+        (("B", before), 0.02),
+        (("A", after), 0.0),
+        (("B", after), 1.0),
+    )
+    rows = []
+    for (clone, visit), share in shares:
+        row = common | visit | {"clone_id": clone, "n_cells": round(100 * share)}
+        row |= {"fraction": share, "fraction_ci_low": share * 0.97, "share_before": 0.02}
+        row |= {"fraction_ci_high": min(1.0, share + 0.03), "stability": 0.93}
+        rows.append(row | {"reason": hostile})
+    rows[1]["fate"], rows[3]["fate"] = "", "emerged"
+    rows[3] |= {"is_relapse_clone": True, "relation": "same_ig_new_subclone"}
+    return rows
+
+
+def molecular_rows(hostile):
+    place = {"patient_id": "P1", "sample_id": "P1_relapse", "timepoint": "relapse"}
+    words = {"reason": hostile or "2 molecules where 300 are expected"}
+    verdicts = dict(zip(GENES, ("LOST", "RETAINED", "INDETERMINATE"), strict=True))
+    found = [
+        place
+        | {"clone_id": "B", "antigen": gene, "verdict": verdict, "n_cells": 90, "antigen_umi": 2}
+        | {"rate_cpm": 3.0, "rate_ci_low": 0.4, "rate_ci_high": 11.0, "ambient_cpm": 1.5}
+        | {"ratio": 0.01, "ratio_ci_low": 0.001, "ratio_ci_high": 0.05}
+        | {"reference": "pre_treatment_clone", "is_car_target": gene == "TNFRSF17"}
+        | words
+        for gene, verdict in verdicts.items()
+    ]
+    agents = {"TNFRSF17": "", "GPRC5D": "talquetamab (bispecific (CD3))", "CD38": "daratumumab"}
+    listed = [
+        {"patient_id": "P1", "clone_id": "B", "antigen": gene, "verdict": verdict}
+        | {"agents": agents[gene], "off_tumour": "B naive 20 per million", "note": "no advice"}
+        for gene, verdict in verdicts.items()
+    ]
+    compartments = [
+        place
+        | {"compartment": name, "n_cells": 90, "rate_cpm": 500.0, "rate_ci_low": 400.0}
+        | {"rate_ci_high": 620.0, "did_log2_ratio": 2.1, "did_ci_low": 1.4, "did_ci_high": 2.9}
+        | {"verdict": "HIGH" if name == "relapse_clone" else "NOT_HIGH"}
+        | words
+        for name in ("relapse_clone", "T", "Monocyte")
+    ]
+    untreated = {"patient_id": "MM1", "sample_id": "MM1_untreated", "timepoint": "untreated"}
+    untreated |= {"n_cells": 80, "n_high": 2, "fraction_high": 0.025, "fraction_ci_low": 0.003}
+    detected = [
+        place
+        | {"clone_id": "B", "antigen": "TNFRSF17", "stratum": stratum, "n_cells": 30}
+        | {"mean_exposure": 2000.0 * stratum, "detected_fraction": 0.02, "expected_fraction": 0.4}
+        for stratum in (1, 2)
+    ]
+    return {
+        "antigens": found,
+        "anxa1": compartments,
+        "targets": listed,
+        "anxa1_untreated": [untreated | {"fraction_ci_high": 0.09, "chance_fraction": 0.001}],
+        "detection": detected,
+    }

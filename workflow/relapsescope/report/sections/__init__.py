@@ -6,12 +6,15 @@ a patient's page, a function of the patient's context and one more line in `PATI
 """
 
 from relapsescope.report.sections import (
+    antigens,
     atlas,
+    clones,
     composition,
     course,
     libraries,
     methods,
     patient,
+    patient_molecules,
     quality,
     summary,
 )
@@ -26,6 +29,8 @@ COHORT_SECTIONS = (
     composition.build,
     atlas.build_integration,
     atlas.build_markers,
+    clones.build,
+    antigens.build,
     course.build,
     methods.build,
 )
@@ -33,5 +38,7 @@ PATIENT_SECTIONS = (
     patient.build_summary,
     patient.build_course,
     patient.build_calls,
+    patient_molecules.build_clones,
+    patient_molecules.build_antigens,
     patient.build_samples,
 )

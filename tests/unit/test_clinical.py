@@ -111,3 +111,22 @@ def test_the_alpha_cohort_is_accepted():
     tables = read_clinical(folder)
     assert (len(tables.patients), len(tables.labs), len(tables.therapies)) == (5, 45, 16)
     assert tables.labs["serum_m_protein_g_dl"].notna().all()
+
+
+def test_a_line_may_not_overlap_one_before_its_neighbour(tmp_path):
+    """Line 3 starts after line 2 has ended, and while line 1 still goes on."""
+    write(
+        tmp_path,
+        "therapies",
+        "patient_id line start_day end_day therapy_class",
+        "P1 1 0 300 imid",
+        "P1 2 350 360 other",
+        "P1 3 370 380 other",
+        "P2 1 0 300 imid",
+        "P2 2 100 150 other",
+        "P2 3 200 ~ other",
+    )
+    found = problems(tmp_path)
+    assert len(found) == 2
+    assert "therapies.tsv:7 start_day" in found[1]
+    assert "line 1 ends on day 300" in found[1]

@@ -279,8 +279,11 @@ def _check_therapies(table: Table, found: ClinicalCheck) -> None:
 def _check_lines(table: Table, patient_id: str, records: Records) -> None:
     """Complain of a patient's repeated, unordered and overlapping lines."""
     records = sorted(records, key=lambda record: record["line"])
+    longest = None  # of the lines so far, the one that ends last
     for earlier, later in itertools.pairwise(records):
         line = later["line_number"]
+        ends = [r for r in (longest, earlier) if r is not None and r["end_day"] is not None]
+        longest = max(ends, key=lambda record: record["end_day"], default=None)
         if earlier["line"] == later["line"]:
             what = f"patient {patient_id} has line {later['line']} twice"
             table.problem(line, "line", what, "number the lines from 1, one row each")
@@ -290,10 +293,10 @@ def _check_lines(table: Table, patient_id: str, records: Records) -> None:
                 f"{later['start_day']}, before line {earlier['line']}"
             )
             table.problem(line, "start_day", what, "number the lines by their start")
-        elif earlier["end_day"] is not None and later["start_day"] < earlier["end_day"]:
+        elif longest is not None and later["start_day"] < longest["end_day"]:
             what = (
                 f"line {later['line']} of patient {patient_id} starts on day "
-                f"{later['start_day']}, line {earlier['line']} ends on day {earlier['end_day']}"
+                f"{later['start_day']}, line {longest['line']} ends on day {longest['end_day']}"
             )
             table.problem(line, "start_day", what, "lines must not overlap: correct a day")
     infusions = [r["start_day"] for r in records if r["therapy_class"] == "car_t"]

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from relapsescope.ambient import AmbientLimits, estimate_ambient
+from relapsescope.ambient import Ambient, AmbientLimits, estimate_ambient
 from relapsescope.atlas.gene_ranks import rank_genes
-from relapsescope.doublets import DoubletLimits, call_doublets
+from relapsescope.doublets import DoubletCalls, DoubletLimits, call_doublets
 from relapsescope.errors import InputProblem
-from relapsescope.lineage import LineageLimits, call_lineages
+from relapsescope.lineage import LineageCalls, LineageLimits, call_lineages
 from relapsescope.matrix import Counts, read_counts, write_fragment
 from relapsescope.quality import (
     CellFlags,
@@ -123,20 +123,7 @@ def assess(
         ambient_fraction_low=ambient.fraction_low,
         umi_ceiling=ceiling,
     )
-    cells = {
-        "barcode": counts.barcodes,
-        **metrics,
-        "ambient_umi": ambient.per_cell,
-        "doublet_score": doublets.score,
-        "predicted_doublet": doublet,
-        "qc_pass": singlets.qc_pass,
-        "qc_reason": singlets.qc_reason,
-        "lineage": calls.lineage,
-        "cell_type": calls.cell_type,
-        "cell_type_probability": calls.probability,
-        "contradiction": calls.contradiction,
-        "anxa1_umi": gene_umi(counts, ANXA1),
-    }
+    cells = cell_columns(counts, metrics, singlets, ambient, calls, doublets, doublet)
     if verdict.verdict == "fail":
         set_aside(cells)
     immune = cells["qc_pass"] & np.isin(calls.lineage, IMMUNE_LINEAGES)
@@ -152,16 +139,58 @@ def assess(
     summary = {
         "verdict": verdict.verdict,
         "reason": verdict.reason,
-        "n_barcodes": len(counts.barcodes),
         "n_pass": int(cells["qc_pass"].sum()),
         "n_doublets": int(doublet.sum()),
+        "umi_ceiling_suspected": ceiling,
+        "gene_trend": ranks.trend,
+        "notes": [*ambient.notes, *calls.notes, *doublets.notes],
+        **library_numbers(counts, metrics, singlets, ambient, doublets),
+    }
+    return cells, genes, summary
+
+
+def cell_columns(
+    counts: Counts,
+    metrics: Mapping[str, np.ndarray],
+    singlets: CellFlags,
+    ambient: Ambient,
+    calls: LineageCalls,
+    doublets: DoubletCalls,
+    doublet: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Return the columns of the library's `cells.parquet`, one value a barcode."""
+    return {
+        "barcode": counts.barcodes,
+        **metrics,
+        "ambient_umi": ambient.per_cell,
+        "doublet_score": doublets.score,
+        "predicted_doublet": doublet,
+        "qc_pass": singlets.qc_pass,
+        "qc_reason": singlets.qc_reason,
+        "lineage": calls.lineage,
+        "cell_type": calls.cell_type,
+        "cell_type_probability": calls.probability,
+        "contradiction": calls.contradiction,
+        "anxa1_umi": gene_umi(counts, ANXA1),
+    }
+
+
+def library_numbers(
+    counts: Counts,
+    metrics: Mapping[str, np.ndarray],
+    flags: CellFlags,
+    ambient: Ambient,
+    doublets: DoubletCalls,
+) -> dict[str, Any]:
+    """Return what the report says of a library beside its verdict."""
+    return {
+        "n_barcodes": len(counts.barcodes),
         "ambient_fraction": ambient.fraction,
         "ambient_fraction_low": ambient.fraction_low,
         "ambient_fraction_high": ambient.fraction_high,
         "ambient_source": ambient.source,
         "median_total_counts": median(metrics["total_counts"]),
         "median_pct_counts_mt": median(metrics["pct_counts_mt"]),
-        "umi_ceiling_suspected": ceiling,
         "doublet_rate_expected": doublets.expected_rate,
         "thresholds": {
             "total_counts": {"low": flags.thresholds["total_counts_min"]},
@@ -169,11 +198,8 @@ def assess(
             "pct_counts_mt": {"high": flags.thresholds["pct_counts_mt_max"]},
             "doublet_score": {"high": doublets.threshold},
         },
-        "gene_trend": ranks.trend,
         "features": {name: list(block.names) for name, block in counts.blocks.items()},
-        "notes": [*ambient.notes, *doublets.notes],
     }
-    return cells, genes, summary
 
 
 def set_aside(cells: dict[str, np.ndarray]) -> None:

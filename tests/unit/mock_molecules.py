@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 from relapsescope import antigens, anxa1, targets
-from relapsescope.clone_tables import CLONE_COLUMNS
 from relapsescope.detection import DETECTION_COLUMNS
 from relapsescope.patient_files import CLONE_FILES, molecular_paths, patient_paths
+from relapsescope.patient_tables import COLUMNS as CLONE_COLUMNS
 from relapsescope.tables import write_tsv
 
 ARMS = ("1p", "1q", "13q", "16p")

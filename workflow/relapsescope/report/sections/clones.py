@@ -115,24 +115,30 @@ def events_of(row: dict[str, str]) -> str:
 
 
 def healthy_calls(context: Context, donors: list[str]) -> dict[str, Any]:
-    """Return how many plasma cells of healthy donors are called malignant: the negative control."""
+    """Return how many judged plasma cells of healthy donors are called malignant.
+
+    Cells that stay undetermined are no evidence of a low rate and are not counted among them.
+    """
     plasma = context.evidence.clonal["plasma"]
     if plasma.empty or not donors:
         return {}
     own = plasma[plasma["patient_id"].isin(donors)]
-    wrong = exact_proportion(int((own["malignancy"] == "malignant").sum()), len(own))
-    undetermined = int((own["malignancy"] == "undetermined").sum())
+    judged = int(own["malignancy"].isin(["malignant", "normal"]).sum())
+    wrong = exact_proportion(int((own["malignancy"] == "malignant").sum()), judged)
     found = [context.evidence.clone_summaries[name] for name in donors]
     events = [s["healthy_events_per_donor"] for s in found if s.get("healthy_events_per_donor")]
     return {
         "n_donors": own["patient_id"].nunique(),
         "n_cells": len(own),
+        "n_judged": judged,
         "n_malignant": wrong.count,
         "share": wrong.share,
         "low": wrong.low,
         "high": wrong.high,
-        "n_undetermined": undetermined,
         "events": max(events, default=0.0),
+        "reason": "; ".join(
+            dict.fromkeys(why for summary in found for why in summary.get("reasons", []))
+        ),
     }
 
 
@@ -148,6 +154,6 @@ def _numbers(
         "New at relapse": f"{len(new)} of {len(relapses)}",
         "Cells of the normal panel": str(panel.get("n_cells", 0)),
     }
-    if calls:
-        numbers["Healthy cells called malignant"] = f"{calls['n_malignant']} of {calls['n_cells']}"
+    if calls and calls["n_judged"]:
+        numbers["Healthy cells called malignant"] = f"{calls['n_malignant']} of {calls['n_judged']}"
     return numbers

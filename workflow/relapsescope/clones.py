@@ -117,6 +117,8 @@ def assess_patient(
     seed: int,
 ) -> dict[str, Any]:
     """Return the content of the files, by the keys of `outputs` of `call_clones`."""
+    if not libraries:
+        return empty_result(patient, libraries, "", "every library of this patient failed")
     space = gene_space(gene_ids)
     calls = []
     for library, table in zip(libraries, contigs, strict=True):

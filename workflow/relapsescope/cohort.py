@@ -87,6 +87,7 @@ def join_cells(
     keys = ["sample_id", "barcode"]
     cells = cells.merge(embedding, on=keys, how="left", validate="1:1")
     calls = [pd.read_parquet(path, columns=[*keys, *CLONE_CALLS]) for path in clone_paths]
+    calls = [part for part in calls if not part.empty]
     if calls:
         joined = pd.concat(calls, ignore_index=True)
         cells = cells.merge(joined, on=keys, how="left", validate="1:1")

@@ -16,8 +16,15 @@ OUTPUTS = {
     "cells": ["tables/cells.parquet"],
     "samples": ["tables/samples.tsv"],
     "microenvironment": ["tables/microenvironment.tsv"],
+    "normal_plasma": ["clones/normal_plasma.npz", "clones/normal_plasma.json"],
+    "clone_table": ["tables/clones.tsv"],
+    "antigens": ["tables/antigens.tsv", "tables/anxa1.tsv", "tables/targets.tsv"],
     "figures": ["figures/manifest.tsv", "figures/cells_kept.svg", "source_data/cells_kept.csv"],
     "page": ["report/index.html"],
+}
+PATIENT_OUTPUTS = {
+    "clones": ["cells.parquet", "cell_arms.parquet", "clones.tsv", "copy_number.tsv"],
+    "molecules": ["molecules.parquet", "pooled.parquet"],
 }
 
 
@@ -41,6 +48,18 @@ def test_a_rule_makes_its_outputs_again_and_the_same(copied, finished, rule):
     assert run.returncode == 0, run.stderr[-3000:]
     assert hashes(copied.results, OUTPUTS[rule]) == hashes(finished.results, OUTPUTS[rule])
     assert (copied.results / f"logs/{rule}.log").is_file()
+
+
+@pytest.mark.parametrize("patient", ["P1", "H1"])
+@pytest.mark.parametrize("rule", PATIENT_OUTPUTS)
+def test_a_patient_s_job_makes_its_outputs_again_and_the_same(copied, finished, rule, patient):
+    names = [f"patients/{patient}/{name}" for name in PATIENT_OUTPUTS[rule]]
+    for name in names:
+        (copied.results / name).unlink()
+    run = copied.snakemake(*(f"results/{name}" for name in names), "--allowed-rules", rule)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert hashes(copied.results, names) == hashes(finished.results, names)
+    assert (copied.results / f"logs/{rule}/{patient}.log").is_file()
 
 
 def test_rule_library_writes_the_counts_it_read(fresh):

@@ -39,8 +39,28 @@ CONTRACT_COURSE_COLUMNS = re.findall(
     duration_of_response_days pfs_days pfs_event os_days os_event evaluable reason
     """,
 )
+CONTRACT_MOLECULAR_COLUMNS = {
+    "clones": """
+    patient_id clone_id timepoint sample_id n_cells fraction light_chain v_gene cnv_events
+    cnv_evaluable fate is_relapse_clone relation
+    """,
+    "antigens": """
+    patient_id clone_id sample_id timepoint antigen n_cells total_umi antigen_umi rate_cpm
+    rate_ci_low rate_ci_high ambient_cpm reference reference_cpm expected_umi ratio ratio_ci_low
+    ratio_ci_high detected_fraction verdict reason
+    """,
+    "anxa1": """
+    patient_id sample_id timepoint compartment n_cells rate_cpm rate_ci_low rate_ci_high
+    ambient_cpm contrast log2_ratio log2_ratio_ci_low log2_ratio_ci_high did_log2_ratio did_ci_low
+    did_ci_high verdict reason
+    """,
+    "targets": "patient_id clone_id antigen verdict agents off_tumour note",
+}
 TOTALS = {"all", "default", "total"}
-REDUCE_STEPS = {"atlas", "cells", "samples", "microenvironment", "figures", "page"}
+REDUCE_STEPS = {
+    *("atlas", "cells", "samples", "microenvironment", "clone_table", "antigens", "figures"),
+    "page",
+}
 
 
 def test_a_bare_call_from_the_root_plans_jobs(finished):
@@ -55,6 +75,9 @@ def test_every_output_is_there(finished):
         "tables/microenvironment.tsv",
         "tables/course.tsv",
         "course/salvage_comparison.tsv",
+        "tables/detection.tsv",
+        "clones/normal_plasma.npz",
+        "patients/H1/clones.json",
         "figures/manifest.tsv",
         "report/index.html",
         "report/patients/P1.html",
@@ -93,6 +116,36 @@ def test_truth_is_found_well_enough(finished, tiny_cohort):
     on_map = good["umap_1"].notna()
     assert on_map.mean() > 0.4
     assert not good.loc[on_map, "lineage"].isin(["Plasma", "Erythroid", "Unknown"]).any()
+
+
+@pytest.mark.parametrize("table", CONTRACT_MOLECULAR_COLUMNS)
+def test_clones_and_molecules_have_the_contracts_columns_and_rows(finished, table):
+    found = pd.read_csv(finished.results / f"tables/{table}.tsv", sep="\t")
+    columns = CONTRACT_MOLECULAR_COLUMNS[table].split()
+    assert list(found.columns[: len(columns)]) == columns
+    assert "P1" in set(found["patient_id"])
+
+
+def test_the_clone_came_back_and_its_cells_are_in_the_table(finished, tiny_cohort):
+    cells = pd.read_parquet(finished.results / "tables/cells.parquet")
+    truth = pd.read_parquet(tiny_cohort / "truth/cells.parquet")
+    both = truth.merge(cells, on=["sample_id", "barcode"], suffixes=("_true", ""))
+    good = both[(both["quality"] == "live") & ~both["doublet"] & both["qc_pass"]]
+    called = good["malignancy"] == "malignant"
+    assert good["malignant"].sum() > 50
+    assert (called & good["malignant"]).sum() / good["malignant"].sum() > 0.8
+    assert (called & good["malignant"]).sum() / called.sum() > 0.95
+    assert not called[good["patient_id"] == "H1"].any()
+    clones = pd.read_csv(finished.results / "tables/clones.tsv", sep="\t")
+    assert set(clones["patient_id"]) == {"P1"}
+    returned = clones[clones["is_relapse_clone"]]
+    assert list(returned["timepoint"]) == ["relapse"]
+    assert list(returned["light_chain"]) == ["kappa"]
+    counted = cells[cells["clone_id"].notna()].groupby(["sample_id", "clone_id"]).size()
+    for row in clones.to_dict("records"):
+        assert counted.get((row["sample_id"], row["clone_id"]), 0) == row["n_cells"]
+    page = (finished.results / "report/patients/P1.html").read_text()
+    assert f"At relapse clone {returned['clone_id'].iloc[0]} makes up" in page
 
 
 def test_the_failed_library_is_named_and_left_out(finished):
@@ -172,15 +225,36 @@ def test_a_new_row_runs_its_library_and_the_reduce_steps_only(finished, tmp_path
         finished.sheet.write_text(sheet)
         shutil.rmtree(copied)
     assert planned.pop("library") == 1
-    assert set(planned) >= REDUCE_STEPS
+    assert set(planned) >= {*REDUCE_STEPS, "normal_plasma"}
+    assert planned["clones"] == 3
     assert "course" not in planned
+
+
+def test_a_new_patient_leaves_the_others_clones_alone(finished):
+    sheet = finished.sheet.read_text()
+    (relapse,) = [line for line in sheet.splitlines() if "\trelapse\t" in line]
+    sample = relapse.split("\t")[0]
+    copied = finished.folder / "cohort/matrices/P9"
+    shutil.copytree(finished.folder / "cohort/matrices" / sample, copied)
+    row = relapse.replace(sample, "P9").replace("\tP1\t", "\tP9\t")
+    try:
+        finished.sheet.write_text(sheet + row + "\n")
+        planned = finished.planned()
+    finally:
+        finished.sheet.write_text(sheet)
+        shutil.rmtree(copied)
+    assert [planned[rule] for rule in ("library", "clones", "molecules")] == [1, 1, 1]
+    assert set(planned) >= REDUCE_STEPS
+    assert "normal_plasma" not in planned
 
 
 @pytest.mark.parametrize(
     ("change", "untouched"),
     [
-        ("report={map_points: 500}", {"library", "atlas", "cells"}),
-        ("atlas={resolution: 0.5}", {"library"}),
+        ("report={map_points: 500}", {"library", "atlas", "cells", "clones", "antigens"}),
+        ("atlas={resolution: 0.5}", {"library", "clones", "molecules"}),
+        ("antigens={min_cells: 6}", {"library", "atlas", "clones", "cells"}),
+        ("clones={bootstraps: 5}", {"library", "atlas", "normal_plasma"}),
     ],
 )
 def test_a_changed_setting_reruns_what_depends_on_it(finished, change, untouched):
@@ -197,6 +271,7 @@ def test_a_sheet_that_was_only_touched_reruns_nothing(finished):
 def table_bytes(results: Path) -> dict[str, str]:
     """Return the hash of every file that must not differ between runs."""
     folders = ("tables", "course", "figures", "source_data", "report", "atlas", "libraries")
+    folders += ("patients", "clones")
     return {
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
         for folder in folders

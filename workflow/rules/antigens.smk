@@ -4,15 +4,6 @@ MOLECULAR = molecular_paths(RESULTS)
 MOLECULAR_SETTINGS = ("antigens", "anxa1")
 
 
-def molecule_inputs(wildcards):
-    """Return the files of a patient's libraries and its clone calls; donors have none."""
-    files = files_of(SAMPLES_OF[wildcards.patient])
-    if wildcards.patient in DONORS:
-        return files
-    calls = patient_paths(RESULTS, wildcards.patient, CLONE_FILES)["cells"]
-    return files | {"clone_cells": calls}
-
-
 rule molecules:
     input:
         unpack(molecule_inputs),

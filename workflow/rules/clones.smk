@@ -9,31 +9,6 @@ PANEL_SAMPLES = [
 ] or list(RUN.libraries)
 
 
-def files_of(samples):
-    """Return what the jobs of these libraries wrote, by kind."""
-    return {
-        kind: expand(f"{RESULTS}/libraries/{{sample}}/{file}", sample=samples)
-        for kind, file in LIBRARY_NAMES.items()
-    }
-
-
-def rows_of(samples):
-    """Return the sheet's rows of these libraries as parameters."""
-    return [RUN.libraries[sample].as_params() for sample in samples]
-
-
-def clone_inputs(wildcards):
-    """Return the files of a patient's libraries, and their contigs where the sheet gives them."""
-    samples = SAMPLES_OF[wildcards.patient]
-    contigs = [RUN.libraries[sample].bcr_contigs for sample in samples]
-    return files_of(samples) | {"contigs": [str(path) for path in contigs if path]}
-
-
-def patients_memory(wildcards, input, attempt):
-    """Return MB: Python's own, the patient's counts unpacked, and copies of its plasma cells."""
-    return int((800 + 40 * input.size_mb) * attempt)
-
-
 rule normal_plasma:
     input:
         **files_of(PANEL_SAMPLES),

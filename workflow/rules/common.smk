@@ -1,4 +1,4 @@
-"""What all rules share. The checked sheet, the paths, the pinned threads, the resource models."""
+"""What all rules share. The checked sheet, the paths, the pinned threads."""
 
 import re
 
@@ -36,22 +36,3 @@ onsuccess:
 
 onerror:
     RUN.record("failed")
-
-
-def library_inputs(wildcards):
-    """Return the matrix files of a library's row."""
-    row = RUN.libraries[wildcards.sample]
-    files = {"matrix": str(row.matrix)}
-    if row.raw_matrix:
-        files["raw_matrix"] = str(row.raw_matrix)
-    return files
-
-
-def library_memory(wildcards, input, attempt):
-    """Return MB: Python's own, 12 bytes an entry at 1.6 bytes on disk and working copies."""
-    return int((700 + 30 * input.size_mb) * attempt)
-
-
-def atlas_memory(wildcards, input, attempt):
-    """Return MB: torch and umap's own, and the selected genes' counts of every cell."""
-    return int((2500 + 8 * input.size_mb) * attempt)

@@ -1,0 +1,54 @@
+"""Which files a job reads and how much memory it may need, as functions of its wildcards."""
+
+
+def library_inputs(wildcards):
+    """Return the matrix files of a library's row."""
+    row = RUN.libraries[wildcards.sample]
+    files = {"matrix": str(row.matrix)}
+    if row.raw_matrix:
+        files["raw_matrix"] = str(row.raw_matrix)
+    return files
+
+
+def files_of(samples):
+    """Return what the jobs of these libraries wrote, by kind."""
+    return {
+        kind: expand(f"{RESULTS}/libraries/{{sample}}/{file}", sample=samples)
+        for kind, file in LIBRARY_NAMES.items()
+    }
+
+
+def rows_of(samples):
+    """Return the sheet's rows of these libraries as parameters."""
+    return [RUN.libraries[sample].as_params() for sample in samples]
+
+
+def clone_inputs(wildcards):
+    """Return the files of a patient's libraries, and their contigs where the sheet gives them."""
+    samples = SAMPLES_OF[wildcards.patient]
+    contigs = [RUN.libraries[sample].bcr_contigs for sample in samples]
+    return files_of(samples) | {"contigs": [str(path) for path in contigs if path]}
+
+
+def molecule_inputs(wildcards):
+    """Return the files of a patient's libraries and its clone calls; donors have none."""
+    files = files_of(SAMPLES_OF[wildcards.patient])
+    if wildcards.patient in DONORS:
+        return files
+    calls = patient_paths(RESULTS, wildcards.patient, CLONE_FILES)["cells"]
+    return files | {"clone_cells": calls}
+
+
+def library_memory(wildcards, input, attempt):
+    """Return MB: Python's own, 12 bytes an entry at 1.6 bytes on disk and working copies."""
+    return int((700 + 30 * input.size_mb) * attempt)
+
+
+def atlas_memory(wildcards, input, attempt):
+    """Return MB: torch and umap's own, and the selected genes' counts of every cell."""
+    return int((2500 + 8 * input.size_mb) * attempt)
+
+
+def patients_memory(wildcards, input, attempt):
+    """Return MB: Python's own, the patient's counts unpacked, and copies of its plasma cells."""
+    return int((800 + 40 * input.size_mb) * attempt)

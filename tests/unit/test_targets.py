@@ -30,11 +30,31 @@ def test_every_agent_has_a_source_and_dates_belong_to_approvals():
     assert not table.duplicated(["antigen", "agent"]).any()
 
 
-def test_no_agent_is_named_against_a_lost_antigen():
+def test_agents_are_named_with_their_status():
     agents = read_targets()
-    assert "teclistamab" in agents_text("TNFRSF17", "RETAINED", agents)
-    assert agents_text("TNFRSF17", "LOST", agents) == ""
-    assert agents_text("SDC1", "RETAINED", agents) == "none listed in resources/targets.tsv"
+    assert "teclistamab" in agents_text("TNFRSF17", agents)
+    assert agents_text("SDC1", agents) == "none listed in resources/targets.tsv"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "ratio", "named"),
+    [
+        ("RETAINED", 0.9, True),
+        ("REDUCED", 0.3, True),
+        ("INDETERMINATE", 0.4, True),
+        ("INDETERMINATE", None, True),
+        ("LOST", 0.01, False),
+        ("REDUCED", 0.02, False),
+        ("INDETERMINATE", 0.0, False),
+    ],
+)
+def test_no_agent_is_named_where_the_best_estimate_is_loss(verdict, ratio, named):
+    row = {"patient_id": "P", "sample_id": "relapse", "clone_id": "B", "antigen": "TNFRSF17"}
+    row |= {"verdict": verdict, "ratio": ratio}
+    cohort = molecules(group("relapse", "clone", "B", "TNFRSF17", 0))
+    (found,) = target_rows(cohort, CLONES, [row], read_targets(), lost_below=0.1)
+    assert ("teclistamab" in found["agents"]) == named
+    assert ("not listed" in found["note"]) == (not named)
 
 
 def test_only_relapse_clones_have_rows_and_notes_say_what_not_to_conclude():
@@ -44,7 +64,7 @@ def test_only_relapse_clones_have_rows_and_notes_say_what_not_to_conclude():
         for clone, verdict in (("A", "RETAINED"), ("B", "LOST"), ("all_malignant", "REDUCED"))
     ]
     cohort = molecules(group("relapse", "clone", "B", "TNFRSF17", 0))
-    (row,) = target_rows(cohort, CLONES, rows, read_targets())
+    (row,) = target_rows(cohort, CLONES, rows, read_targets(), lost_below=0.1)
     assert tuple(row) == COLUMNS
     assert (row["clone_id"], row["agents"]) == ("B", "")
     assert "lost in this clone" in row["note"] and "not advice" in row["note"]

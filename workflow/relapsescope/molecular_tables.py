@@ -90,7 +90,9 @@ def write_molecular_tables(
     effects = library_effects(pooled, marrows, assumed_sd=limits.library_log_sd)
     antigens = antigen_rows(molecules, pooled, effects, clones, limits)
     compartments = anxa1.anxa1_rows(molecules, pooled, effects, clones, high)
-    found = targets.target_rows(molecules, clones, antigens, targets.read_targets())
+    found = targets.target_rows(
+        molecules, clones, antigens, targets.read_targets(), lost_below=limits.lost_below
+    )
     untreated = anxa1.untreated_rows(molecules, high)
     detected = detection_rows(molecules, clones, limits)
     for name, columns, rows in (

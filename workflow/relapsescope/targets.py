@@ -28,39 +28,49 @@ def target_rows(
     clones: Clones,
     antigens: Sequence[Mapping[str, Any]],
     agents: pd.DataFrame,
+    *,
+    lost_below: float,
 ) -> list[dict[str, Any]]:
     """Return the rows of `targets.tsv`: a relapse clone × antigen each, in the antigens' order.
 
-    Where an antigen is `LOST`, no agent against it is named.
+    Where an antigen is `LOST`, no agent against it is named; nor where the best estimate is that
+    of a lost one and only its interval is too wide to say so.
 
     Parameters
     ----------
     antigens
         Rows of `antigens.antigen_rows`.
+    lost_below
+        Ratio to the reference under which an antigen is lost.
     """
     rows = []
     for row in antigens:
         sample = row["sample_id"]
         if row["clone_id"] not in clones.relapse.get(sample, ()):
             continue
+        lost = row["verdict"] == LOST or points_to_loss(row, lost_below)
         rows.append(
             {
                 "patient_id": row["patient_id"],
                 "clone_id": row["clone_id"],
                 "antigen": row["antigen"],
                 "verdict": row["verdict"],
-                "agents": agents_text(row["antigen"], row["verdict"], agents),
+                "agents": "" if lost else agents_text(row["antigen"], agents),
                 "off_tumour": off_tumour(molecules, sample, row["antigen"]),
-                "note": note(row),
+                "note": note(row, lost_below),
             }
         )
     return rows
 
 
-def agents_text(antigen: str, verdict: str, agents: pd.DataFrame) -> str:
-    """Return the agents against an antigen with class, status and date; none where it is lost."""
-    if verdict == LOST:
-        return ""
+def points_to_loss(row: Mapping[str, Any], lost_below: float) -> bool:
+    """Return whether the best estimate is that of a lost antigen, though loss is not shown."""
+    ratio = row.get("ratio")
+    return row["verdict"] != LOST and ratio is not None and bool(ratio < lost_below)
+
+
+def agents_text(antigen: str, agents: pd.DataFrame) -> str:
+    """Return the agents against an antigen with class, status and date."""
     told = []
     for agent in agents[agents["antigen"] == antigen].to_dict("records"):
         dated = f" {agent['approved_on']}" if agent["approved_on"] else ""
@@ -93,10 +103,12 @@ def off_tumour(molecules: Molecules, sample: str, antigen: str) -> str:
     return "; ".join(text for _, text in sorted(found, key=lambda pair: -pair[0]))
 
 
-def note(row: Mapping[str, Any]) -> str:
+def note(row: Mapping[str, Any], lost_below: float) -> str:
     """Return what must not be concluded from an antigen's verdict."""
     if row["verdict"] == LOST:
         told = "lost in this clone: agents against it are not listed, whatever their class"
+    elif points_to_loss(row, lost_below):
+        told = "the best estimate is loss, not yet shown: agents against it are not listed"
     elif row["verdict"] == REDUCED:
         told = "reduced: fewer molecules than before; whether enough are left is not known"
     elif row["verdict"] == INDETERMINATE:

@@ -143,3 +143,11 @@ def simulated(rng, n_cells, depth, dispersion, ambient, cpm, profile=5e-5, n_emp
         profile_umi=seen,
         settings=SETTINGS,
     )
+
+
+@pytest.mark.parametrize("umi", [0, 1, 5, 40])
+@pytest.mark.parametrize("dispersion", [0.0, 2.0, 60.0])
+def test_the_interval_of_a_single_cell_holds_its_estimate(umi, dispersion):
+    one = Tally(1, umi, 5000.0, 0.2, 0.1, 1.0, dispersion)
+    for found in (rate(one), ratio(one, poisson_tally(200)), ratio(poisson_tally(200), one)):
+        assert np.isnan(found.estimate) or found.low <= found.estimate <= found.high

@@ -83,10 +83,11 @@ def judged(
         f"{one.umi:.0f} molecules in {one.n_cells} cells ({one.ambient:.1f} of them expected from "
         f"ambient RNA) where the reference would show {expected:.0f}"
     )
-    low, high = (
-        f"{value:.2g}" if np.isfinite(value) else "none" for value in (found.low, found.high)
+    ratio, low, high = (
+        f"{value:.2g}" if np.isfinite(value) else "none"
+        for value in (found.estimate, found.low, found.high)
     )
-    told = f"{seen}; ratio {found.estimate:.2g}, 95 % interval {low} to {high}"
+    told = f"{seen}; ratio {ratio}, 95 % interval {low} to {high}"
     needed = needed_umi(found, expected, base, noise, settings.limits)
     if base.umi - base.ambient < settings.min_reference_umi:
         told += f"; the reference itself holds only {base.umi:.0f} molecules"

@@ -169,10 +169,12 @@ def _judged(
 ) -> tuple[str, str]:
     """Return the verdict and the sentence with its numbers."""
     limit = settings.high_log2_ratio
-    low, high = (f"{v:.2f}" if np.isfinite(v) else "none" for v in (did.low, did.high))
+    middle, low, high = (
+        f"{v:.2f}" if np.isfinite(v) else "none" for v in (did.estimate, did.low, did.high)
+    )
     beside = "normal plasma cells of the library" if contrast.same_library else "other cells"
     told = (
-        f"log2 change {did.estimate:.2f} beyond that of {beside}, 95 % interval {low} to {high}, "
+        f"log2 change {middle} beyond that of {beside}, 95 % interval {low} to {high}, "
         f"against {contrast.name.replace('_', ' ')}"
     )
     if not change.lineages:

@@ -213,7 +213,7 @@ def rate(one: Tally, *, level: float = 0.95) -> Interval:
     tail = (1 - level) / 2
     to_rate = PER_MILLION / one.exposure
     low, high = below.quantile(np.array([tail])), above.quantile(np.array([1 - tail]))
-    return Interval(estimate(one), float(low[0]) * to_rate, float(high[0]) * to_rate)
+    return _around(estimate(one), float(low[0]) * to_rate, float(high[0]) * to_rate)
 
 
 def ratio(
@@ -253,7 +253,12 @@ def ratio(
 
     below = estimate(denominator)
     middle = estimate(numerator) / below * np.exp(-shift) if below > 0 else np.nan
-    return Interval(middle, limit(lower_n, upper_d, tail), limit(upper_n, lower_d, 1 - tail))
+    return _around(middle, limit(lower_n, upper_d, tail), limit(upper_n, lower_d, 1 - tail))
+
+
+def _around(estimate: float, low: float, high: float) -> Interval:
+    """Return an interval that holds its estimate: of a cell or two, tails alone can miss it."""
+    return Interval(estimate, min(low, estimate), max(high, estimate))
 
 
 def log_ratio_error(numerator: Tally, denominator: Tally) -> float:

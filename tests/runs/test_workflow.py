@@ -296,6 +296,8 @@ def test_an_interrupted_run_keeps_what_was_finished(fresh):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        # A test run in the background ignores SIGINT, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while len(list(fresh.results.glob("libraries/*/library.json"))) < 2:

@@ -24,7 +24,7 @@ SPIKE_IN = "Spike-in"
 SPIKE_IN_ID = re.compile(r"ERCC-\d{5}$")
 OTHER_SPECIES_ID = re.compile(r"(?:[\w.+-]*?_)?(ENS[A-Z]{3,4}G\d{11})(?:\.\d+)?")
 
-# Names under which public code and 10x references carry a CAR (science.md D8): products, the
+# Names under which public code and 10x references carry a CAR: products, the
 # scFv, the woodchuck element of the vector. `CAR` only as a word, for CARD11 and CARS1 are genes.
 LIKELY_CAR = re.compile(
     r"(?i)^(?:"

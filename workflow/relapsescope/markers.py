@@ -13,7 +13,8 @@ from relapsescope.vocabulary import CELL_TYPES, LINEAGES
 
 MARKER_TABLE = RESOURCES / "markers.tsv"
 # What these genes show is measured later in the cells called here, so none may help to call
-# them: the CAR-T and bispecific targets and the gene under study (science.md, E.1 and 0.6).
+# them: the CAR-T and bispecific targets and the gene under study. A cell chosen by its antigen
+# cannot show the antigen's loss.
 MEASURED_LATER = frozenset({"TNFRSF17", "GPRC5D", "ANXA1", "FCRL5", "CD38", "SLAMF7"})
 
 

@@ -12,7 +12,9 @@ READY := .venv/.ready
 DEMO := demo/.complete
 SIMULATOR := $(wildcard workflow/relapsescope/simulate/*.py resources/simulate/*)
 
-.PHONY: help run demo-data check-inputs unlock report test lint bench lock clean
+RESULTS ?= results
+
+.PHONY: help run demo-data check-inputs unlock report figures test lint bench lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +38,9 @@ unlock: $(READY) ## After a run was killed outright (power, SIGKILL): then make 
 
 report: run ## Snakemake's own report of the run, results/report/snakemake.html
 	$(BIN)/snakemake --workflow-profile workflow/profiles/default --report results/report/snakemake.html
+
+figures: $(READY) ## Every figure of a run again, from its source data alone (RESULTS=folder)
+	$(BIN)/relapsescope figures $(RESULTS)
 
 test: $(READY) ## Every test (ARGS="-k name" for some)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)

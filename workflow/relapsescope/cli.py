@@ -1,4 +1,4 @@
-"""The command line: check inputs, simulate a cohort, see how far a run is."""
+"""The command line: check inputs, simulate a cohort, see how far a run is, work on its results."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from relapsescope import __version__
+from relapsescope import __version__, run_commands
 from relapsescope.errors import InputProblem
 from relapsescope.paths import REPOSITORY
 
@@ -125,6 +125,10 @@ def status(
     print(
         f"{done} of {len(libraries)} libraries done; report: {report if report.exists() else '-'}"
     )
+
+
+for command in run_commands.COMMANDS:
+    app.command()(command)
 
 
 def _configuration(path: Path) -> dict:

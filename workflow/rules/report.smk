@@ -1,10 +1,8 @@
 """Figures from their source data, and the pages."""
 
-PANELS = sorted(
-    path.stem
-    for path in (REPOSITORY / "workflow/report").glob("*.rst")
-    if path.stem != "workflow"
-)
+CAPTIONS = sorted(path.stem for path in (REPOSITORY / "workflow/report").glob("*.rst"))
+FIGURES = [name for name in CAPTIONS if name.startswith("figure_")]
+PANELS = [name for name in CAPTIONS if name not in (*FIGURES, "workflow")]
 CATEGORIES = (
     dict.fromkeys(
         ("bulk_survival_forest", "landmark_survival", "m_protein_curves", "salvage_response",
@@ -14,6 +12,7 @@ CATEGORIES = (
     | dict.fromkeys(
         ("light_chain", "malignancy_evidence", "copy_number", "clone_fates"), "Clones"
     )
+    | dict.fromkeys(FIGURES, "Figures")
     | dict.fromkeys(
         ("antigen_rates", "antigen_detection", "anxa1_compartments", "target_matrix"), "Antigens"
     )
@@ -51,11 +50,12 @@ rule figures:
                 category=CATEGORIES.get(panel, "Cohort"),
                 labels={"panel": panel.replace("_", " ")},
             )
-            for panel in PANELS
+            for panel in FIGURES + PANELS
         ],
-        png=expand(f"{RESULTS}/figures/{{panel}}.png", panel=PANELS),
+        png=expand(f"{RESULTS}/figures/{{panel}}.png", panel=FIGURES + PANELS),
         source_data=expand(f"{RESULTS}/source_data/{{panel}}.csv", panel=PANELS),
         manifest=f"{RESULTS}/figures/manifest.tsv",
+        numbered=f"{RESULTS}/figures/figures.tsv",
     log:
         f"{RESULTS}/logs/figures.log",
     conda:
@@ -66,7 +66,7 @@ rule figures:
         settings=lookup(dpath="report", within=config),
         seed=lookup(dpath="seed", within=config),
         rows=[library.as_params() for library in RUN.libraries.values()],
-        code=code_version("figures"),
+        code=code_version("figures", resources=("resources/figures.yaml",)),
     resources:
         mem_mb=lambda wildcards, input, attempt: int((1500 + 20 * input.size_mb) * attempt),
         runtime=lambda wildcards, attempt: 15 * attempt,

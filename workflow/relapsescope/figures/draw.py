@@ -29,6 +29,7 @@ from relapsescope.figures import (
     target_matrix,
 )
 from relapsescope.figures.evidence import Evidence
+from relapsescope.figures.numbered import compositions, print_png, write_figure_list
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import message, to_png, to_svg
 from relapsescope.tables import whole_file, write_tsv
@@ -83,6 +84,8 @@ def draw_figures(
 ) -> pd.DataFrame:
     """Write source data and pictures of every panel and `figures/manifest.tsv`, and return it.
 
+    The numbered figures are composed of the panels' pictures and listed in `figures/figures.tsv`.
+
     A panel that this run does not allow has source data without a row, pictures that say why,
     and the reason in the manifest's `test`; so the files are the same in every run.
 
@@ -120,7 +123,9 @@ def draw_figures(
             }
         )
     write_tsv(results / "figures" / "manifest.tsv", MANIFEST_COLUMNS, rows)
-    return read_manifest(results)
+    manifest = read_manifest(results)
+    draw_numbered(results, manifest)
+    return manifest
 
 
 def read_manifest(results: Path) -> pd.DataFrame:
@@ -151,15 +156,15 @@ def read_source_data(panel: Panel, results: Path) -> pd.DataFrame:
 
 def parse_source(panel: Panel, text: str) -> pd.DataFrame:
     """Return CSV text of `source_text` as the panel's chart takes it."""
-    frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)[list(panel.columns)]
     for name, kind in panel.columns.items():
         if kind == "number":
             frame[name] = pd.to_numeric(frame[name], errors="coerce")
     return frame
 
 
-def draw_panel(panel: Panel, results: Path, *, test: str) -> None:
-    """Draw one panel as SVG and PNG from its source data alone.
+def draw_panel(panel: Panel, results: Path, *, test: str) -> bool:
+    """Draw one panel as SVG and PNG from its source data alone; return whether a file changed.
 
     Parameters
     ----------
@@ -171,7 +176,38 @@ def draw_panel(panel: Panel, results: Path, *, test: str) -> None:
     else:
         drawing = panel.chart(read_source_data(panel, results))
     svg = to_svg(drawing, name=panel.name)
-    with whole_file(results / "figures" / f"{panel.name}.svg") as partial:
-        partial.write_text(svg, encoding="utf-8")
-    with whole_file(results / "figures" / f"{panel.name}.png") as partial:
-        partial.write_bytes(to_png(svg))
+    return write_picture(results, panel.name, svg, to_png(svg))
+
+
+def draw_numbered(results: Path, manifest: pd.DataFrame) -> list[str]:
+    """Compose the numbered figures of the panels' pictures; return the names of changed ones.
+
+    Writes `figures/figure_<n>.svg` and `.png` and the list of them, `figures/figures.tsv`.
+    """
+    composed = list(compositions(results, manifest))
+    changed = [
+        figure.name
+        for figure, svg in composed
+        if write_picture(results, figure.name, svg, print_png(svg))
+    ]
+    write_figure_list(results, manifest, composed)
+    return changed
+
+
+def write_picture(results: Path, name: str, svg: str, png: bytes) -> bool:
+    """Write `figures/<name>.svg` and `.png` and return whether either changed.
+
+    A file that has the same bytes is left alone: its time does not change, and Snakemake runs
+    nothing again that depends on it.
+    """
+    changed = False
+    for path, content in (
+        (results / "figures" / f"{name}.svg", svg.encode()),
+        (results / "figures" / f"{name}.png", png),
+    ):
+        if path.is_file() and path.read_bytes() == content:
+            continue
+        changed = True
+        with whole_file(path) as partial:
+            partial.write_bytes(content)
+    return changed

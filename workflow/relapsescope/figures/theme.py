@@ -83,9 +83,9 @@ def _own_ids(svg: str, name: str) -> str:
     return re.sub(r"(url\(#)([A-Za-z_]+\d+)(\))", renamed, svg)
 
 
-def to_png(svg: str) -> bytes:
-    """Return the picture of an SVG, `PIXELS_PER_UNIT` pixels a unit."""
-    return vl_convert.svg_to_png(svg, scale=PIXELS_PER_UNIT)
+def to_png(svg: str, *, scale: float = PIXELS_PER_UNIT) -> bytes:
+    """Return the picture of an SVG, `scale` pixels a unit."""
+    return vl_convert.svg_to_png(svg, scale=scale)
 
 
 def message(text: str) -> alt.LayerChart:

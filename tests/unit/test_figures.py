@@ -67,7 +67,9 @@ def test_only_the_panels_of_the_course_count_no_cells():
 
 def test_every_panel_has_a_caption_and_every_caption_a_panel():
     captions = {path.stem for path in (REPOSITORY / "workflow" / "report").glob("*.rst")}
-    assert captions - {"workflow", *(figure.name for figure in numbered_figures())} == set(PANEL_NAMES)
+    assert captions - {"workflow", *(figure.name for figure in numbered_figures())} == set(
+        PANEL_NAMES
+    )
 
 
 def test_twice_the_same_bytes_in_any_order(run, tmp_path):

@@ -8,6 +8,7 @@ import yaml
 from relapsescope.ambient import AmbientLimits
 from relapsescope.atlas.build import AtlasSettings
 from relapsescope.atlas.integration import IntegrationSettings
+from relapsescope.claims import ClaimSettings
 from relapsescope.course_settings import CourseSettings
 from relapsescope.doublets import DoubletLimits
 from relapsescope.lineage import LineageLimits
@@ -29,6 +30,7 @@ SECTIONS = {
     "lineage": LineageLimits,
     "atlas": AtlasSettings,
     "course": CourseSettings,
+    "claims": ClaimSettings,
 }
 SECTIONS_OF_JOBS = (
     "gene_ranks",

@@ -68,6 +68,7 @@ INTEGER_COLUMNS = (
     "mrd_day",
     "relapse_from_mrd_negative_day",
 )
+MRD_WORDS = {True: "positive", False: "negative", None: None}
 
 
 def assess_patient(
@@ -160,6 +161,8 @@ def assessment_table(
                         "urine_m_protein_mg_24h": visit.urine_m,
                         "flc_kappa_mg_l": visit.kappa,
                         "flc_lambda_mg_l": visit.lambda_,
+                        "mrd": MRD_WORDS[visit.mrd],
+                        "mrd_sensitivity": visit.mrd_sensitivity,
                         "call": marks[day],
                         "is_best_response": day == result.response.day,
                         "is_progression": day == result.progression.day,
@@ -173,6 +176,8 @@ def assessment_table(
         "urine_m_protein_mg_24h",
         "flc_kappa_mg_l",
         "flc_lambda_mg_l",
+        "mrd",
+        "mrd_sensitivity",
         "call",
         "is_best_response",
         "is_progression",

@@ -2,6 +2,7 @@
 
 import re
 
+from relapsescope.answer_tables import ANSWER_TABLES
 from relapsescope.course_files import RESOURCES as COURSE_RESOURCES
 from relapsescope.course_files import bulk_files, clinical_files, course_paths
 from relapsescope.paths import REPOSITORY

@@ -42,6 +42,7 @@ rule figures:
         normal_plasma=rules.normal_plasma.output.summary,
         molecular=list(MOLECULAR.values()),
         course=list(COURSE.values()),
+        answers=list(ANSWERS.values()),
     output:
         svg=[
             report(

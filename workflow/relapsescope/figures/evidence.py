@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
+from relapsescope.answer_tables import ANSWER_TABLES
 from relapsescope.course_files import course_paths
 from relapsescope.patient_files import CLONE_FILES, molecular_paths, patient_paths
 
@@ -60,6 +61,8 @@ class Evidence:
     molecular
         The tables of antigens, ANXA1 and targets by name (`patient_files.MOLECULAR_TABLES`), all
         fields text.
+    answers
+        ``mechanisms``, ``answers`` and ``claims`` (`answer_tables.ANSWER_TABLES`), all fields text.
     """
 
     cells: pd.DataFrame
@@ -74,6 +77,7 @@ class Evidence:
     clone_summaries: dict[str, dict[str, Any]]
     normal_plasma: dict[str, Any]
     molecular: dict[str, pd.DataFrame]
+    answers: dict[str, pd.DataFrame]
 
     @property
     def sample_ids(self) -> list[str]:
@@ -132,6 +136,7 @@ def read_evidence(results: Path, *, sheet: Sequence[Mapping[str, Any]] = ()) -> 
         clone_summaries={found["patient_id"]: found for found in summaries if found},
         normal_plasma=_read_json(results / "clones" / "normal_plasma.json"),
         molecular={name: _read_text(Path(path)) for name, path in molecular_paths(results).items()},
+        answers={name: _read_text(results / "tables" / f"{name}.tsv") for name in ANSWER_TABLES},
     )
 
 

@@ -1,0 +1,13 @@
+"""Seam of rule `answers`."""
+
+from relapsescope.answer_tables import write_answers
+from relapsescope.jobs import job_log
+
+with job_log(snakemake.log[0]):
+    write_answers(
+        dict(snakemake.input.items()),
+        dict(snakemake.output.items()),
+        sheet=snakemake.params.rows,
+        patients=snakemake.params.patients,
+        settings=snakemake.params.settings,
+    )

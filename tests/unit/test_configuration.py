@@ -2,7 +2,8 @@ import importlib.util
 
 import pytest
 import yaml
-from relapsescope.configuration import config_problems, plain_values
+from relapsescope.configuration import config_problems
+from relapsescope.settings import plain_values
 
 
 @pytest.fixture

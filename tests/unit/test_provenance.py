@@ -1,3 +1,4 @@
+import ast
 import json
 import re
 
@@ -34,6 +35,23 @@ def test_code_version_of_the_library_job_covers_its_steps():
     names = {path.name for path in provenance._imported_files([provenance.PACKAGE / "library"])}
     assert {"library.py", "quality.py", "ambient.py", "doublets.py", "lineage.py"} <= names
     assert "cohort.py" not in names
+
+
+def test_imports_are_those_that_a_parser_finds():
+    for path in provenance.PACKAGE.rglob("*.py"):
+        expected = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                expected |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                expected |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        files = {
+            file
+            for name in expected
+            if name.startswith("relapsescope.")
+            for file in provenance._module_files(provenance.PACKAGE / name[13:].replace(".", "/"))
+        }
+        assert set(provenance._imports(path)) == files, path
 
 
 def test_config_hash_ignores_the_order_of_keys():

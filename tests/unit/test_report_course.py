@@ -5,7 +5,7 @@ import re
 
 import pytest
 import yaml
-from relapsescope.clinical import ClinicalCheck, check_clinical
+from relapsescope.clinical import patients_named
 from relapsescope.course_files import course_paths
 from relapsescope.figures.draw import draw_figures
 from relapsescope.figures.evidence import read_evidence
@@ -122,6 +122,6 @@ def test_pages_are_for_patients_with_car_t_or_clinical_rows(tmp_path):
         Library(name, name, timepoint, None, "bone_marrow", "none", tmp_path)
         for name, timepoint in timepoints.items()
     ]
-    assert patients_of_pages(libraries, ClinicalCheck()) == ["P2"]
+    assert patients_of_pages(libraries, patients_named(None)) == ["P2"]
     (tmp_path / "labs.tsv").write_text("patient_id\tday\nU1\t3\nP7\t4\n")
-    assert patients_of_pages(libraries, check_clinical(tmp_path)) == ["P2", "P7", "U1"]
+    assert patients_of_pages(libraries, patients_named(tmp_path)) == ["P2", "P7", "U1"]

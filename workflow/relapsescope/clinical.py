@@ -136,6 +136,16 @@ def check_clinical(
     return found
 
 
+def patients_named(folder: str | Path | None) -> set[str]:
+    """Return the patients in the clinical tables of a folder that has been checked."""
+    found: set[str] = set()
+    for path in (Path(folder) / f"{name}.tsv" for name in COLUMNS) if folder else ():
+        if path.exists():
+            table = read_table(path, COLUMNS[path.stem], REQUIRED[path.stem])
+            found |= {identifier(table, row, "patient_id") for row in table.rows}
+    return found - {""}
+
+
 def _frame(records: Records, columns: tuple[str, ...]) -> "pd.DataFrame":
     import pandas as pd
 

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from relapsescope.ambient import AmbientLimits
 from relapsescope.atlas.build import AtlasSettings
 from relapsescope.atlas.integration import IntegrationSettings
@@ -42,31 +40,6 @@ SECTIONS_OF_JOBS = (
     "anxa1",
     "report",
 )
-
-
-def plain_values(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration with numbers and truth values where text stands for them.
-
-    Snakemake's `--config atlas={resolution: 0.5} cellxgene=true` gives text. Paths stay text.
-    """
-    return {
-        key: value if VALUES.get(key) is str else _plain_value(value)
-        for key, value in config.items()
-    }
-
-
-def _plain_value(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain_value(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain_value(item) for item in value]
-    if isinstance(value, str):
-        try:
-            plain = yaml.safe_load(value)
-        except yaml.YAMLError:
-            return value
-        return plain if isinstance(plain, bool | int | float) else value
-    return value
 
 
 def config_problems(config: Mapping[str, Any]) -> list[str]:

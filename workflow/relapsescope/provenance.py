@@ -6,18 +6,22 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from relapsescope import __version__
 from relapsescope.paths import REPOSITORY
-from relapsescope.tables import write_json
 
 PACKAGE = Path(__file__).resolve().parent
+# Parsing whole modules for their imports costs half a second, in every job on a cluster.
+IMPORT = re.compile(
+    r"^[ \t]*(?:import relapsescope[^\n]*|from relapsescope\S* import (?:\([^)]*\)|[^\n]*))", re.M
+)
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -74,16 +78,23 @@ def _imported_files(starts: Sequence[Path]) -> set[Path]:
         if file in found:
             continue
         found.add(file)
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            names: list[str] = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            for name in names:
-                if name.startswith("relapsescope."):
-                    waiting += _module_files(PACKAGE.joinpath(*name.split(".")[1:]))
+        waiting += _imports(file)
     return found
+
+
+@cache
+def _imports(file: Path) -> tuple[Path, ...]:
+    """Return the files of the package modules that a module names in its imports."""
+    files: list[Path] = []
+    for statement in IMPORT.findall(file.read_text(encoding="utf-8")):
+        (node,) = ast.parse(statement.strip()).body
+        names = [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module, *(f"{node.module}.{name}" for name in names)]
+        for name in names:
+            if name.startswith("relapsescope."):
+                files += _module_files(PACKAGE.joinpath(*name.split(".")[1:]))
+    return tuple(files)
 
 
 def _module_files(module: Path) -> list[Path]:
@@ -144,6 +155,9 @@ def write_run_manifest(
     started
         Time at which the run began, ISO 8601 in UTC.
     """
+    # It comes with pyarrow, and every job on a cluster imports this module.
+    from relapsescope.tables import write_json
+
     write_json(
         path,
         {

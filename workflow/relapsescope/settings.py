@@ -6,9 +6,13 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import yaml
+
 from relapsescope.errors import InputProblem
 
 Settings = TypeVar("Settings")
+PATHS = ("samples", "clinical", "results")
+"""Keys of the configuration that name files and folders."""
 
 
 def settings_of(kind: type[Settings], section: Mapping[str, Any] | None, *, name: str) -> Settings:
@@ -72,3 +76,25 @@ def _fits(value: Any, hint: Any) -> bool:
 
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def plain_values(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration with numbers and truth values where text stands for them.
+
+    Snakemake's `--config atlas={resolution: 0.5} cellxgene=true` gives text. Paths stay text.
+    """
+    return {key: value if key in PATHS else _plain_value(value) for key, value in config.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain_value(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain_value(item) for item in value]
+    if isinstance(value, str):
+        try:
+            plain = yaml.safe_load(value)
+        except yaml.YAMLError:
+            return value
+        return plain if isinstance(plain, bool | int | float) else value
+    return value

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relapsescope.check import check_inputs
-from relapsescope.clinical import ClinicalCheck, check_clinical
-from relapsescope.configuration import config_problems, plain_values
+from relapsescope.clinical import patients_named
 from relapsescope.course_files import bulk_files
 from relapsescope.errors import InputProblem
 from relapsescope.provenance import now, pin_threads, share_package, write_run_manifest
+from relapsescope.settings import plain_values
 from relapsescope.sheet import CAR_T_COURSE, Library, read_sheet
 
 
@@ -52,8 +51,9 @@ def begin(config: dict[str, Any], *, check: bool) -> Run:
     Parameters
     ----------
     check
-        Whether to open every matrix's header first. Jobs on a cluster read the same workflow
-        again and need not.
+        Whether to check the configuration and open every matrix's header first. Jobs on a
+        cluster read the same workflow again, many times, and need not: nothing heavy is
+        imported for them.
 
     Raises
     ------
@@ -62,6 +62,24 @@ def begin(config: dict[str, Any], *, check: bool) -> Run:
         the matrices, at once.
     """
     config.update(plain_values(config))
+    if check:
+        _check_configuration(config)
+    pin_threads(config["numeric_threads"])
+    share_package()
+    sheet = Path(config["samples"])
+    clinical = Path(config["clinical"]) if config["clinical"] else None
+    libraries = _checked_libraries(sheet, clinical) if check else read_sheet(sheet)
+    return Run(
+        config=config,
+        libraries={library.sample_id: library for library in libraries},
+        patients=patients_of_pages(libraries, patients_named(clinical)),
+        started=now(),
+    )
+
+
+def _check_configuration(config: Mapping[str, Any]) -> None:
+    from relapsescope.configuration import config_problems
+
     problems = config_problems(config) or [
         f"config course.bulk_cohorts: no file {path}; paths are relative to the working directory"
         for path in bulk_files((config.get("course") or {}).get("bulk_cohorts", ()))
@@ -69,30 +87,21 @@ def begin(config: dict[str, Any], *, check: bool) -> Run:
     ]
     if problems:
         raise InputProblem(*problems)
-    pin_threads(config["numeric_threads"])
-    share_package()
-    sheet = Path(config["samples"])
-    clinical = Path(config["clinical"]) if config["clinical"] else None
-    if check:
-        checked = check_inputs(sheet, clinical)
-        for warning in checked.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
-        libraries = checked.libraries
-    else:
-        libraries = read_sheet(sheet)
-    return Run(
-        config=config,
-        libraries={library.sample_id: library for library in libraries},
-        patients=patients_of_pages(libraries, check_clinical(clinical)),
-        started=now(),
-    )
 
 
-def patients_of_pages(libraries: Iterable[Library], clinical: ClinicalCheck) -> list[str]:
-    """Return the patients with samples around CAR-T or with rows in a clinical table, sorted."""
+def _checked_libraries(sheet: Path, clinical: Path | None) -> list[Library]:
+    from relapsescope.check import check_inputs
+
+    checked = check_inputs(sheet, clinical)
+    for warning in checked.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return checked.libraries
+
+
+def patients_of_pages(libraries: Iterable[Library], clinical: Iterable[str]) -> list[str]:
+    """Return the patients with samples around CAR-T or in a clinical table, sorted."""
     sampled = {library.patient_id for library in libraries if library.timepoint in CAR_T_COURSE}
-    records = (*clinical.patients, *clinical.labs, *clinical.therapies)
-    return sorted(sampled | {record["patient_id"] for record in records})
+    return sorted(sampled.union(clinical))
 
 
 def begin_or_exit(config: dict[str, Any], *, check: bool) -> Run:

@@ -14,7 +14,7 @@ SIMULATOR := $(wildcard workflow/relapsescope/simulate/*.py resources/simulate/*
 
 RESULTS ?= results
 
-.PHONY: help run demo-data check-inputs unlock report figures test lint bench lock clean
+.PHONY: help run demo-data check-inputs unlock report figures check expected test lint bench lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,13 @@ report: run ## Snakemake's own report of the run, results/report/snakemake.html
 
 figures: $(READY) ## Every figure of a run again, from its source data alone (RESULTS=folder)
 	$(BIN)/relapsescope figures $(RESULTS)
+
+EXPECTED := tests/expected/demo
+check: run ## Run the demo cohort, then say for each panel and table whether it is as deposited
+	$(BIN)/relapsescope compare $(RESULTS) $(EXPECTED)
+
+expected: run ## Make the demo cohort's results the deposited ones (after a change that is meant)
+	$(BIN)/relapsescope deposit $(RESULTS) $(EXPECTED)
 
 test: $(READY) ## Every test (ARGS="-k name" for some)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)

@@ -17,6 +17,8 @@ from typing import Any
 from relapsescope import __version__
 from relapsescope.paths import REPOSITORY
 
+PATHS = ("samples", "clinical", "results")
+"""Keys of the configuration that say where files are, not how they are analysed."""
 PACKAGE = Path(__file__).resolve().parent
 # Parsing whole modules for their imports costs half a second, in every job on a cluster.
 IMPORT = re.compile(
@@ -143,6 +145,21 @@ def config_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
+def settings_hash(config: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a configuration without its paths: equal for equal analyses."""
+    return config_hash({name: value for name, value in config.items() if name not in PATHS})
+
+
+def processor() -> str:
+    """Return the processor's model, its architecture where the system does not name it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(filter(None, [*named, platform.processor(), platform.machine()]), "unknown")
+
+
 def write_run_manifest(
     path: Path, *, config: Mapping[str, Any], sheet: Path, state: str, started: str
 ) -> None:
@@ -168,11 +185,12 @@ def write_run_manifest(
             "versions": versions(),
             "config": config,
             "config_sha256": config_hash(config),
+            "settings_sha256": settings_hash(config),
             "sheet_sha256": file_hash(sheet),
             "lock_sha256": file_hash(REPOSITORY / "envs/lock.txt"),
             "seed": config.get("seed"),
             "threads": {name: os.environ.get(name) for name in THREAD_VARIABLES},
-            "processor": platform.processor() or platform.machine(),
+            "processor": processor(),
             "n_processors": os.cpu_count(),
             "system": platform.platform(),
             "research_use_only": True,

@@ -36,7 +36,69 @@ def figures(results: Results) -> None:
     print(f"{len(redrawn.pictures)} figures drawn; {same} as they were before.")
 
 
-COMMANDS = (figures,)
+def compare(
+    results: Results,
+    deposited: Annotated[
+        Path, typer.Argument(help="Folder of the run to compare with, or of a deposit of it.")
+    ],
+    quiet: Annotated[bool, typer.Option("--quiet", help="Leave out what passes.")] = False,
+) -> None:
+    """Say for every panel and table of a deposited run whether this one says the same.
+
+    PASS means identical, WITHIN TOLERANCE that the differences are those which another machine
+    or version may make, DIFFERS anything else, with the numbers. Exit status 0 when nothing
+    differs, 1 when something does, 2 when a folder cannot be used.
+    """
+    from relapsescope.comparison.runs import (
+        DIFFERS,
+        PASS,
+        WITHIN,
+        circumstances,
+        compare_runs,
+        lines_of,
+        only_in_run,
+    )
+
+    try:
+        findings = compare_runs(results, deposited)
+        extra = only_in_run(results, deposited)
+        reasons = circumstances(results, deposited)
+    except InputProblem as problem:
+        _unusable(problem)
+    shown = [finding for finding in findings if not quiet or finding.status != PASS]
+    for line in lines_of(shown):
+        print(line)
+    if extra:
+        print(f"only in {results}: {', '.join(extra)}")
+    counts = dict.fromkeys((PASS, WITHIN, DIFFERS), 0)
+    for finding in findings:
+        counts[finding.status] += 1
+    if counts[PASS] < len(findings):
+        for reason in reasons:
+            print(f"note: {reason}")
+    print(f"{len(findings)} compared: " + ", ".join(f"{n} {s}" for s, n in counts.items()))
+    raise typer.Exit(int(counts[DIFFERS] > 0))
+
+
+def deposit(
+    results: Results,
+    folder: Annotated[Path, typer.Argument(help="Folder to write; a former deposit is replaced.")],
+) -> None:
+    """Keep what others need to compare their run with this one: tables and key numbers.
+
+    Exit status 0 when it was written, 2 when a folder cannot be used.
+    """
+    from relapsescope.comparison.deposit import write_deposit
+
+    try:
+        files = write_deposit(results, folder)
+    except InputProblem as problem:
+        _unusable(problem)
+    size = sum(path.stat().st_size for path in files)
+    print(f"{folder}: {len(files)} files, {size / 1e6:.1f} MB.")
+
+
+COMMANDS = (figures, compare, deposit)
 
 
 def _unusable(problem: InputProblem) -> None:

@@ -91,4 +91,5 @@ PANEL = Panel(
     chart=chart,
     unit="barcodes",
     test="point estimate with 95 % interval",
+    tolerance="0.005",
 )

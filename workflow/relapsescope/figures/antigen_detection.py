@@ -81,4 +81,5 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tolerance="0.01",
 )

@@ -83,4 +83,5 @@ PANEL = Panel(
     collect=collect,
     chart=chart,
     test="95 % intervals of pooled rates (negative binomial, ambient share taken off)",
+    tolerance="0.05",
 )

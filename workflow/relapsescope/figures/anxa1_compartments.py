@@ -95,4 +95,5 @@ PANEL = Panel(
     collect=collect,
     chart=chart,
     test="difference-in-differences of pooled rates, 95 % intervals",
+    tolerance="0.05",
 )

@@ -107,4 +107,5 @@ PANEL = Panel(
     chart=chart,
     unit="plasma cells",
     reproducibility="seeded",
+    tolerance="0.02",
 )

@@ -110,7 +110,7 @@ def map_panel(column: str) -> Panel:
         collect=collect,
         chart=_scatter(column),
         reproducibility="seeded",
-        tolerance="same bytes with the same seed, threads and versions; else shape only",
+        tolerance="shape 0.02",
     )
 
 

@@ -72,7 +72,7 @@ class Panel:
     chart: Callable[[pd.DataFrame], alt.TopLevelMixin]
     test: str = "none (descriptive)"
     reproducibility: str = "deterministic"
-    tolerance: str = "0"
+    tolerance: str = "1e-05"
     unit: str = "cells"
 
 

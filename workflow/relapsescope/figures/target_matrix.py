@@ -65,4 +65,5 @@ PANEL = Panel(
     collect=collect,
     chart=chart,
     test="95 % intervals of the ratio to the reference",
+    tolerance="0.05",
 )

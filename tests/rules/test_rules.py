@@ -16,6 +16,7 @@ OUTPUTS = {
     "cells": ["tables/cells.parquet"],
     "samples": ["tables/samples.tsv"],
     "microenvironment": ["tables/microenvironment.tsv"],
+    "suppression": ["tables/suppression.tsv"],
     "normal_plasma": ["clones/normal_plasma.npz", "clones/normal_plasma.json"],
     "clone_table": ["tables/clones.tsv"],
     "antigens": ["tables/antigens.tsv", "tables/anxa1.tsv", "tables/targets.tsv"],
@@ -25,6 +26,7 @@ OUTPUTS = {
 PATIENT_OUTPUTS = {
     "clones": ["cells.parquet", "cell_arms.parquet", "clones.tsv", "copy_number.tsv"],
     "molecules": ["molecules.parquet", "pooled.parquet"],
+    "niche": ["niche.parquet"],
 }
 
 

@@ -59,7 +59,7 @@ CONTRACT_MOLECULAR_COLUMNS = {
 TOTALS = {"all", "default", "total"}
 REDUCE_STEPS = {
     *("atlas", "cells", "samples", "microenvironment", "clone_table", "antigens", "figures"),
-    "page",
+    *("suppression", "page"),
 }
 
 
@@ -73,6 +73,7 @@ def test_every_output_is_there(finished):
         "tables/cells.parquet",
         "tables/samples.tsv",
         "tables/microenvironment.tsv",
+        "tables/suppression.tsv",
         "tables/course.tsv",
         "course/salvage_comparison.tsv",
         "tables/detection.tsv",

@@ -1,7 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.microenvironment import COLUMNS, composition
+from relapsescope.microenvironment import (
+    COLUMNS,
+    INTERVAL_COLUMNS,
+    CompositionSettings,
+    composition,
+    with_intervals,
+)
 
 
 def cells_of(*samples):
@@ -103,3 +109,46 @@ def test_one_sample_has_one_patient():
     cells.loc[0, "patient_id"] = "another"
     with pytest.raises(ValueError, match="S1"):
         composition(cells)
+
+
+SETTINGS = CompositionSettings(
+    pseudocount=0.5, fraction_log_sd=0.5, least_fraction_log_sd=0.2, prior_df=4.0
+)
+
+
+def with_sheet(table, **kinds):
+    sheet = [
+        {"sample_id": name, "tissue": "bone_marrow", "sorting": ""} | kinds.get(name, {})
+        for name in table["sample_id"].unique()
+    ]
+    return with_intervals(table, sheet, SETTINGS)
+
+
+def test_intervals_hold_the_fraction_and_exceed_the_binomial():
+    table = with_sheet(composition(cells_of(("S1", {"NK": 20, "CD4 T": 180}, True))))
+    assert tuple(table.columns) == (*COLUMNS, *INTERVAL_COLUMNS)
+    row = table[table["cell_type"] == "NK"].iloc[0]
+    # Clopper and Pearson, 20 of 200: 6.22 to 15.02 % (R binom.test).
+    assert row["binomial_ci_low"] == pytest.approx(0.0622, abs=1e-4)
+    assert row["binomial_ci_high"] == pytest.approx(0.1502, abs=1e-4)
+    assert row["fraction_ci_low"] < row["binomial_ci_low"]
+    assert row["fraction_ci_high"] > row["binomial_ci_high"]
+    assert (row["library_sd"], row["library_sd_libraries"]) == (0.5, 0)
+    assert (row["n_total"], row["sorting"]) == (200, "none")
+
+
+def test_uneven_libraries_of_one_kind_widen_the_interval():
+    def width(counts):
+        samples = [(f"S{i}", {"NK": n, "CD4 T": 400}, True) for i, n in enumerate(counts)]
+        table = with_sheet(composition(cells_of(*samples)))
+        row = table[(table["sample_id"] == "S0") & (table["cell_type"] == "NK")].iloc[0]
+        return row["fraction_ci_high"] - row["fraction_ci_low"]
+
+    assert width([50, 5, 200, 20, 90]) > 1.5 * width([50, 52, 48, 49, 51])
+
+
+def test_other_kinds_of_libraries_tell_nothing_of_this_one():
+    samples = [(f"S{i}", {"NK": n, "CD4 T": 400}, True) for i, n in enumerate([50, 5, 200])]
+    blood = {"S1": {"tissue": "blood"}, "S2": {"sorting": "CD3_positive"}}
+    table = with_sheet(composition(cells_of(*samples)), **blood)
+    assert (table["library_sd_libraries"] == 0).all()

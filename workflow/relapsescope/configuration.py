@@ -33,6 +33,7 @@ SECTIONS = {
 SECTIONS_OF_JOBS = (
     "gene_ranks",
     "microenvironment",
+    "suppression",
     "immunoglobulin",
     "copy_number",
     "clones",

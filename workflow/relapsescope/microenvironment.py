@@ -1,13 +1,27 @@
 """Composition of a sample: which cell types, how many, and how they stand to each other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import special, stats
 
+from relapsescope.library_variation import (
+    Estimate,
+    Variation,
+    empirical_logit,
+    measured_variation,
+)
 from relapsescope.vocabulary import CELL_TYPES, LINEAGES
 
 COLUMNS = ("sample_id", "patient_id", "timepoint", "cell_type", "n_cells", "fraction", "clr")
+INTERVAL_COLUMNS = (
+    *("n_total", "tissue", "sorting", "fraction_ci_low", "fraction_ci_high"),
+    *("binomial_ci_low", "binomial_ci_high", "library_sd", "library_sd_df"),
+    "library_sd_libraries",
+)
 
 OUTSIDE = ("Plasma", "Unknown")
 """Cell types that are no part of the microenvironment, so no part of the log-ratio's reference."""
@@ -17,6 +31,20 @@ SELECTED = ("CD138_positive", "CD3_positive", "CAR_positive")
 
 CD138-negative selection takes plasma cells away and leaves the others' proportions as they were.
 """
+
+
+MIN_MEAN_CELLS = 5
+"""Cells a library, on average, from which a cell type tells how uneven libraries are."""
+
+
+@dataclass(frozen=True)
+class CompositionSettings:
+    """Numbers of the composition; `config.yaml`, section `microenvironment`, explains each."""
+
+    pseudocount: float
+    fraction_log_sd: float
+    least_fraction_log_sd: float
+    prior_df: float
 
 
 def cell_type_order() -> list[str]:
@@ -101,6 +129,71 @@ def composition(
     table["fraction"] = (counts / counts.sum(axis=1, keepdims=True)).ravel()
     table["clr"] = clr.ravel()
     return _typed(table[list(COLUMNS)])
+
+
+def with_intervals(
+    table: pd.DataFrame, libraries: Sequence[Mapping[str, Any]], settings: CompositionSettings
+) -> pd.DataFrame:
+    """Return `composition`'s table with `INTERVAL_COLUMNS`: intervals of each fraction.
+
+    `binomial_ci_*` (Clopper and Pearson 1934) says how well the fraction of this suspension is
+    known. `fraction_ci_*` says it of the patient's marrow: libraries of one kind (tissue,
+    sorting, timepoint; other patients) differ by far more than counting, by `library_sd` on the
+    logit scale. It is measured a cell type at a time and drawn towards that of all types; a
+    cohort that has no two libraries of a kind takes `fraction_log_sd`, and `library_sd_libraries`
+    is 0.
+
+    Parameters
+    ----------
+    table
+        As `composition` returns it.
+    libraries
+        The sheet's rows: `sample_id`, `tissue`, `sorting`.
+    """
+    sheet = {row["sample_id"]: row for row in libraries}
+    out = table.copy()
+    out["n_total"] = out.groupby("sample_id", sort=False)["n_cells"].transform("sum")
+    for name in ("tissue", "sorting"):
+        default = "none" if name == "sorting" else ""
+        out[name] = [sheet.get(sample, {}).get(name) or default for sample in out["sample_id"]]
+    variations = type_variations(out, settings)
+    rows = []
+    for n, total, cell_type in zip(out["n_cells"], out["n_total"], out["cell_type"], strict=True):
+        rows.append(_intervals(int(n), int(total), variations[cell_type]))
+    extra = pd.DataFrame(rows, index=out.index, columns=list(INTERVAL_COLUMNS[3:]))
+    return pd.concat([out, extra], axis=1)
+
+
+def type_variations(table: pd.DataFrame, settings: CompositionSettings) -> dict[str, Variation]:
+    """Return how each cell type's logit fraction varies between libraries of one kind."""
+    kinds = ["tissue", "sorting", "timepoint"]
+    blocks: dict[str, list[list[Estimate]]] = {name: [] for name in table["cell_type"].unique()}
+    common: list[list[Estimate]] = []
+    for (_, cell_type), part in table.groupby([table[kinds].agg("|".join, axis=1), "cell_type"]):
+        one_each = part.drop_duplicates("patient_id")
+        pairs = zip(one_each["n_cells"], one_each["n_total"], strict=True)
+        block = [empirical_logit(int(n), int(total)) for n, total in pairs]
+        blocks[cell_type].append(block)
+        if one_each["n_cells"].mean() >= MIN_MEAN_CELLS:
+            common.append(block)
+    limits = {"least_sd": settings.least_fraction_log_sd, "prior_df": settings.prior_df}
+    all_types = measured_variation(common, assumed_sd=settings.fraction_log_sd, **limits)
+    return {
+        name: measured_variation(own, assumed_sd=all_types.sd, **limits)
+        for name, own in blocks.items()
+    }
+
+
+def _intervals(n: int, total: int, variation: Variation) -> tuple[float, ...]:
+    low = float(stats.beta.ppf(0.025, n, total - n + 1)) if n else 0.0
+    high = float(stats.beta.ppf(0.975, n + 1, total - n)) if n < total else 1.0
+    one = empirical_logit(n, total)
+    reach = variation.quantile(0.975) * np.hypot(np.sqrt(one.variance), variation.sd)
+    wide = special.expit([one.value - reach, one.value + reach])
+    return (
+        *(min(float(wide[0]), low), max(float(wide[1]), high), low, high),
+        *(variation.sd, variation.df, variation.n_libraries),
+    )
 
 
 def _in_order(names: np.ndarray) -> list[str]:

@@ -13,6 +13,7 @@ CLONE_FILES = {
     "summary": "clones.json",
 }
 MOLECULE_FILES = {"molecules": "molecules.parquet", "pooled": "pooled.parquet"}
+NICHE_FILES = {"niche": "niche.parquet"}
 MOLECULAR_TABLES = ("antigens", "anxa1", "targets", "anxa1_untreated", "detection")
 
 

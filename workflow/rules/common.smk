@@ -9,6 +9,7 @@ from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import (
     CLONE_FILES,
     MOLECULE_FILES,
+    NICHE_FILES,
     donors,
     libraries_by_patient,
     molecular_paths,

@@ -44,29 +44,6 @@ rule samples:
         "../scripts/samples.py"
 
 
-rule microenvironment:
-    input:
-        cells=f"{RESULTS}/tables/cells.parquet",
-        samples=f"{RESULTS}/tables/samples.tsv",
-    output:
-        microenvironment=f"{RESULTS}/tables/microenvironment.tsv",
-    log:
-        f"{RESULTS}/logs/microenvironment.log",
-    conda:
-        "../../envs/relapsescope.yaml"
-    params:
-        sorting={name: library.sorting for name, library in RUN.libraries.items()},
-        settings=lookup(dpath="microenvironment", within=config),
-        code=code_version("microenvironment"),
-    resources:
-        mem_mb=lambda wildcards, input, attempt: int((600 + 20 * input.size_mb) * attempt),
-        runtime=lambda wildcards, attempt: 10 * attempt,
-    message:
-        "Tables: composition of each sample"
-    script:
-        "../scripts/microenvironment.py"
-
-
 rule cellxgene:
     input:
         counts=LIBRARY_FILES["counts"],

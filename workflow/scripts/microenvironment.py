@@ -1,15 +1,12 @@
 """Seam of rule `microenvironment`."""
 
-from pathlib import Path
-
-import pandas as pd
 from relapsescope.jobs import job_log
-from relapsescope.microenvironment import COLUMNS, composition
-from relapsescope.tables import write_tsv
+from relapsescope.niche_tables import write_microenvironment
 
 with job_log(snakemake.log[0]):
-    cells = pd.read_parquet(snakemake.input.cells)
-    sorting, settings = snakemake.params.sorting, snakemake.params.settings
-    table = composition(cells, sorting=sorting, **settings)
-    path = Path(snakemake.output.microenvironment)
-    write_tsv(path, COLUMNS, table.to_dict("records"))
+    write_microenvironment(
+        snakemake.params.rows,
+        cells_path=snakemake.input.cells,
+        output=snakemake.output.microenvironment,
+        settings=snakemake.params.settings,
+    )

@@ -1,0 +1,75 @@
+"""Microenvironment. Composition, suppressive programmes, ligands and receptors."""
+
+
+rule microenvironment:
+    input:
+        cells=f"{RESULTS}/tables/cells.parquet",
+        samples=f"{RESULTS}/tables/samples.tsv",
+    output:
+        microenvironment=f"{RESULTS}/tables/microenvironment.tsv",
+    log:
+        f"{RESULTS}/logs/microenvironment.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    params:
+        rows=[library.as_params() for library in RUN.libraries.values()],
+        settings=lookup(dpath="microenvironment", within=config),
+        code=code_version("niche_tables"),
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((600 + 20 * input.size_mb) * attempt),
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    message:
+        "Tables: composition of each sample"
+    script:
+        "../scripts/microenvironment.py"
+
+
+rule niche:
+    input:
+        unpack(lambda wildcards: files_of(SAMPLES_OF[wildcards.patient])),
+    output:
+        **patient_paths(RESULTS, "{patient}", NICHE_FILES),
+    log:
+        f"{RESULTS}/logs/niche/{{patient}}.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/niche/{{patient}}.tsv"
+    params:
+        rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
+        matched_umi=lookup(dpath="suppression/matched_umi", within=config),
+        code=code_version(
+            "niche_tallies", resources=("resources/genes.tsv", "resources/suppression.tsv")
+        ),
+    resources:
+        mem_mb=patients_memory,
+        runtime=lambda wildcards, input, attempt: int((5 + input.size_mb / 10) * attempt),
+    message:
+        "Microenvironment of {wildcards.patient}: suppressive programmes"
+    script:
+        "../scripts/niche.py"
+
+
+rule suppression:
+    input:
+        microenvironment=rules.microenvironment.output.microenvironment,
+        niche=[
+            patient_paths(RESULTS, patient, NICHE_FILES)["niche"] for patient in SAMPLES_OF
+        ],
+    output:
+        suppression=f"{RESULTS}/tables/suppression.tsv",
+    log:
+        f"{RESULTS}/logs/suppression.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    params:
+        rows=[library.as_params() for library in RUN.libraries.values()],
+        settings=lookup(dpath="suppression", within=config),
+        code=code_version("niche_tables", resources=("resources/suppression.tsv",)),
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((600 + 20 * input.size_mb) * attempt),
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    message:
+        "Suppression: what rose beyond earlier and untreated marrows"
+    script:
+        "../scripts/suppression.py"

@@ -1,0 +1,17 @@
+"""Seam of rule `niche`."""
+
+from relapsescope.jobs import job_log
+from relapsescope.niche_tallies import tally_niche
+
+with job_log(snakemake.log[0]):
+    files = snakemake.input
+    kinds = zip(files.counts, files.cells, files.genes, files.summaries, strict=True)
+    names = ("counts", "cells", "genes", "summary")
+    tally_niche(
+        [
+            row | dict(zip(names, paths, strict=True))
+            for row, paths in zip(snakemake.params.rows, kinds, strict=True)
+        ],
+        output=snakemake.output.niche,
+        matched_umi=snakemake.params.matched_umi,
+    )

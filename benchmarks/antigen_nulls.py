@@ -26,6 +26,7 @@ from relapsescope.antigens import antigen_rows  # noqa: E402
 from relapsescope.anxa1 import anxa1_rows  # noqa: E402
 from relapsescope.anxa1_contrasts import Anxa1Settings  # noqa: E402
 from relapsescope.library_effects import Pooled, library_effects  # noqa: E402
+from relapsescope.mixture import CALIBRATION  # noqa: E402
 from relapsescope.molecules import Clones, Molecules  # noqa: E402
 from relapsescope.rates import RateSettings, rate, ratio, tally  # noqa: E402
 from relapsescope.settings import settings_of  # noqa: E402
@@ -52,7 +53,11 @@ DISPERSION = 0.5
 
 @dataclass(frozen=True)
 class Scenario:
-    """What a pair of libraries is like; depth is native UMIs a plasma cell."""
+    """What a pair of libraries is like; depth is native UMIs a plasma cell.
+
+    Of the relapse clone's cells a share `other_clone` kept the antigens; the posterior says
+    `claimed` times as many.
+    """
 
     name: str
     n_cells: int = 200
@@ -62,6 +67,8 @@ class Scenario:
     shift_sd: float = 0.15
     antigen_ratio: float = 1.0
     anxa1_ratio: float = 1.0
+    other_clone: float = 0.0
+    claimed: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -98,13 +105,17 @@ def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
                 paired = rng.random(n) < scenario.doublets
                 guest[paired] = rng.choice(["T", "Monocyte"], paired.sum(), p=[0.6, 0.4])
             second = np.array([scenario.depth * LINEAGES[g][1] if g else 0.0 for g in guest])
+            kept = np.zeros(n, dtype=bool)
+            if group == "clone" and sample == "relapse" and scenario.other_clone:
+                kept = rng.random(n) < scenario.other_clone
             soup = scenario.ambient / (1 - scenario.ambient) * scenario.depth * 0.7
             cells, chance = {}, {}
             for i, gene in enumerate(GENES):
                 own = GENES[gene].get(group, 0.0)
                 if group == "clone" and sample == "relapse":
                     own *= scenario.anxa1_ratio if gene == "ANXA1" else 1.0
-                    own *= scenario.antigen_ratio if gene in ("TNFRSF17", "GPRC5D") else 1.0
+                    lowered = scenario.antigen_ratio if gene in ("TNFRSF17", "GPRC5D") else 1.0
+                    own = own * np.where(kept, 1.0, lowered)
                 foreign = np.array([GENES[gene].get(g, 0.0) if g else 0.0 for g in guest])
                 cell = rng.gamma(1 / DISPERSION, DISPERSION, n)
                 profile = AMBIENT_PROFILE.get(gene, OTHER_PROFILE)
@@ -132,6 +143,13 @@ def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
                         settings=RateSettings(),
                     )
                     seen = {"detected": (cells[gene][members] > 0).sum()}
+                    p = min(scenario.other_clone * scenario.claimed, 1.0) if kept.any() else 0.0
+                    rate = GENES[gene].get("clone", 0.0) / 1e6
+                    seen["mixed"] = p * rate * depth[members].sum()
+                    seen["mixed_sd"] = np.hypot(
+                        rate * np.sqrt(p * (1 - p) * (depth[members] ** 2).sum()),
+                        CALIBRATION * seen["mixed"],
+                    )
                     name = {"kind": kind, "clone_id": clone, "gene": gene, "stratum": -1}
                     rows.append(place | name | vars(one) | seen)
             total = (depth + second).sum()
@@ -206,6 +224,8 @@ NULLS = (
     Scenario("all of these, 300 cells", 300, 1500, 0.2, 0.1, 0.3),
     Scenario("antigens at 0.3 of before, 20 % ambient", ambient=0.2, antigen_ratio=0.3),
     Scenario("ANXA1 at 1.5 of before, 10 % doublets", doublets=0.1, anxa1_ratio=1.5),
+    Scenario("at 0.3, 5 % of the cells of a clone at 1", antigen_ratio=0.3, other_clone=0.05),
+    Scenario("at 0.2, the same, 10 % claimed", antigen_ratio=0.2, other_clone=0.05, claimed=2.0),
 )
 
 

@@ -30,6 +30,8 @@ def group(sample, kind, clone, gene, umi, *, n_cells=200, exposure=EXPOSURE, **f
             "detected": min(umi, n_cells),
             "detected_twice": min(umi // 2, n_cells),
             "detected_above_ambient": min(umi, n_cells),
+            "mixed": np.nan,
+            "mixed_sd": np.nan,
         }
         | counted
         | further

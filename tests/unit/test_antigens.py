@@ -178,6 +178,7 @@ def test_groups_leave_out_doublets_and_mark_foreign_genes():
             profile=np.array([1e-4, 1e-4]),
             contaminants={"T": ["CD3D"]},
             cycle_genes=["MKI67"],
+            core_probability=0.99,
         )
     }
     assert found["all_malignant", "all_malignant"] == "abc"

@@ -10,7 +10,7 @@ from relapsescope.clones import call_clones
 from relapsescope.cohort import CELL_COLUMNS, join_cells
 from relapsescope.normal_plasma import build_normal_plasma
 from relapsescope.paths import REPOSITORY
-from relapsescope.patient_files import donors, libraries_by_patient
+from relapsescope.patient_files import CLONE_FILES, donors, libraries_by_patient
 from relapsescope.patient_tables import COLUMNS, join_clones
 from relapsescope.sheet import Library
 from relapsescope.tables import write_tsv
@@ -36,8 +36,7 @@ def of_failed(tmp_path):
     build_normal_plasma(
         [ROW], **library, panel_path=panel, summary_path=panel_summary, settings=config
     )
-    names = ("cells", "cell_arms", "clones", "copy_number", "summary")
-    outputs = {name: str(tmp_path / f"{name}.out") for name in names}
+    outputs = {name: str(tmp_path / f"{name}.out") for name in CLONE_FILES}
     call_clones([ROW], **library, panel_path=panel, outputs=outputs, settings=config, seed=1)
     return outputs
 
@@ -46,6 +45,7 @@ def test_a_patient_whose_libraries_all_failed_has_empty_files_and_a_reason(of_fa
     summary = json.loads(Path(of_failed["summary"]).read_text())
     assert summary["reasons"] == ["every library of this patient failed"]
     assert pd.read_parquet(of_failed["cells"]).empty
+    assert pd.read_parquet(of_failed["posterior"]).empty
     assert pd.read_csv(of_failed["clones"], sep="\t").empty
 
 
@@ -64,6 +64,7 @@ def test_calls_are_joined_by_library_and_barcode(of_failed, tmp_path):
     called["malignancy"] = ["malignant", "normal"]
     called["malignancy_probability"] = [0.99, 0.01]
     called["clone_id"] = ["B", None]
+    called["clone_probability"] = [0.9, None]
     called.to_parquet(calls)
     rows = [{"sample_id": s, "patient_id": "P", "timepoint": "relapse"} for s in ("S1", "S2")]
     join_cells(
@@ -74,11 +75,12 @@ def test_calls_are_joined_by_library_and_barcode(of_failed, tmp_path):
         output=output,
     )
     cells = pd.read_parquet(output)
-    assert list(cells.columns) == list(CELL_COLUMNS)
+    assert list(cells.columns) == [*CELL_COLUMNS, "clone_probability"]
     known = cells[cells["malignancy"].notna()]
     found = known[["sample_id", "barcode", "malignancy"]].to_numpy().tolist()
     assert found == [["S2", "CC", "normal"], ["S2", "GG", "malignant"]]
     assert cells["clone_id"].notna().sum() == 1
+    assert cells["clone_probability"].dropna().tolist() == [0.9]
     assert cells["light_chain"].isna().sum() == 4
 
 

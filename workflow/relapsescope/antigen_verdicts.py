@@ -11,6 +11,8 @@ from relapsescope.references import ReferenceLimits
 LOST, REDUCED, RETAINED, INDETERMINATE = "LOST", "REDUCED", "RETAINED", "INDETERMINATE"
 EPITOPE = "RNA retained does not exclude loss of the epitope or of the surface protein"
 Z_95 = 1.96
+# Molecules of other clones' cells under which nothing is said of them.
+LEAST_TOLD = 0.05
 # Upper 97.5 % limit of a Poisson mean after zero counts.
 ZERO_COUNT_LIMIT = 3.689
 
@@ -32,6 +34,7 @@ class AntigenSettings:
     library_log_sd: float
     dispersion: float
     dispersion_sd: float
+    core_probability: float
     protein_present: float
     protein_absent: float
 
@@ -77,11 +80,19 @@ def judged(
     noise: float,
     umi_ceiling: bool,
     settings: AntigenSettings,
+    *,
+    mixed: float = 0.0,
 ) -> tuple[str, str]:
-    """Return a verdict and the sentence that gives its numbers."""
+    """Return a verdict and the sentence that gives its numbers.
+
+    `mixed` is the part of the foreign molecules that cells of other clones left.
+    """
+    foreign = f"{one.ambient - mixed:.1f} of them expected from ambient RNA"
+    if mixed >= LEAST_TOLD:
+        foreign += f", {mixed:.1f} from cells of other clones"
     seen = (
-        f"{one.umi:.0f} molecules in {one.n_cells} cells ({one.ambient:.1f} of them expected from "
-        f"ambient RNA) where the reference would show {expected:.0f}"
+        f"{one.umi:.0f} molecules in {one.n_cells} cells ({foreign}) where the reference would "
+        f"show {expected:.0f}"
     )
     ratio, low, high = (
         f"{value:.2g}" if np.isfinite(value) else "none"

@@ -19,7 +19,16 @@ from relapsescope.antigen_verdicts import (
 from relapsescope.cell_groups import ALL_MALIGNANT
 from relapsescope.library_effects import LibraryEffects, Pooled
 from relapsescope.molecules import Clones, Molecules
-from relapsescope.rates import Interval, Tally, estimate, pool, rate, ratio, uncorrected
+from relapsescope.rates import (
+    Interval,
+    Tally,
+    estimate,
+    pool,
+    rate,
+    ratio,
+    uncorrected,
+    with_floor,
+)
 from relapsescope.references import (
     PRE_TREATMENT,
     Reference,
@@ -36,7 +45,7 @@ COLUMNS = (
     *("detected_above_ambient_fraction", "ratio_uncorrected", "verdict_uncorrected"),
     *("ratio_wide", "verdict_wide", "ratio_depth_matched", "verdict_depth_matched"),
     *("verdict_strict_limits", "verdict_lenient_limits", "umi_ceiling_suspected"),
-    *("protein_fraction", "protein_agrees"),
+    *("protein_fraction", "protein_agrees", "n_clone_cells", "other_clones_umi"),
 )
 
 
@@ -58,6 +67,8 @@ def antigen_rows(
                 one = molecules.tally(sample, kind, clone, gene)
                 if one.n_cells == 0:
                     continue
+                if kind == ALL_MALIGNANT:
+                    one = stratified(molecules, sample, gene, one)
                 reference = reference_for(
                     molecules, clones, sample, clone, gene, settings.reference
                 )
@@ -71,6 +82,31 @@ def antigen_rows(
     return rows
 
 
+def stratified(molecules: Molecules, sample: str, gene: str, one: Tally) -> Tally:
+    """Return the tally of all malignant cells with its clones as strata.
+
+    Clones differ in what they show; cells of one clone differ less. How many cells of each were
+    captured is known, so only the variation within clones makes the sum's error. That of a clone
+    is read where most of its cells are, for it is the clone's own.
+    """
+    patient = molecules.libraries[sample].patient_id
+    parts = [molecules.tally(sample, "unsure", ALL_MALIGNANT, gene)]
+    for clone in molecules.clones(sample):
+        here = molecules.tally(sample, "clone", clone, gene)
+        everywhere = [
+            molecules.tally(other, "clone", clone, gene) for other in molecules.samples_of(patient)
+        ]
+        largest = max(everywhere, key=lambda tally: tally.n_cells)
+        parts.append(replace(here, dispersion=largest.dispersion))
+    both = pool(parts)
+    if both.n_cells != one.n_cells or sum(part.n_cells > 0 for part in parts) < 2:
+        return one
+    # A stratum of a cell or two has no variation of its own to tell, only an assumed one.
+    if both.spread * both.dispersion >= one.spread * one.dispersion:
+        return one
+    return replace(one, spread=both.spread, dispersion=both.dispersion)
+
+
 def _row(
     molecules: Molecules,
     key: tuple[str, str, str],
@@ -82,6 +118,12 @@ def _row(
 ) -> dict[str, Any]:
     sample, kind, clone = key
     library = molecules.libraries[sample]
+    mixed, mixed_sd = (
+        np.nan_to_num(molecules.number(name, sample, kind, clone, gene))
+        for name in ("mixed", "mixed_sd")
+    )
+    ambient = one.ambient
+    one = with_floor(one, mixed, mixed_sd)
     alone = rate(one)
 
     def share(column: str) -> float:
@@ -99,7 +141,9 @@ def _row(
         "rate_cpm": alone.estimate,
         "rate_ci_low": alone.low,
         "rate_ci_high": alone.high,
-        "ambient_cpm": 1e6 * one.ambient / one.exposure if one.exposure > 0 else np.nan,
+        "ambient_cpm": 1e6 * ambient / one.exposure if one.exposure > 0 else np.nan,
+        "n_clone_cells": molecules.cells_in(sample, f"{kind}:assigned", clone) or one.n_cells,
+        "other_clones_umi": mixed,
         "detected_fraction": share("detected"),
         "detected_twice_fraction": share("detected_twice"),
         "detected_above_ambient_fraction": share("detected_above_ambient"),
@@ -117,7 +161,9 @@ def _row(
     base = reference.tally(molecules, gene)
     found = ratio(one, base, log_sd=noise)
     expected = estimate(base) * one.exposure / 1e6
-    verdict, why = judged(one, base, found, expected, noise, library.umi_ceiling, settings)
+    verdict, why = judged(
+        one, base, found, expected, noise, library.umi_ceiling, settings, mixed=mixed
+    )
     row |= {
         "reference": reference.name,
         "reference_samples": ";".join(reference.samples()),

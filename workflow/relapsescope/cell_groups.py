@@ -1,16 +1,20 @@
 """The groups of cells whose rates are compared: clones, normal plasma cells, reference lineages."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import special
 
 from relapsescope.counts import Counts
+from relapsescope.patient_files import PROBABILITY
 
 ALL_MALIGNANT = "all_malignant"
 REFERENCE_LINEAGES = ("T", "NK", "Monocyte", "B")
 CYCLING_UMI = 2
+NORMAL = "normal"
+# Sure cells from which a clone's rates rest on them alone.
+MIN_CORE = 10
 # A cell that holds identity genes of another lineage beyond this chance is left out of `:strict`.
 FOREIGN_P = 0.05
 
@@ -22,21 +26,27 @@ class Group:
     Attributes
     ----------
     kind
-        `clone`, `all_malignant`, `normal_plasma`, `lineage` or `cell_type`, and variants of the
-        first ones: `:wide` with plasma cells whose clone is undetermined, `:strict` without
-        cells that hold another lineage's identity genes, `:cycling` and `:resting`.
+        `clone` (its sure cells), `all_malignant`, `normal_plasma`, `lineage` or `cell_type`, and
+        variants of the first ones: `:assigned` with the clone's unsure cells, `:wide` with
+        plasma cells that are undetermined too, `:strict` without cells that hold another
+        lineage's identity genes, `:cycling` and `:resting`. `unsure` are malignant cells in no
+        clone's group.
     clone_id
         The clone; the lineage or cell type in groups of these kinds.
     members
         (n_barcodes,) bool.
     pooled
         Whether every gene is summed over the group, not only those of interest.
+    others
+        Of a clone that is not alone: by name of each other clone (`NORMAL` for normal plasma
+        cells), (n_members,) probabilities that a member belongs there.
     """
 
     kind: str
     clone_id: str
     members: np.ndarray
     pooled: bool = False
+    others: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def cell_groups(
@@ -47,6 +57,7 @@ def cell_groups(
     profile: np.ndarray,
     contaminants: Mapping[str, Sequence[str]],
     cycle_genes: Sequence[str],
+    core_probability: float,
 ) -> list[Group]:
     """Return the groups of one library that hold a cell.
 
@@ -58,29 +69,36 @@ def cell_groups(
         The library's columns: `barcode`, `qc_pass`, `lineage`, `cell_type`, `contradiction`,
         `ambient_umi`.
     calls
-        Clone calls (`barcode`, `malignancy`, `clone_id`); None: all plasma cells are normal.
+        Clone calls (`barcode`, `malignancy`, `clone_id`, `probability_<clone>`); None: all plasma
+        cells are normal.
     profile
         (n_genes,) the library's ambient profile.
+    core_probability
+        From which a cell is surely of its clone. A clone of fewer than `MIN_CORE` sure cells is
+        taken whole.
     """
     usable = cells["qc_pass"].astype(bool) & (cells["contradiction"].astype(str) == "")
-    malignancy, clone = _called(cells, calls)
+    malignancy, clone, posterior = _called(cells, calls)
     foreign = np.zeros(len(usable), dtype=bool)
     for genes in contaminants.values():
         foreign |= _unexplained(counts, genes, np.nan_to_num(cells["ambient_umi"]), profile)
     cycling = _molecules(counts, cycle_genes) >= CYCLING_UMI
     malignant = usable & (malignancy == "malignant")
     undetermined = usable & (malignancy == "undetermined")
-    tumour = [("all_malignant", ALL_MALIGNANT, malignant)]
-    tumour += [
-        ("clone", name, malignant & (clone == name))
-        for name in sorted(set(clone[malignant]))
-        if name
-    ]
+    tumour = [("all_malignant", ALL_MALIGNANT, malignant, malignant)]
+    for name in sorted(set(clone[malignant]) - {""}):
+        whole = malignant & (clone == name)
+        core = whole & (posterior[name] >= core_probability) if name in posterior else whole
+        tumour.append(("clone", name, core if core.sum() >= MIN_CORE else whole, whole))
     groups = [Group("normal_plasma", "", usable & (malignancy == "normal"), pooled=True)]
-    for kind, name, members in tumour:
+    in_clone = np.any([members for _, _, members, _ in tumour[1:]], axis=0)
+    groups.append(Group("unsure", ALL_MALIGNANT, malignant & ~in_clone))
+    for kind, name, members, whole in tumour:
+        others = _others(name, posterior, members) if kind == "clone" else {}
         groups += [
-            Group(kind, name, members, pooled=True),
-            Group(f"{kind}:wide", name, members | undetermined),
+            Group(kind, name, members, pooled=True, others=others),
+            Group(f"{kind}:assigned", name, whole),
+            Group(f"{kind}:wide", name, whole | undetermined),
             Group(f"{kind}:strict", name, members & ~foreign),
             Group(f"{kind}:cycling", name, members & cycling),
             Group(f"{kind}:resting", name, members & ~cycling),
@@ -95,14 +113,25 @@ def cell_groups(
     return [group for group in groups if group.members.any()]
 
 
+def _others(
+    name: str, posterior: Mapping[str, np.ndarray], members: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the probabilities that members belong to each other clone or are normal."""
+    if name not in posterior:
+        return {}
+    others = {other: share[members] for other, share in posterior.items() if other != name}
+    normal = 1 - np.sum([share[members] for share in posterior.values()], axis=0)
+    return others | {NORMAL: np.clip(normal, 0.0, 1.0)}
+
+
 def _called(
     cells: Mapping[str, np.ndarray], calls: Mapping[str, np.ndarray] | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return malignancy and clone of each barcode, "" where there is none."""
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Return malignancy and clone of each barcode ("" where there is none), and the posteriors."""
     n = len(cells["barcode"])
     if calls is None:
         plasma = cells["lineage"].astype(str) == "Plasma"
-        return np.where(plasma, "normal", ""), np.full(n, "")
+        return np.where(plasma, "normal", ""), np.full(n, ""), {}
     row = {barcode: i for i, barcode in enumerate(calls["barcode"])}
     index = np.array([row.get(barcode, -1) for barcode in cells["barcode"]], dtype=np.int64)
 
@@ -110,7 +139,12 @@ def _called(
         values = np.array(["" if v is None else str(v) for v in [*calls[name], None]])
         return values[index]
 
-    return column("malignancy"), column("clone_id")
+    posterior = {
+        name.removeprefix(PROBABILITY): np.nan_to_num(np.append(values.astype(float), 0.0))[index]
+        for name, values in calls.items()
+        if name.startswith(PROBABILITY)
+    }
+    return column("malignancy"), column("clone_id"), posterior
 
 
 def _molecules(counts: Counts, symbols: Sequence[str]) -> np.ndarray:

@@ -62,11 +62,20 @@ ARM_COLUMNS = (
 
 @dataclass(frozen=True)
 class Clone:
-    """One clone of a patient; `cells` are numbers among the patient's plasma cells."""
+    """One clone of a patient.
+
+    Attributes
+    ----------
+    cells
+        Numbers of its cells among the patient's plasma cells.
+    probability
+        (n_plasma_cells,) probability that a cell is malignant and of this clone.
+    """
 
     clone_id: str
     cells: np.ndarray
     ig_clone: int
+    probability: np.ndarray
     arms: ArmRatios | None
     events: tuple[str, ...]
     stability: float | None
@@ -240,7 +249,7 @@ def summarise(
 def empty_result(
     patient: str, libraries: Sequence[PlasmaLibrary], why: str, reason: str
 ) -> dict[str, Any]:
-    """Return the four files' content of a patient in whom nothing can be judged."""
+    """Return the files' content of a patient in whom nothing can be judged."""
     nothing = np.array([], dtype=object)
     texts = (
         "patient_id",
@@ -252,10 +261,11 @@ def empty_result(
         "light_v",
         "heavy_v",
     )
-    numbers = ("malignancy_probability", "kappa_umi", "lambda_umi")
+    numbers = ("malignancy_probability", "clone_probability", "kappa_umi", "lambda_umi")
     odds = ("log_odds_immunoglobulin", "log_odds_programme")
     return {
-        "cell_arms": dict.fromkeys(("patient_id", "sample_id", "barcode", "clone_id"), nothing),
+        "posterior": dict.fromkeys((*texts[:3], "malignancy", "clone_id"), nothing),
+        "cell_arms": dict.fromkeys((*texts[:3], "clone_id"), nothing),
         "cells": dict.fromkeys((*texts, "heavy_chain"), nothing)
         | {name: np.array([], dtype=float) for name in (*numbers, *odds)},
         "clones": [],

@@ -32,6 +32,7 @@ from relapsescope.immunoglobulin import (
 )
 from relapsescope.malignancy import CloneSettings, Malignancy, call_malignancy, group_arms
 from relapsescope.normal_panel import Panel, read_panel
+from relapsescope.patient_files import PROBABILITY
 from relapsescope.plasma_cells import (
     PlasmaLibrary,
     common_genes,
@@ -47,21 +48,32 @@ from relapsescope.tumour_cells import PatientCells, cell_arms, patient_cells
 
 @dataclass(frozen=True)
 class Settings:
-    """The three sections of the configuration that the job needs."""
+    """What the job needs of the configuration.
+
+    Attributes
+    ----------
+    judged_later
+        Genes that antigen and ANXA1 statements are about; they may not say who is malignant or
+        of which clone.
+    """
 
     immunoglobulin: ImmunoglobulinSettings
     copy_number: CopyNumberSettings
     clones: CloneSettings
+    judged_later: tuple[str, ...] = ()
 
 
 def clone_settings(settings: Mapping[str, Any]) -> Settings:
-    """Return the sections `immunoglobulin`, `copy_number` and `clones`, checked."""
+    """Return the sections `immunoglobulin`, `copy_number` and `clones`, and `judged_later`."""
     kinds = {
         "immunoglobulin": ImmunoglobulinSettings,
         "copy_number": CopyNumberSettings,
         "clones": CloneSettings,
     }
-    return Settings(**{n: settings_of(kind, settings[n], name=n) for n, kind in kinds.items()})
+    return Settings(
+        **{n: settings_of(kind, settings[n], name=n) for n, kind in kinds.items()},
+        judged_later=tuple(settings.get("judged_later", ())),
+    )
 
 
 def call_clones(
@@ -85,9 +97,10 @@ def call_clones(
     panel_path
         As written by `normal_plasma.build_normal_plasma`.
     outputs
-        Paths of `cells`, `cell_arms`, `clones`, `copy_number` and `summary`.
+        Paths of `patient_files.CLONE_FILES`.
     settings
-        The sections `immunoglobulin`, `copy_number` and `clones` of the configuration.
+        The sections `immunoglobulin`, `copy_number` and `clones` of the configuration, and
+        under `judged_later` the genes that antigen and ANXA1 statements are about.
     """
     typed = clone_settings(settings)
     files = library_files(rows, counts_paths, cells_paths, genes_paths, summary_paths)
@@ -99,6 +112,7 @@ def call_clones(
     contigs = [read_contigs(library.row.get("bcr_contigs")) for library in files]
     result = assess_patient(patient, libraries, gene_ids, panel, contigs, settings=typed, seed=seed)
     write_parquet(Path(outputs["cells"]), result["cells"])
+    write_parquet(Path(outputs["posterior"]), result["posterior"])
     write_parquet(Path(outputs["cell_arms"]), result["cell_arms"])
     write_tsv(Path(outputs["clones"]), CLONE_COLUMNS, result["clones"])
     write_tsv(Path(outputs["copy_number"]), ARM_COLUMNS, result["copy_number"])
@@ -119,7 +133,7 @@ def assess_patient(
     """Return the content of the files, by the keys of `outputs` of `call_clones`."""
     if not libraries:
         return empty_result(patient, libraries, "", "every library of this patient failed")
-    space = gene_space(gene_ids)
+    space = gene_space(gene_ids, judged_later=settings.judged_later)
     calls = []
     for library, table in zip(libraries, contigs, strict=True):
         ig = call_immunoglobulin(
@@ -161,8 +175,10 @@ def assess_patient(
         cells, malignancy, evaluable=not why, floor=floor, settings=settings, seed=seed
     )
     clone_id = np.full(n, None, dtype=object)
+    probability = np.full(n, np.nan)
     for clone in clones:
         clone_id[clone.cells] = clone.clone_id
+        probability[clone.cells] = clone.probability[clone.cells]
     sample = np.array([libraries[i].sample_id for i in cells.library], dtype=object)
     rows = clone_rows(patient, libraries, cells, malignancy, clones, why, settings.clones)
     names = {
@@ -183,6 +199,7 @@ def assess_patient(
             "malignancy": malignancy.malignancy,
             "malignancy_probability": malignancy.probability,
             "clone_id": clone_id,
+            "clone_probability": probability,
             "kappa_umi": ig.kappa,
             "lambda_umi": ig.lambda_,
             "light_v": ig.light_v,
@@ -191,6 +208,12 @@ def assess_patient(
             "log_odds_immunoglobulin": malignancy.immunoglobulin,
             "log_odds_programme": malignancy.programme,
         },
+        "posterior": {
+            **names,
+            "malignancy": malignancy.malignancy,
+            "clone_id": clone_id,
+        }
+        | {f"{PROBABILITY}{clone.clone_id}": clone.probability for clone in clones},
         "clones": rows,
         "copy_number": [row for clone in clones for row in arm_rows(patient, clone)],
         "summary": summarise(
@@ -210,10 +233,10 @@ def name_clones(
 ) -> list[Clone]:
     """Return the clones, lettered: each immunoglobulin clone's subclones, by first appearance."""
     malignant = malignancy.malignancy == "malignant"
-    found: list[tuple[np.ndarray, int, float | None]] = []
+    found: list[tuple[np.ndarray, int, np.ndarray, float | None]] = []
     for number in sorted(set(malignancy.ig_clone[malignant])):
         members = np.flatnonzero(malignant & (malignancy.ig_clone == number))
-        split = Subclones(np.zeros(len(members), dtype=int), None, ())
+        split = Subclones(np.zeros(len(members), dtype=int), np.ones((len(members), 1)), None, ())
         if evaluable:
             split = find_subclones(
                 cells.subset(members),
@@ -222,9 +245,12 @@ def name_clones(
                 seed=seed,
             )
         for label in range(split.label.max() + 1):
-            found.append((members[split.label == label], int(number), split.stability))
+            share = np.full(len(malignant), split.posterior[:, label].mean())
+            share[members] = split.posterior[:, label]
+            share *= malignancy.probability * malignancy.ig_posterior[:, max(number, 0)]
+            found.append((members[split.label == label], int(number), share, split.stability))
 
-    def appearance(item: tuple[np.ndarray, int, float | None]) -> tuple:
+    def appearance(item: tuple[np.ndarray, int, np.ndarray, float | None]) -> tuple:
         first = np.bincount(cells.library[item[0]], minlength=cells.n_libraries)
         totals = np.bincount(cells.library[malignant], minlength=cells.n_libraries)
         shares = first / np.maximum(totals, 1)
@@ -232,7 +258,7 @@ def name_clones(
 
     found.sort(key=appearance)
     clones = []
-    for letter, (members, number, stability) in zip(letters(len(found)), found, strict=True):
+    for letter, (members, number, share, stability) in zip(letters(len(found)), found, strict=True):
         arms, events = None, ()
         if evaluable and len(members) >= settings.copy_number.min_group_cells:
             chosen = np.zeros(len(cells.library), dtype=bool)
@@ -244,7 +270,7 @@ def name_clones(
                 probability=settings.copy_number.event_probability,
                 min_effect=settings.copy_number.min_effect,
             )
-        clones.append(Clone(letter, members, number, arms, events, stability))
+        clones.append(Clone(letter, members, number, share, arms, events, stability))
     return clones
 
 

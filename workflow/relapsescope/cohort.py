@@ -36,7 +36,13 @@ CELL_COLUMNS = {
     "umap_2": "float64",
     "leiden": "string",
 }
-CLONE_CALLS = ("light_chain", "malignancy", "malignancy_probability", "clone_id")
+CLONE_CALLS = (
+    "light_chain",
+    "malignancy",
+    "malignancy_probability",
+    "clone_id",
+    "clone_probability",
+)
 SAMPLE_COLUMNS = (
     "sample_id",
     "verdict",
@@ -92,6 +98,7 @@ def join_cells(
         joined = pd.concat(calls, ignore_index=True)
         cells = cells.merge(joined, on=keys, how="left", validate="1:1")
     further = [name for name in cells.columns if name not in CELL_COLUMNS]
+    further += [name for name in CLONE_CALLS if name not in (*CELL_COLUMNS, *further)]
     cells = cells.reindex(columns=[*CELL_COLUMNS, *further])
     cells = cells.astype(CELL_COLUMNS)
     with whole_file(Path(output)) as partial:

@@ -1,8 +1,10 @@
 """Malignant or normal: one probability a plasma cell, from clonality, copy number and programme."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from relapsescope.copy_number import (
     ArmRatios,
@@ -52,6 +54,9 @@ class Malignancy:
         ``malignant``, ``normal`` or ``undetermined``.
     ig_clone
         Number of the immunoglobulin clone that suits each cell best, -1 without any.
+    ig_posterior
+        (n_cells, n_ig_clones) probability of each immunoglobulin clone for a malignant cell; one
+        column of ones without any.
     immunoglobulin, programme
         Log-odds from each kind of evidence (the programme holds the copy number).
     panel
@@ -61,6 +66,7 @@ class Malignancy:
     probability: np.ndarray
     malignancy: np.ndarray
     ig_clone: np.ndarray
+    ig_posterior: np.ndarray
     ig_clones: list[IgClone]
     immunoglobulin: np.ndarray
     programme: np.ndarray
@@ -92,7 +98,6 @@ def call_malignancy(
     clones = find_ig_clones(*values, usage=usage, settings=ig_settings, groups=cells.library)
     odds = [ig_log_odds(*values, c, usage=usage, settings=ig_settings) for c in clones]
     ig_odds = np.max(odds, axis=0) if clones else np.zeros(n)
-    best = np.argmax(odds, axis=0) if clones else np.full(n, -1)
     seeds, sure_normal = ig_odds >= SURE, ig_odds <= -SURE
     if len(clones) == 1 and clones[0].v_gene is None:
         seeds = ig.light_chain == clones[0].light_chain
@@ -107,7 +112,7 @@ def call_malignancy(
         reasons.append(_why_no_clone(ig))
     if not evaluable and not (clones and sure_normal.sum() >= 5):
         reasons.append("no normal plasma cells to compare with: immunoglobulin alone decides")
-        return _finish(ig_odds, np.zeros(n), best, clones, panel, reasons, ig, cells, settings)
+        return _finish(odds, np.zeros(n), clones, panel, reasons, ig, cells, settings)
     normal = cells.normal(panel.rates())
     if not clones:
         whole = np.ones(n, dtype=bool)
@@ -116,7 +121,7 @@ def call_malignancy(
             probability=cn_settings.event_probability, min_effect=cn_settings.min_effect
         )
         if n < settings.min_plasma_cells or not events:
-            return _finish(ig_odds, np.zeros(n), best, clones, panel, reasons, ig, cells, settings)
+            return _finish(odds, np.zeros(n), clones, panel, reasons, ig, cells, settings)
         reasons.append(f"clone found by copy number alone: {';'.join(events)}")
         seeds = whole
     programme = np.zeros(n)
@@ -147,7 +152,7 @@ def call_malignancy(
             )
             programme[held] = contrast.log_odds[held]
         weight = library_posterior(ig_odds + programme, cells.library)
-    return _finish(ig_odds, programme, best, clones, panel, reasons, ig, cells, settings)
+    return _finish(odds, programme, clones, panel, reasons, ig, cells, settings)
 
 
 def programme_ratio(
@@ -216,9 +221,8 @@ def library_posterior(log_odds: np.ndarray, library: np.ndarray) -> np.ndarray:
 
 
 def _finish(
-    ig_odds: np.ndarray,
+    odds: Sequence[np.ndarray],
     programme: np.ndarray,
-    best: np.ndarray,
     clones: list[IgClone],
     panel: Panel,
     reasons: list[str],
@@ -226,7 +230,10 @@ def _finish(
     cells: PatientCells,
     settings: CloneSettings,
 ) -> Malignancy:
-    n = len(ig_odds)
+    n = len(programme)
+    ig_odds = np.max(odds, axis=0) if clones else np.zeros(n)
+    best = np.argmax(odds, axis=0) if clones else np.full(n, -1)
+    share = special.softmax(odds, axis=0).T if clones else np.ones((n, 1))
     found = bool(clones) or bool(np.any(programme))
     probability = library_posterior(ig_odds + programme, cells.library)
     labels = np.full(n, "undetermined", dtype=object)
@@ -242,7 +249,9 @@ def _finish(
         reasons.append("plasma cells are polyclonal and show no copy-number event")
     if not found and not _polyclonal(ig):
         probability = np.full(n, np.nan)
-    return Malignancy(probability, labels, best, clones, ig_odds, programme, panel, tuple(reasons))
+    return Malignancy(
+        probability, labels, best, share, clones, ig_odds, programme, panel, tuple(reasons)
+    )
 
 
 def _polyclonal(ig: Immunoglobulin) -> bool:

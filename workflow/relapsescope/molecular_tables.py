@@ -33,7 +33,7 @@ def tally_molecules(
         One mapping a library: `sample_id`, `patient_id`, `timepoint`, `tissue` and the paths
         `counts`, `cells`, `genes`, `summary`.
     clone_cells_path
-        The patient's clone calls; None for healthy donors.
+        The patient's clone calls with their posterior; None for healthy donors.
     outputs
         Paths `molecules` and `pooled`.
     settings
@@ -51,6 +51,7 @@ def tally_molecules(
         contaminants=high.contaminants,
         cycle_genes=high.cycle_genes,
         usual_cpm=high.usual_cpm,
+        core_probability=antigens.core_probability,
         rates=antigens.rates,
     )
 

@@ -51,7 +51,8 @@ def build_normal_plasma(
     Parameters
     ----------
     settings
-        The sections `immunoglobulin` and `copy_number` of the configuration.
+        The sections `immunoglobulin` and `copy_number` of the configuration, and under
+        `judged_later` the genes that antigen and ANXA1 statements are about.
     """
     wanted = set(settings["copy_number"]["panel_timepoints"])
     ig = settings_of(ImmunoglobulinSettings, settings["immunoglobulin"], name="immunoglobulin")
@@ -60,7 +61,7 @@ def build_normal_plasma(
     files = [library for library in everyone if library.row["timepoint"] in wanted]
     gene_ids = common_genes(files or everyone)
     libraries = [read_plasma_library(library, gene_ids) for library in files]
-    space = gene_space(gene_ids)
+    space = gene_space(gene_ids, judged_later=settings.get("judged_later", ()))
     used = np.flatnonzero(space.used)
     chosen, notes = [], []
     for library in libraries:

@@ -7,11 +7,14 @@ from relapsescope.sheet import Library
 
 CLONE_FILES = {
     "cells": "cells.parquet",
+    "posterior": "posterior.parquet",
     "cell_arms": "cell_arms.parquet",
     "clones": "clones.tsv",
     "copy_number": "copy_number.tsv",
     "summary": "clones.json",
 }
+# Columns of the posterior that hold the probability of each clone begin so.
+PROBABILITY = "probability_"
 MOLECULE_FILES = {"molecules": "molecules.parquet", "pooled": "pooled.parquet"}
 NICHE_FILES = {"niche": "niche.parquet"}
 MOLECULAR_TABLES = ("antigens", "anxa1", "targets", "anxa1_untreated", "detection")

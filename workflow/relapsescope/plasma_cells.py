@@ -15,7 +15,8 @@ from relapsescope.fragments import read_fragment
 from relapsescope.genes import gene_classes, gene_table
 from relapsescope.tables import read_columns
 
-# What the antigen, ANXA1 and target statements are about can play no part in who is malignant.
+# What the antigen, ANXA1 and target statements are about can play no part in who is malignant;
+# the configuration's antigens are added to these.
 JUDGED_LATER = ("TNFRSF17", "ANXA1", "GPRC5D", "CD38", "SDC1", "FCRL5", "SLAMF7")
 # Loci whose expression says which cell it is, not how many copies there are: HLA, histones and
 # receptors (infercnvpy's documentation and copyKAT leave them out too); JCHAIN follows the isotype.
@@ -158,8 +159,11 @@ class GeneSpace:
     used: np.ndarray
 
 
-def gene_space(gene_ids: np.ndarray) -> GeneSpace:
-    """Return arms and the genes to use among `gene_ids`, by `resources/genes.tsv`."""
+def gene_space(gene_ids: np.ndarray, *, judged_later: Sequence[str] = ()) -> GeneSpace:
+    """Return arms and the genes to use among `gene_ids`, by `resources/genes.tsv`.
+
+    `judged_later` names genes beside `JUDGED_LATER` that statements about clones are made of.
+    """
     table = gene_table()
     place = {gene: i for i, gene in enumerate(table.gene_ids)}
     rows = np.array([place.get(gene, -1) for gene in gene_ids], dtype=int)
@@ -170,10 +174,7 @@ def gene_space(gene_ids: np.ndarray) -> GeneSpace:
     dropped = np.zeros(len(gene_ids), dtype=bool)
     for name in ("mitochondrial", "immunoglobulin", "haemoglobin", "sex", "ribosomal"):
         dropped |= classes[name]
-    cycle = set(CYCLE.split())
-    named = [
-        bool(LEFT_OUT.match(symbol)) or symbol in cycle or symbol in JUDGED_LATER
-        for symbol in symbols
-    ]
+    barred = {*CYCLE.split(), *JUDGED_LATER, *judged_later}
+    named = [bool(LEFT_OUT.match(symbol)) or symbol in barred for symbol in symbols]
     autosomal = np.array([bool(arm) and arm[0] not in "XY" for arm in arms], dtype=bool)
     return GeneSpace(gene_ids, symbols, arms, autosomal & ~dropped & ~np.array(named, dtype=bool))

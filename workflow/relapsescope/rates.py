@@ -16,6 +16,9 @@ _N_POINTS = 2048
 _POINTS = (0.5 + np.outer(np.arange(1, _N_POINTS + 1), _PLASTIC ** -np.arange(1.0, 4.0))) % 1.0
 _SHOCK = special.ndtri(_POINTS[:, 2])
 CAUTION = 0.75
+# Native molecules (the upper 97.5 % limit of none) under which cells say nothing of how they
+# differ: a single cell with two molecules would else widen a limit without bound.
+MIN_MOLECULES = 3.689
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def _dispersion(
     """
     scale = float((native**2).sum())
     prior = settings.dispersion
-    if scale <= 0:
+    if native.sum() < MIN_MOLECULES:
         return prior
     mean = native + ambient
     moment = float(((umi - mean) ** 2 - mean).sum()) / scale

@@ -9,6 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 from relapsescope.copy_number import CopyNumberSettings
 from relapsescope.malignancy import CloneSettings
 from relapsescope.subclone_contrast import difference, membership
+from relapsescope.subclone_posterior import settle
 from relapsescope.tumour_cells import CELL_VARIANCE, PatientCells
 
 ROUNDS = 5
@@ -34,6 +35,8 @@ class Subclones:
     ----------
     label
         (n_cells,) number of each cell's subclone, 0 for the one of most cells.
+    posterior
+        (n_cells, n_subclones) probability of each subclone, learned without the cell.
     stability
         Mean adjusted Rand index of the labels over resampled cells; 1 for a single subclone that
         no sample splits, None where it was not computed.
@@ -42,6 +45,7 @@ class Subclones:
     """
 
     label: np.ndarray
+    posterior: np.ndarray
     stability: float | None
     differences: tuple[str, ...]
 
@@ -68,7 +72,8 @@ def find_subclones(
             again, _ = split_cells(cells.subset(drawn), cn_settings=cn_settings, settings=settings)
             scores.append(adjusted_rand_score(label[drawn], again))
         stability = float(np.mean(scores))
-    return Subclones(label, stability, tuple(differences))
+    label, posterior = settle(cells, label, cn_settings=cn_settings, settings=settings)
+    return Subclones(label, posterior, stability, tuple(differences))
 
 
 def split_cells(

@@ -14,6 +14,8 @@ from scipy import special
 
 from relapsescope.cell_groups import Group, cell_groups
 from relapsescope.library_rna import LibraryRna, gene_in_cells, read_library
+from relapsescope.mixture import Mixed, add_mixed, mixed_exposure
+from relapsescope.patient_files import PROBABILITY
 from relapsescope.rates import RateSettings, Tally, tally
 from relapsescope.surface import surface_rows
 from relapsescope.tables import read_columns, write_parquet
@@ -35,6 +37,7 @@ def tally_patient(
     contaminants: Mapping[str, Sequence[str]],
     cycle_genes: Sequence[str],
     usual_cpm: float,
+    core_probability: float,
     rates: RateSettings,
 ) -> None:
     """Write a patient's molecules: one row a library × group of cells × gene × depth stratum.
@@ -46,7 +49,7 @@ def tally_patient(
         the paths `counts`, `cells`, `genes` and `summary` that its job wrote. Libraries whose
         verdict is `fail` are left out.
     clone_cells_path
-        The patient's `cells.parquet` of the clone calls; None for a donor without myeloma, all
+        The patient's `posterior.parquet` of the clone calls; None for a donor without myeloma, all
         of whose plasma cells are normal.
     molecules_path
         Rows of `stratum` -1 hold all cells of the group, others those of one depth.
@@ -62,10 +65,13 @@ def tally_patient(
         Genes of which two or more molecules make a malignant cell `cycling`.
     usual_cpm
         Rate of the first of `coexpressed` in normal plasma cells, for libraries with too few.
+    core_probability
+        From which a cell is surely of its clone; clones' rates rest on such cells.
     """
     calls = _clone_calls(clone_cells_path)
     rows: list[dict[str, Any]] = []
     pooled: list[dict[str, np.ndarray]] = []
+    mixed: list[Mixed] = []
     for library in libraries:
         summary = json.loads(Path(library["summary"]).read_text(encoding="utf-8"))
         if summary["verdict"] == "fail":
@@ -79,6 +85,7 @@ def tally_patient(
             profile=rna.profile,
             contaminants=contaminants,
             cycle_genes=cycle_genes,
+            core_probability=core_probability,
         )
         place = {
             "patient_id": library["patient_id"],
@@ -95,7 +102,9 @@ def tally_patient(
             rows += [place | row for row in coexpression_rows(rna, group, *coexpressed)]
             rows += [place | row for row in surface_rows(rna.counts, group, found, genes)]
             rows += [place | row for row in high_rows(rna, group, found, coexpressed[0], usual_cpm)]
+            mixed += mixed_exposure(library["sample_id"], group, rna.native[group.members])
         pooled += [pooled_columns(rna, library["sample_id"], g) for g in found if g.pooled]
+    add_mixed(rows, mixed)
     write_parquet(Path(molecules_path), _columns(rows))
     write_parquet(Path(pooled_path), _stacked(pooled))
 
@@ -229,10 +238,11 @@ def _clone_calls(path: str | None) -> dict[str, dict[str, np.ndarray]] | None:
     """Return the clone calls by sample: columns by name."""
     if path is None:
         return None
-    wanted = ["sample_id", "barcode", "malignancy", "clone_id"]
-    columns = read_columns(Path(path), wanted)
+    columns = read_columns(Path(path))
+    wanted = ["barcode", "malignancy", "clone_id"]
+    wanted += [name for name in columns if name.startswith(PROBABILITY)]
     return {
-        sample: {name: columns[name][columns["sample_id"] == sample] for name in wanted[1:]}
+        sample: {name: columns[name][columns["sample_id"] == sample] for name in wanted}
         for sample in np.unique(columns["sample_id"].astype(str))
     }
 
@@ -247,6 +257,8 @@ NUMBERS = (
     "detected_above_ambient",
     "n_without",
     "detected_without",
+    "mixed",
+    "mixed_sd",
     "high_cells",
     "high_chance",
 )

@@ -8,6 +8,13 @@ PANEL_SAMPLES = [
     name for name, library in RUN.libraries.items() if library.timepoint in PANEL_TIMEPOINTS
 ] or list(RUN.libraries)
 
+# What statements about clones are made of may not make the clones.
+JUDGED_LATER = [
+    config["antigens"]["car_target"],
+    *config["antigens"]["genes"],
+    config["anxa1"]["gene"],
+]
+
 
 rule normal_plasma:
     input:
@@ -26,7 +33,8 @@ rule normal_plasma:
         settings={
             section: lookup(dpath=section, within=config)
             for section in ("immunoglobulin", "copy_number")
-        },
+        }
+        | {"judged_later": JUDGED_LATER},
         code=code_version("normal_plasma", resources=("resources/genes.tsv",)),
     resources:
         mem_mb=patients_memory,
@@ -54,7 +62,8 @@ rule clones:
         settings={
             section: lookup(dpath=section, within=config)
             for section in ("immunoglobulin", "copy_number", "clones")
-        },
+        }
+        | {"judged_later": JUDGED_LATER},
         seed=lookup(dpath="seed", within=config),
         code=code_version("clones", resources=("resources/genes.tsv",)),
     resources:

@@ -35,7 +35,7 @@ def molecule_inputs(wildcards):
     files = files_of(SAMPLES_OF[wildcards.patient])
     if wildcards.patient in DONORS:
         return files
-    calls = patient_paths(RESULTS, wildcards.patient, CLONE_FILES)["cells"]
+    calls = patient_paths(RESULTS, wildcards.patient, CLONE_FILES)["posterior"]
     return files | {"clone_cells": calls}
 
 

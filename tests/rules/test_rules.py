@@ -17,6 +17,7 @@ OUTPUTS = {
     "samples": ["tables/samples.tsv"],
     "microenvironment": ["tables/microenvironment.tsv"],
     "suppression": ["tables/suppression.tsv"],
+    "interactions": ["tables/interactions.tsv"],
     "normal_plasma": ["clones/normal_plasma.npz", "clones/normal_plasma.json"],
     "clone_table": ["tables/clones.tsv"],
     "antigens": ["tables/antigens.tsv", "tables/anxa1.tsv", "tables/targets.tsv"],
@@ -27,6 +28,7 @@ PATIENT_OUTPUTS = {
     "clones": ["cells.parquet", "cell_arms.parquet", "clones.tsv", "copy_number.tsv"],
     "molecules": ["molecules.parquet", "pooled.parquet"],
     "niche": ["niche.parquet"],
+    "ligand_receptor": ["interactions.parquet"],
 }
 
 

@@ -59,7 +59,7 @@ CONTRACT_MOLECULAR_COLUMNS = {
 TOTALS = {"all", "default", "total"}
 REDUCE_STEPS = {
     *("atlas", "cells", "samples", "microenvironment", "clone_table", "antigens", "figures"),
-    *("suppression", "page"),
+    *("suppression", "interactions", "page"),
 }
 
 
@@ -74,6 +74,7 @@ def test_every_output_is_there(finished):
         "tables/samples.tsv",
         "tables/microenvironment.tsv",
         "tables/suppression.tsv",
+        "tables/interactions.tsv",
         "tables/course.tsv",
         "course/salvage_comparison.tsv",
         "tables/detection.tsv",

@@ -34,6 +34,7 @@ SECTIONS_OF_JOBS = (
     "gene_ranks",
     "microenvironment",
     "suppression",
+    "interactions",
     "immunoglobulin",
     "copy_number",
     "clones",

@@ -17,6 +17,7 @@ CLONE_FILES = {
 PROBABILITY = "probability_"
 MOLECULE_FILES = {"molecules": "molecules.parquet", "pooled": "pooled.parquet"}
 NICHE_FILES = {"niche": "niche.parquet"}
+INTERACTION_FILES = {"interactions": "interactions.parquet"}
 MOLECULAR_TABLES = ("antigens", "anxa1", "targets", "anxa1_untreated", "detection")
 
 

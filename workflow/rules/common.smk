@@ -8,6 +8,7 @@ from relapsescope.course_files import bulk_files, clinical_files, course_paths
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import (
     CLONE_FILES,
+    INTERACTION_FILES,
     MOLECULE_FILES,
     NICHE_FILES,
     donors,

@@ -73,3 +73,61 @@ rule suppression:
         "Suppression: what rose beyond earlier and untreated marrows"
     script:
         "../scripts/suppression.py"
+
+
+rule ligand_receptor:
+    input:
+        unpack(molecule_inputs),
+    output:
+        **patient_paths(RESULTS, "{patient}", INTERACTION_FILES),
+    log:
+        f"{RESULTS}/logs/ligand_receptor/{{patient}}.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/ligand_receptor/{{patient}}.tsv"
+    params:
+        rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
+        settings=lookup(dpath="interactions", within=config),
+        rates={
+            name: lookup(dpath=f"antigens/{name}", within=config)
+            for name in ("dispersion", "dispersion_sd")
+        },
+        code=code_version(
+            "interactions", resources=("resources/genes.tsv", "resources/interactions.tsv")
+        ),
+    resources:
+        mem_mb=patients_memory,
+        runtime=lambda wildcards, input, attempt: int((5 + input.size_mb / 10) * attempt),
+    message:
+        "Microenvironment of {wildcards.patient}: ligands and receptors"
+    script:
+        "../scripts/ligand_receptor.py"
+
+
+rule interactions:
+    input:
+        pairs=[
+            patient_paths(RESULTS, patient, INTERACTION_FILES)["interactions"]
+            for patient in SAMPLES_OF
+        ],
+        clones=rules.clone_table.output.clones,
+        suppression=rules.suppression.output.suppression,
+    output:
+        interactions=f"{RESULTS}/tables/interactions.tsv",
+    log:
+        f"{RESULTS}/logs/interactions.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    params:
+        rows=[library.as_params() for library in RUN.libraries.values()],
+        code=code_version(
+            "niche_tables", resources=("resources/interactions.tsv", "resources/suppression.tsv")
+        ),
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((600 + 40 * input.size_mb) * attempt),
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    message:
+        "Ligands and receptors: one row a sample, pair, sender and receiver"
+    script:
+        "../scripts/interactions.py"

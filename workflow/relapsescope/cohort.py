@@ -36,6 +36,8 @@ CELL_COLUMNS = {
     "umap_2": "float64",
     "leiden": "string",
 }
+CAR_COLUMNS = ("car_status", "phase", "cycling")
+SCORES = "exhaustion_"
 CLONE_CALLS = (
     "light_chain",
     "malignancy",
@@ -66,6 +68,7 @@ def join_cells(
     cells_paths: Sequence[str],
     embedding_path: str,
     clone_paths: Sequence[str],
+    car_paths: Sequence[str] = (),
     output: str,
 ) -> None:
     """Write `cells.parquet`: every barcode of every library, with all that is known of it.
@@ -81,6 +84,9 @@ def join_cells(
         Coordinates and clusters, keyed by `sample_id` and `barcode`.
     clone_paths
         The patients' calls (`clones.call_clones`), keyed likewise; of them `CLONE_CALLS` are taken.
+    car_paths
+        The patients' CAR-T calls, phases and scores (`car_cells.call_patient`), keyed likewise; of
+        them `CAR_COLUMNS` and the columns `exhaustion_…` are taken.
     """
     parts = []
     for row, path in zip(rows, cells_paths, strict=True):
@@ -93,16 +99,28 @@ def join_cells(
     keys = ["sample_id", "barcode"]
     cells = cells.merge(embedding, on=keys, how="left", validate="1:1")
     calls = [pd.read_parquet(path, columns=[*keys, *CLONE_CALLS]) for path in clone_paths]
-    calls = [part for part in calls if not part.empty]
-    if calls:
-        joined = pd.concat(calls, ignore_index=True)
-        cells = cells.merge(joined, on=keys, how="left", validate="1:1")
-    further = [name for name in cells.columns if name not in CELL_COLUMNS]
-    further += [name for name in CLONE_CALLS if name not in (*CELL_COLUMNS, *further)]
-    cells = cells.reindex(columns=[*CELL_COLUMNS, *further])
+    states = [_car_columns(pd.read_parquet(path)) for path in car_paths]
+    for found in (calls, states):
+        found = [part for part in found if not part.empty]
+        if found:
+            joined = pd.concat(found, ignore_index=True)
+            cells = cells.merge(joined, on=keys, how="left", validate="1:1")
+    scores = [name for name in cells.columns if name.startswith(SCORES)]
+    columns = list(CELL_COLUMNS)
+    place = columns.index("cycling") + 1
+    columns[place:place] = scores
+    further = [name for name in cells.columns if name not in columns]
+    further += [name for name in CLONE_CALLS if name not in (*columns, *further)]
+    cells = cells.reindex(columns=[*columns, *further])
     cells = cells.astype(CELL_COLUMNS)
     with whole_file(Path(output)) as partial:
         cells.to_parquet(partial, index=False, compression="zstd")
+
+
+def _car_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Return those columns of a patient's `car_cells.parquet` that `cells.parquet` holds."""
+    scores = [name for name in table.columns if name.startswith(SCORES)]
+    return table[["sample_id", "barcode", *CAR_COLUMNS, *scores]]
 
 
 def write_samples(summary_paths: Sequence[str], output: str) -> None:

@@ -40,6 +40,10 @@ SECTIONS_OF_JOBS = (
     "clones",
     "antigens",
     "anxa1",
+    "car_calls",
+    "cell_cycle",
+    "t_cell_scores",
+    "exhaustion",
     "report",
 )
 

@@ -7,6 +7,7 @@ from relapsescope.course_files import RESOURCES as COURSE_RESOURCES
 from relapsescope.course_files import bulk_files, clinical_files, course_paths
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import (
+    CAR_FILES,
     CLONE_FILES,
     INTERACTION_FILES,
     MOLECULE_FILES,

@@ -6,6 +6,9 @@ rule cells:
         cells=LIBRARY_FILES["cells"],
         embedding=f"{RESULTS}/atlas/embedding.parquet",
         clones=[patient_paths(RESULTS, patient, CLONE_FILES)["cells"] for patient in SAMPLES_OF],
+        car_cells=[
+            patient_paths(RESULTS, patient, CAR_FILES)["car_cells"] for patient in SAMPLES_OF
+        ],
     output:
         cells=f"{RESULTS}/tables/cells.parquet",
     log:

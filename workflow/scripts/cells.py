@@ -9,5 +9,6 @@ with job_log(snakemake.log[0]):
         cells_paths=snakemake.input.cells,
         embedding_path=snakemake.input.embedding,
         clone_paths=snakemake.input.clones,
+        car_paths=snakemake.input.car_cells,
         output=snakemake.output.cells,
     )

@@ -1,0 +1,29 @@
+"""CAR-T cells: which they are, whether they divide, whether they are exhausted."""
+
+CAR_SETTINGS = ("car_calls", "cell_cycle", "t_cell_scores", "exhaustion")
+CAR_RESOURCES = ("resources/genes.tsv", "resources/signatures.tsv")
+
+
+rule car_cells:
+    input:
+        unpack(lambda wildcards: files_of(SAMPLES_OF[wildcards.patient])),
+    output:
+        **patient_paths(RESULTS, "{patient}", CAR_FILES),
+    log:
+        f"{RESULTS}/logs/car_cells/{{patient}}.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/car_cells/{{patient}}.tsv"
+    params:
+        rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
+        settings={section: lookup(dpath=section, within=config) for section in CAR_SETTINGS},
+        seed=lookup(dpath="seed", within=config),
+        code=code_version("car_cells", resources=CAR_RESOURCES),
+    resources:
+        mem_mb=patients_memory,
+        runtime=lambda wildcards, input, attempt: int((5 + input.size_mb / 4) * attempt),
+    message:
+        "CAR-T cells of {wildcards.patient}: transgene, cell cycle, exhaustion"
+    script:
+        "../scripts/car_cells.py"

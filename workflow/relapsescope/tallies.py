@@ -54,7 +54,7 @@ def tally_patient(
     molecules_path
         Rows of `stratum` -1 hold all cells of the group, others those of one depth.
     pooled_path
-        Every gene's UMIs in the groups that stand for a lineage or a clone, non-zero ones only.
+        Every gene's UMIs in the groups that stand for a lineage or a clone.
     genes
         Symbols to tally in every group: antigens, ANXA1 and its receptors' axis.
     coexpressed
@@ -210,7 +210,11 @@ def high_rows(
 
 
 def pooled_columns(rna: LibraryRna, sample_id: str, group: Group) -> dict[str, np.ndarray]:
-    """Return every gene's UMIs and ambient UMIs in a group, genes with a UMI only."""
+    """Return every gene's UMIs and ambient UMIs in a group: its pseudobulk.
+
+    Of plasma cells every annotated gene has a row, because no molecule of a gene is an answer
+    there; of the lineages that serve as references, genes with a UMI only.
+    """
     inside = rna.counts.matrix[group.members]
     umi = np.asarray(inside.sum(axis=0)).ravel()
     squares = np.asarray(inside.multiply(inside).sum(axis=0)).ravel()
@@ -218,8 +222,10 @@ def pooled_columns(rna: LibraryRna, sample_id: str, group: Group) -> dict[str, n
     # Squared residuals of the cells about the pooled rate: the sum's variance, cells differing.
     rate = umi / max(native.sum(), 1.0)
     variance = np.maximum(squares - rate**2 * (native**2).sum(), umi)
-    seen = np.flatnonzero(umi > 0)
-    ambient = float(rna.ambient_umi[group.members].sum())
+    seen = np.arange(umi.size) if group.kind != "lineage" else np.flatnonzero(umi > 0)
+    ambient = float(rna.ambient_umi[group.members].sum()) * rna.profile[seen]
+    # As in `rates.tally`: errors of the ambient amount and of the gene's share of it.
+    error = np.sqrt(np.expm1(rna.log_sd**2) + 1.0 / (rna.profile_umi[seen] + 0.5))
     n = seen.size
     return {
         "sample_id": np.full(n, sample_id, dtype=object),
@@ -228,7 +234,8 @@ def pooled_columns(rna: LibraryRna, sample_id: str, group: Group) -> dict[str, n
         "gene": rna.counts.symbols[seen],
         "umi": umi[seen].astype(np.int64),
         "variance": variance[seen].astype(float),
-        "ambient": ambient * rna.profile[seen],
+        "ambient": ambient,
+        "ambient_sd": ambient * error,
         "exposure": np.full(n, float(rna.native[group.members].sum())),
         "n_cells": np.full(n, int(group.members.sum()), dtype=np.int64),
     }
@@ -276,6 +283,7 @@ def _stacked(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]
         "umi": np.int64,
         "variance": float,
         "ambient": float,
+        "ambient_sd": float,
         "exposure": float,
         "n_cells": np.int64,
     }

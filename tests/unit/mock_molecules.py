@@ -3,9 +3,14 @@
 import json
 
 import numpy as np
-from relapsescope import antigens, anxa1, targets
+from relapsescope import antigens, anxa1, programme_sets, programmes, targets
 from relapsescope.detection import DETECTION_COLUMNS
-from relapsescope.patient_files import CLONE_FILES, molecular_paths, patient_paths
+from relapsescope.patient_files import (
+    CLONE_FILES,
+    molecular_paths,
+    patient_paths,
+    programme_paths,
+)
 from relapsescope.patient_tables import COLUMNS as CLONE_COLUMNS
 from relapsescope.tables import write_tsv
 
@@ -30,6 +35,41 @@ def write_molecules(results, libraries, cells, *, hostile=""):
     }
     for name, path in molecular_paths(results).items():
         write_tsv(type(results)(path), columns[name], molecular_rows(hostile)[name])
+    write_programmes(results, hostile)
+
+
+def write_programmes(results, hostile):
+    """Write one patient's comparison, a cohort too small, and a patient without one."""
+    of_patient = {"comparison": "patient", "patient_id": "P1", "clone_id": "B"}
+    of_patient |= {"status": "descriptive", "n_patients": 1}
+    genes = [
+        of_patient
+        | {"gene": f"GENE{i}", "log2_fold_change": change, "did_log2_fold_change": change}
+        | {"ci_low": change - 1, "ci_high": change + 1, "score": 2 * change}
+        | {"change": "up" if change >= 2 else "", "rate_relapse_cpm": 50.0}
+        for i, change in enumerate(np.linspace(-1.5, 3, 40))
+    ]
+    sets = [
+        of_patient
+        | {"gene_set": name, "n_genes": 12, "es": 0.5, "nes": nes, "random_set_share": share}
+        | {"fdr": 0.2, "leading_edge": "GENE1;GENE2", "mean_log2_change": nes / 4}
+        | {"reference_mean_log2_change": 0.1, "source": "a source"}
+        for name, nes, share in (("hypoxia", 1.9, 0.004), ("MYC_targets", -0.7, 0.8))
+    ]
+    place = {"relapse_samples": "P1_relapse", "before_samples": "P1_pre", "n_genes": 40}
+    place |= {"n_cells_relapse": 90, "n_cells_before": 80, "n_set_aside": 3, "n_up": 9, "n_down": 0}
+    small = {"comparison": "cohort", "status": "not_assessable", "n_patients": 1}
+    comparisons = [
+        of_patient | place | {"reason": hostile or "one patient"},
+        small | {"reason": "1 patient(s); a test over patients needs 2"},
+    ]
+    tables = {
+        "programmes": (programmes.GENE_COLUMNS, genes),
+        "programme_comparisons": (programmes.COMPARISON_COLUMNS, comparisons),
+        "enrichment": (programme_sets.SET_COLUMNS, sets),
+    }
+    for name, path in programme_paths(results).items():
+        write_tsv(type(results)(path), *tables[name])
 
 
 def write_patient(results, patient, libraries, cells):

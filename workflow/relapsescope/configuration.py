@@ -10,6 +10,7 @@ from relapsescope.claims import ClaimSettings
 from relapsescope.course_settings import CourseSettings
 from relapsescope.doublets import DoubletLimits
 from relapsescope.lineage import LineageLimits
+from relapsescope.programme_settings import ProgrammeSettings
 from relapsescope.quality import QualityLimits
 from relapsescope.settings import section_problems, unknown_key
 
@@ -29,6 +30,7 @@ SECTIONS = {
     "atlas": AtlasSettings,
     "course": CourseSettings,
     "claims": ClaimSettings,
+    "programmes": ProgrammeSettings,
 }
 SECTIONS_OF_JOBS = (
     "gene_ranks",

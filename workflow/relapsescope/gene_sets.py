@@ -6,10 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from relapsescope.errors import InputProblem
+from relapsescope.gene_set_files import SHIPPED
 from relapsescope.genes import gene_table
 from relapsescope.paths import RESOURCES
 
-SHIPPED = "shipped"
 SHIPPED_TABLE = RESOURCES / "gene_sets.tsv"
 
 
@@ -20,11 +20,6 @@ class NamedSet:
     name: str
     symbols: tuple[str, ...]
     source: str
-
-
-def gmt_files(names: Sequence[str]) -> list[str]:
-    """Return those of `programmes.gene_sets` that are files."""
-    return [name for name in names if name != SHIPPED]
 
 
 def gene_set_problems(names: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ MOLECULE_FILES = {"molecules": "molecules.parquet", "pooled": "pooled.parquet"}
 NICHE_FILES = {"niche": "niche.parquet"}
 INTERACTION_FILES = {"interactions": "interactions.parquet"}
 CAR_FILES = {"car_cells": "car_cells.parquet", "exhaustion": "exhaustion.tsv"}
+PROGRAMME_TABLES = ("programmes", "programme_comparisons", "enrichment")
 MOLECULAR_TABLES = ("antigens", "anxa1", "targets", "anxa1_untreated", "detection")
 
 
@@ -30,6 +31,11 @@ def patient_paths(results: Path, patient_id: str, files: Mapping[str, str]) -> d
 def molecular_paths(results: Path) -> dict[str, str]:
     """Return the path of each table of antigens, ANXA1 and targets."""
     return {name: f"{results}/tables/{name}.tsv" for name in MOLECULAR_TABLES}
+
+
+def programme_paths(results: Path) -> dict[str, str]:
+    """Return the path of each table of gene programmes."""
+    return {name: f"{results}/tables/{name}.tsv" for name in PROGRAMME_TABLES}
 
 
 def libraries_by_patient(libraries: Iterable[Library]) -> dict[str, list[str]]:

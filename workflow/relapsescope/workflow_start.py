@@ -79,12 +79,13 @@ def begin(config: dict[str, Any], *, check: bool) -> Run:
 
 def _check_configuration(config: Mapping[str, Any]) -> None:
     from relapsescope.configuration import config_problems
+    from relapsescope.gene_sets import gene_set_problems
 
     problems = config_problems(config) or [
         f"config course.bulk_cohorts: no file {path}; paths are relative to the working directory"
         for path in bulk_files((config.get("course") or {}).get("bulk_cohorts", ()))
         if not Path(path).is_file()
-    ]
+    ] + gene_set_problems(config["programmes"]["gene_sets"])
     if problems:
         raise InputProblem(*problems)
 

@@ -5,6 +5,7 @@ import re
 from relapsescope.answer_tables import ANSWER_TABLES
 from relapsescope.course_files import RESOURCES as COURSE_RESOURCES
 from relapsescope.course_files import bulk_files, clinical_files, course_paths
+from relapsescope.gene_set_files import gmt_files
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import (
     CAR_FILES,
@@ -16,6 +17,7 @@ from relapsescope.patient_files import (
     libraries_by_patient,
     molecular_paths,
     patient_paths,
+    programme_paths,
 )
 from relapsescope.provenance import code_version
 from relapsescope.workflow_start import begin_or_exit

@@ -16,6 +16,7 @@ CATEGORIES = (
     | dict.fromkeys(
         ("antigen_rates", "antigen_detection", "anxa1_compartments", "target_matrix"), "Antigens"
     )
+    | dict.fromkeys(("volcano", "enrichment"), "Programmes")
 )
 PAGE_FILES = sorted(
     str(path.relative_to(REPOSITORY))
@@ -41,6 +42,7 @@ rule figures:
         ],
         normal_plasma=rules.normal_plasma.output.summary,
         molecular=list(MOLECULAR.values()),
+        programmes=list(PROGRAMMES.values()),
         course=list(COURSE.values()),
         answers=list(ANSWERS.values()),
     output:

@@ -21,12 +21,14 @@ from relapsescope.figures import (
     course_survival,
     course_swimmer,
     distributions,
+    enrichment,
     integration,
     libraries,
     light_chain,
     maps,
     markers,
     target_matrix,
+    volcano,
 )
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.numbered import compositions, print_png, write_figure_list
@@ -49,6 +51,8 @@ PANELS: tuple[Panel, ...] = (
     antigen_detection.PANEL,
     anxa1_compartments.PANEL,
     target_matrix.PANEL,
+    volcano.PANEL,
+    enrichment.PANEL,
     course_swimmer.PANEL,
     course_markers.PANEL,
     course_survival.PANEL,

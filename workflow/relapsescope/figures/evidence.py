@@ -11,7 +11,12 @@ import pyarrow.parquet as pq
 
 from relapsescope.answer_tables import ANSWER_TABLES
 from relapsescope.course_files import course_paths
-from relapsescope.patient_files import CLONE_FILES, molecular_paths, patient_paths
+from relapsescope.patient_files import (
+    CLONE_FILES,
+    molecular_paths,
+    patient_paths,
+    programme_paths,
+)
 
 CELL_COLUMNS = (
     "sample_id",
@@ -29,6 +34,16 @@ CELL_COLUMNS = (
     "umap_1",
     "umap_2",
     "leiden",
+)
+PROGRAMME_TEXT = ("comparison", "patient_id", "clone_id", "gene", "set_aside", "change")
+PROGRAMME_NUMBERS = (
+    "log2_fold_change",
+    "did_log2_fold_change",
+    "ci_low",
+    "ci_high",
+    "score",
+    "p_value",
+    "adjusted_p_value",
 )
 REPEATED = ("sample_id", "patient_id", "timepoint", "qc_reason", "lineage", "cell_type", "leiden")
 
@@ -61,6 +76,9 @@ class Evidence:
     molecular
         The tables of antigens, ANXA1 and targets by name (`patient_files.MOLECULAR_TABLES`), all
         fields text.
+    programmes
+        ``genes`` (columns `PROGRAMME_COLUMNS` of `tables/programmes.tsv`, of genes compared),
+        ``comparisons`` and ``enrichment`` (all fields text).
     answers
         ``mechanisms``, ``answers`` and ``claims`` (`answer_tables.ANSWER_TABLES`), all fields text.
     """
@@ -77,6 +95,7 @@ class Evidence:
     clone_summaries: dict[str, dict[str, Any]]
     normal_plasma: dict[str, Any]
     molecular: dict[str, pd.DataFrame]
+    programmes: dict[str, pd.DataFrame]
     answers: dict[str, pd.DataFrame]
 
     @property
@@ -136,6 +155,7 @@ def read_evidence(results: Path, *, sheet: Sequence[Mapping[str, Any]] = ()) -> 
         clone_summaries={found["patient_id"]: found for found in summaries if found},
         normal_plasma=_read_json(results / "clones" / "normal_plasma.json"),
         molecular={name: _read_text(Path(path)) for name, path in molecular_paths(results).items()},
+        programmes=read_programmes(results),
         answers={name: _read_text(results / "tables" / f"{name}.tsv") for name in ANSWER_TABLES},
     )
 
@@ -154,6 +174,29 @@ def _read_cells(path: Path) -> pd.DataFrame:
     cells["qc_pass"] = cells["qc_pass"].fillna(False).astype(bool)
     cells["predicted_doublet"] = cells["predicted_doublet"].fillna(False).astype(bool)
     return cells
+
+
+def read_programmes(results: Path) -> dict[str, pd.DataFrame]:
+    """Return the tables of gene programmes; of genes what panels show, in numbers."""
+    paths = {name: Path(path) for name, path in programme_paths(results).items()}
+    columns = [*PROGRAMME_TEXT, *PROGRAMME_NUMBERS]
+    genes = pd.DataFrame(columns=columns)
+    if paths["programmes"].is_file():
+        kinds = dict.fromkeys(PROGRAMME_TEXT, "str") | dict.fromkeys(PROGRAMME_NUMBERS, "float64")
+        genes = pd.read_csv(
+            paths["programmes"],
+            sep="\t",
+            usecols=columns,
+            dtype=kinds,
+            keep_default_na=False,
+            na_values={name: [""] for name in PROGRAMME_NUMBERS},
+        )
+        genes = genes[genes["set_aside"] == ""].reset_index(drop=True)
+    return {
+        "genes": genes,
+        "comparisons": _read_text(paths["programme_comparisons"]),
+        "enrichment": _read_text(paths["enrichment"]),
+    }
 
 
 def _read_parts(paths: Sequence[Path]) -> pd.DataFrame:

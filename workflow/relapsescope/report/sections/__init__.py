@@ -15,6 +15,7 @@ from relapsescope.report.sections import (
     methods,
     patient,
     patient_molecules,
+    programmes,
     quality,
     summary,
 )
@@ -31,6 +32,7 @@ COHORT_SECTIONS = (
     atlas.build_markers,
     clones.build,
     antigens.build,
+    programmes.build,
     course.build,
     methods.build,
 )
@@ -40,5 +42,6 @@ PATIENT_SECTIONS = (
     patient.build_calls,
     patient_molecules.build_clones,
     patient_molecules.build_antigens,
+    programmes.build_patient,
     patient.build_samples,
 )

@@ -1,0 +1,34 @@
+"""Gene programmes: the relapse clones against the tumours before CAR-T."""
+
+PROGRAMMES = programme_paths(RESULTS)
+
+
+rule programmes:
+    input:
+        pooled=[patient_paths(RESULTS, patient, MOLECULE_FILES)["pooled"] for patient in SAMPLES_OF],
+        clones=rules.clone_table.input.clones,
+        gene_sets=gmt_files(config["programmes"]["gene_sets"]),
+    output:
+        **PROGRAMMES,
+    log:
+        f"{RESULTS}/logs/programmes.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/programmes.tsv"
+    params:
+        rows=[library.as_params() for library in RUN.libraries.values()],
+        patients=list(SAMPLES_OF),
+        settings={
+            section: lookup(dpath=section, within=config)
+            for section in ("programmes", *MOLECULAR_SETTINGS)
+        },
+        seed=lookup(dpath="seed", within=config),
+        code=code_version("programmes", resources=("resources/gene_sets.tsv",)),
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((1200 + 60 * input.size_mb) * attempt),
+        runtime=lambda wildcards, input, attempt: int((10 + input.size_mb) * attempt),
+    message:
+        "Programmes: what changed in the relapse clones since before CAR-T"
+    script:
+        "../scripts/programmes.py"

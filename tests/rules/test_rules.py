@@ -21,6 +21,7 @@ OUTPUTS = {
     "normal_plasma": ["clones/normal_plasma.npz", "clones/normal_plasma.json"],
     "clone_table": ["tables/clones.tsv"],
     "antigens": ["tables/antigens.tsv", "tables/anxa1.tsv", "tables/targets.tsv"],
+    "programmes": ["tables/programmes.tsv", "tables/enrichment.tsv"],
     "figures": ["figures/manifest.tsv", "figures/cells_kept.svg", "source_data/cells_kept.csv"],
     "page": ["report/index.html"],
 }

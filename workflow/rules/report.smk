@@ -85,6 +85,7 @@ rule page:
         rules.figures.output,
     output:
         page=f"{RESULTS}/report/index.html",
+        methods=f"{RESULTS}/report/methods.md",
         patients=expand(f"{RESULTS}/report/patients/{{patient}}.html", patient=RUN.patients),
     log:
         f"{RESULTS}/logs/page.log",

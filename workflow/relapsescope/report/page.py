@@ -14,6 +14,7 @@ from relapsescope.figures.draw import read_manifest
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings, panel_settings
 from relapsescope.report.context import TEMPLATES, Context, PatientContext, Section
+from relapsescope.report.methods_text import methods_text
 from relapsescope.report.sections import COHORT_SECTIONS, PATIENT_SECTIONS
 from relapsescope.tables import whole_file
 
@@ -32,6 +33,8 @@ def build_report(
     settings: PanelSettings | None = None,
 ) -> Path:
     """Write the cohort's report as one HTML file and return its path; patients' pages below it.
+
+    Beside it, `methods.md` holds the methods in words.
 
     The same tables, figures, configuration and versions give the same bytes.
 
@@ -68,6 +71,8 @@ def build_report(
         sections = [build(context) for build in PATIENT_SECTIONS]
         own = page.parent / "patients" / f"{patient_id}.html"
         _write(own, assemble(f"Patient {patient_id}", sections, home=f"../{page.name}"))
+    text = methods_text(common["evidence"], results, config=config, versions=versions)
+    _write(page.parent / "methods.md", text)
     return page
 
 

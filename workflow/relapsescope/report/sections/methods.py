@@ -1,34 +1,26 @@
-"""How it was done: a paragraph from the versions and parameters used, and all of them listed."""
+"""How it was done: in words from the versions and parameters used, and all of them listed."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from relapsescope.provenance import PATHS
 from relapsescope.report.context import Context, Section
-
-NOT_YET = (
-    ("CAR-T cells and their states", "needs CAR and signature calls"),
-    ("Mechanisms of relapse", "needs CAR-T cells too"),
-)
-"""What the full analysis answers and this version of the workflow does not compute."""
+from relapsescope.report.methods_text import methods_text, paragraphs
 
 
 def build(context: Context) -> Section:
-    """Return the methods, parameters, versions and what this report does not say."""
+    """Return the methods in words, and all parameters and versions."""
+    text = methods_text(
+        context.evidence, context.results, config=context.config, versions=context.versions
+    )
     return Section(
         "Methods",
         "methods",
         context.render(
             "methods.html",
-            config=context.config,
-            sources={
-                library.get("ambient_source")
-                for library in context.evidence.libraries.values()
-                if library.get("ambient_fraction") is not None
-            },
-            assessable=bool(context.evidence.cells["umap_1"].notna().any()),
+            steps=paragraphs(text),
             parameters=list(_leaves(context.config)),
             versions=sorted(context.versions.items()),
-            not_yet=NOT_YET,
         ),
     )
 
@@ -36,7 +28,7 @@ def build(context: Context) -> Section:
 def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield the dotted name and the value of every setting, paths left out: they name machines."""
     for name, value in config.items():
-        if not prefix and name in ("samples", "clinical", "results"):
+        if not prefix and name in PATHS:
             continue
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{name}.")

@@ -14,7 +14,7 @@ SIMULATOR := $(wildcard workflow/relapsescope/simulate/*.py resources/simulate/*
 
 RESULTS ?= results
 
-.PHONY: help run demo-data check-inputs unlock report figures check expected test lint bench lock clean
+.PHONY: help run demo-data check-inputs unlock report figures check expected crate test lint bench lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ check: run ## Run the demo cohort, then say for each panel and table whether it 
 
 expected: run ## Make the demo cohort's results the deposited ones (after a change that is meant)
 	$(BIN)/relapsescope deposit $(RESULTS) $(EXPECTED)
+
+crate: $(READY) ## Describe a run as an RO-Crate for a deposit (RESULTS=folder)
+	$(BIN)/relapsescope crate $(RESULTS)
 
 test: $(READY) ## Every test (ARGS="-k name" for some)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)

@@ -81,7 +81,9 @@ def test_every_output_is_there(finished):
         "clones/normal_plasma.npz",
         "patients/H1/clones.json",
         "figures/manifest.tsv",
+        "figures/figures.tsv",
         "report/index.html",
+        "report/methods.md",
         "report/patients/P1.html",
         "atlas/bundle",
         "run_manifest.json",
@@ -312,13 +314,30 @@ def test_an_interrupted_run_keeps_what_was_finished(fresh):
         path: path.stat().st_mtime_ns for path in fresh.results.glob("libraries/*/cells.parquet")
     }
     assert 1 <= len(done) < 4
-    assert json.loads((fresh.results / "run_manifest.json").read_text())["state"] != "succeeded"
+    manifest = json.loads((fresh.results / "run_manifest.json").read_text())
+    assert manifest["state"] == "failed"
+    assert manifest["started"] <= manifest["ended"]
     planned = fresh.planned()
     assert 1 <= planned["library"] <= 4 - 1
     run = fresh.snakemake("--until", "library")
     assert run.returncode == 0, run.stderr[-3000:]
     kept = [path for path, at in done.items() if path.stat().st_mtime_ns == at]
     assert len(kept) >= 1
+
+
+def test_a_run_whose_job_fails_leaves_its_manifest(fresh):
+    fresh.results.mkdir()
+    (fresh.results / "course").write_text("a file where the course has its folder")
+    run = fresh.snakemake("--until", "course")
+    assert run.returncode == 1
+    manifest = json.loads((fresh.results / "run_manifest.json").read_text())
+    assert manifest["state"] == "failed"
+    assert manifest["started"] <= manifest["ended"]
+    assert manifest["seed"] == 1
+    for name in ("config_sha256", "settings_sha256", "sheet_sha256", "lock_sha256"):
+        assert re.fullmatch("[0-9a-f]{64}", manifest[name]), name
+    assert set(manifest["clinical_sha256"]) == {"labs.tsv", "patients.tsv", "therapies.tsv"}
+    assert manifest["processor"] and manifest["git_commit"] and manifest["versions"]["numpy"]
 
 
 def test_a_matrix_that_breaks_after_the_check_fails_alone(fresh):

@@ -5,6 +5,7 @@ import shutil
 
 import pandas as pd
 import pytest
+import yaml
 from relapsescope.cli import app
 from relapsescope.errors import InputProblem
 from relapsescope.figures.composite import PAGE_UNITS, Picture, compose
@@ -146,3 +147,13 @@ def test_a_row_that_would_be_unreadable_breaks():
     assert placed(compose(rows, title="")) == [(0, 26, 400), (422, 26, 400), (0, 154, 400)]
     wide = placed(compose([[picture(2 * PAGE_UNITS, 100)]], title=""))
     assert wide == [(0, 26, PAGE_UNITS)]
+
+
+def test_the_codecheck_manifest_lists_every_numbered_figure():
+    listed = yaml.safe_load((REPOSITORY / "codecheck.yml").read_text(encoding="utf-8"))
+    files = {entry["file"]: entry["comment"] for entry in listed["manifest"]}
+    for figure in numbered_figures():
+        number = figure.name.removeprefix("figure_")
+        assert files[f"results/figures/{figure.name}.png"] == f"Figure {number}: {figure.title}"
+    tables = [name for name in files if name.startswith("results/tables/")]
+    assert len(files) == len(numbered_figures()) + len(tables)

@@ -140,6 +140,12 @@ def file_hash(path: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
+def folder_hashes(folder: str | None) -> dict[str, str | None]:
+    """Return the SHA-256 of each table in a folder by name; empty where there is no folder."""
+    tables = sorted(Path(folder).glob("*.tsv")) if folder else []
+    return {path.name: file_hash(path) for path in tables}
+
+
 def config_hash(config: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a configuration, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
@@ -187,6 +193,7 @@ def write_run_manifest(
             "config_sha256": config_hash(config),
             "settings_sha256": settings_hash(config),
             "sheet_sha256": file_hash(sheet),
+            "clinical_sha256": folder_hashes(config.get("clinical")),
             "lock_sha256": file_hash(REPOSITORY / "envs/lock.txt"),
             "seed": config.get("seed"),
             "threads": {name: os.environ.get(name) for name in THREAD_VARIABLES},
@@ -196,6 +203,14 @@ def write_run_manifest(
             "research_use_only": True,
         },
     )
+
+
+def run_state(path: Path) -> str | None:
+    """Return the state that a `run_manifest.json` names, None where it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8")).get("state")
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def now() -> str:

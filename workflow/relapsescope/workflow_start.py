@@ -1,5 +1,6 @@
 """What the workflow does before its first job: read the sheet, check every input, keep a record."""
 
+import atexit
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,13 @@ from typing import Any
 from relapsescope.clinical import patients_named
 from relapsescope.course_files import bulk_files
 from relapsescope.errors import InputProblem
-from relapsescope.provenance import now, pin_threads, share_package, write_run_manifest
+from relapsescope.provenance import (
+    now,
+    pin_threads,
+    run_state,
+    share_package,
+    write_run_manifest,
+)
 from relapsescope.settings import plain_values
 from relapsescope.sheet import CAR_T_COURSE, Library, read_sheet
 
@@ -31,15 +38,30 @@ class Run:
         """Folder of the results, as the configuration names it."""
         return str(self.config["results"]).rstrip("/")
 
+    @property
+    def manifest(self) -> Path:
+        """Path of `run_manifest.json`."""
+        return Path(self.results) / "run_manifest.json"
+
     def record(self, state: str) -> None:
-        """Write `run_manifest.json` with the run's state."""
+        """Write `run_manifest.json` with the run's state.
+
+        A run that was recorded as running and never as ended is recorded as failed when the
+        process ends: Snakemake tells nobody where it breaks itself, as on a full disk.
+        """
         write_run_manifest(
-            Path(self.results) / "run_manifest.json",
+            self.manifest,
             config=self.config,
             sheet=Path(self.config["samples"]),
             state=state,
             started=self.started,
         )
+        if state == "running":
+            atexit.register(self._record_break)
+
+    def _record_break(self) -> None:
+        if run_state(self.manifest) == "running":
+            self.record("failed")
 
 
 def begin(config: dict[str, Any], *, check: bool) -> Run:

@@ -17,7 +17,6 @@ EVIDENCE = (
     *("course", "assessments", "bulk_summary"),
 )
 """Tables that verdicts and claims rest on."""
-ANSWER_TABLES = ("mechanisms", "answers", "claims")
 
 
 def write_answers(

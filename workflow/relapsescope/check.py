@@ -4,12 +4,13 @@ import csv
 import difflib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from relapsescope.clinical import check_clinical
 from relapsescope.errors import InputProblem
 from relapsescope.matrix import MatrixHeader, likely_transgenes, read_header
+from relapsescope.resource_models import Size
 from relapsescope.sheet import CAR_T_COURSE, Library, parse_sheet
 from relapsescope.tenx import shared_barcodes
 from relapsescope.text_tables import Table, shown
@@ -30,6 +31,8 @@ class CheckResult:
 
     libraries: list[Library]
     warnings: list[str]
+    sizes: dict[str, Size] = field(default_factory=dict)
+    """By `sample_id`, of every library whose matrices were looked into."""
 
 
 def check_inputs(
@@ -54,9 +57,10 @@ def check_inputs(
         With all problems at once, ``samples.tsv:7 matrix: what is wrong; what to do``.
     """
     libraries, table = parse_sheet(sheet)
+    sizes: dict[str, Size] = {}
     if contents:
         for library in libraries:
-            _check_matrices(table, library)
+            sizes[library.sample_id] = _check_matrices(table, library)
             for column in ("tcr_contigs", "bcr_contigs"):
                 _check_contigs(table, library, column)
     patient_ids = {library.patient_id for library in libraries}
@@ -64,7 +68,7 @@ def check_inputs(
     problems = [*_by_line(table.problems), *records.problems]
     if problems:
         raise InputProblem(*problems)
-    return CheckResult(libraries, [*_by_line(table.warnings), *records.warnings])
+    return CheckResult(libraries, [*_by_line(table.warnings), *records.warnings], sizes)
 
 
 def explain(problems: Sequence[str]) -> str:
@@ -97,7 +101,7 @@ def _header(table: Table, library: Library, column: str) -> MatrixHeader | None:
         return None
 
 
-def _check_matrices(table: Table, library: Library) -> None:
+def _check_matrices(table: Table, library: Library) -> Size:
     filtered = _header(table, library, "matrix")
     raw = _header(table, library, "raw_matrix") if library.raw_matrix else None
     if filtered:
@@ -105,6 +109,11 @@ def _check_matrices(table: Table, library: Library) -> None:
         _check_car_feature(table, library, filtered)
     if filtered and raw:
         _check_raw(table, library, filtered, raw)
+    return Size(
+        n_barcodes=filtered.n_barcodes if filtered else 0,
+        n_values=filtered.n_values if filtered else 0,
+        n_raw_values=raw.n_values if raw else 0,
+    )
 
 
 def _check_filtered(

@@ -12,6 +12,7 @@ from relapsescope.doublets import DoubletLimits
 from relapsescope.lineage import LineageLimits
 from relapsescope.programme_settings import ProgrammeSettings
 from relapsescope.quality import QualityLimits
+from relapsescope.resource_models import ClusterSettings
 from relapsescope.settings import section_problems, unknown_key
 
 VALUES = {
@@ -29,6 +30,7 @@ SECTIONS = {
     "lineage": LineageLimits,
     "atlas": AtlasSettings,
     "course": CourseSettings,
+    "cluster": ClusterSettings,
     "claims": ClaimSettings,
     "programmes": ProgrammeSettings,
 }

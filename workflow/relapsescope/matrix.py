@@ -48,8 +48,8 @@ class MatrixHeader:
     ----------
     kind
         ``10x .h5``, ``10x folder`` or ``.h5ad``.
-    n_barcodes, n_features, n_genes
-        Genes are those features that are human genes.
+    n_barcodes, n_features, n_genes, n_values
+        Genes are those features that are human genes; values are the counts that are stored.
     feature_types
         Number of features of each type, as the file has them.
     ensembl_share
@@ -66,6 +66,7 @@ class MatrixHeader:
     n_barcodes: int
     n_features: int
     n_genes: int
+    n_values: int
     feature_types: dict[str, int]
     ensembl_share: float
     features: dict[str, tuple[str, ...]]
@@ -135,6 +136,7 @@ def read_header(path: str | Path) -> MatrixHeader:
         n_barcodes=header.n_barcodes,
         n_features=len(ids),
         n_genes=len(set(ids[ids != ""].tolist())),
+        n_values=header.n_values,
         feature_types=dict(Counter(header.feature_types.tolist())),
         ensembl_share=float(np.mean([i.find("ENSG") >= 0 for i in header.ids[expression]])),
         features={

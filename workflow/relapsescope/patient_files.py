@@ -18,6 +18,7 @@ PROBABILITY = "probability_"
 MOLECULE_FILES = {"molecules": "molecules.parquet", "pooled": "pooled.parquet"}
 NICHE_FILES = {"niche": "niche.parquet"}
 INTERACTION_FILES = {"interactions": "interactions.parquet"}
+ANSWER_TABLES = ("mechanisms", "answers", "claims")
 CAR_FILES = {"car_cells": "car_cells.parquet", "exhaustion": "exhaustion.tsv"}
 PROGRAMME_TABLES = ("programmes", "programme_comparisons", "enrichment")
 MOLECULAR_TABLES = ("antigens", "anxa1", "targets", "anxa1_untreated", "detection")

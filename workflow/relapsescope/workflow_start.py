@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relapsescope.clinical import patients_named
 from relapsescope.course_files import bulk_files
@@ -17,20 +17,25 @@ from relapsescope.provenance import (
     share_package,
     write_run_manifest,
 )
+from relapsescope.resource_models import Size, total_size
 from relapsescope.settings import plain_values
 from relapsescope.sheet import CAR_T_COURSE, Library, read_sheet
+
+if TYPE_CHECKING:
+    from relapsescope.check import CheckResult
 
 
 @dataclass(frozen=True)
 class Run:
     """One run of the workflow: its libraries, its settings and where its results go.
 
-    `patients` are those with a page of their own.
+    `patients` are those with a page of their own; `sizes` are known where inputs were checked.
     """
 
     config: Mapping[str, Any]
     libraries: dict[str, Library]
     patients: list[str]
+    sizes: dict[str, Size]
     started: str
 
     @property
@@ -42,6 +47,10 @@ class Run:
     def manifest(self) -> Path:
         """Path of `run_manifest.json`."""
         return Path(self.results) / "run_manifest.json"
+
+    def size_of(self, samples: Iterable[str]) -> Size:
+        """Return how much a job on these libraries reads, nothing where they were not checked."""
+        return total_size(self.sizes.get(sample, Size()) for sample in samples)
 
     def record(self, state: str) -> None:
         """Write `run_manifest.json` with the run's state.
@@ -90,11 +99,13 @@ def begin(config: dict[str, Any], *, check: bool) -> Run:
     share_package()
     sheet = Path(config["samples"])
     clinical = Path(config["clinical"]) if config["clinical"] else None
-    libraries = _checked_libraries(sheet, clinical) if check else read_sheet(sheet)
+    checked = _checked(sheet, clinical) if check else None
+    libraries = checked.libraries if checked else read_sheet(sheet)
     return Run(
         config=config,
         libraries={library.sample_id: library for library in libraries},
         patients=patients_of_pages(libraries, patients_named(clinical)),
+        sizes=checked.sizes if checked else {},
         started=now(),
     )
 
@@ -112,13 +123,13 @@ def _check_configuration(config: Mapping[str, Any]) -> None:
         raise InputProblem(*problems)
 
 
-def _checked_libraries(sheet: Path, clinical: Path | None) -> list[Library]:
+def _checked(sheet: Path, clinical: Path | None) -> "CheckResult":
     from relapsescope.check import check_inputs
 
     checked = check_inputs(sheet, clinical)
     for warning in checked.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    return checked.libraries
+    return checked
 
 
 def patients_of_pages(libraries: Iterable[Library], clinical: Iterable[str]) -> list[str]:

@@ -18,6 +18,8 @@ rule answers:
         f"{RESULTS}/logs/answers.log",
     conda:
         "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/answers.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         patients=RUN.patients,
@@ -29,8 +31,9 @@ rule answers:
             resources=("resources/mechanism_rules.yaml", "resources/claims.yaml"),
         ),
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((500 + 20 * input.size_mb) * attempt),
-        runtime=lambda wildcards, attempt: 5 * attempt,
+        **requests("answers"),
+    group:
+        "cohort"
     message:
         "Answers: mechanisms of relapse, the answer in words, the study's claims"
     script:

@@ -22,8 +22,9 @@ rule molecules:
         },
         code=code_version("tallies", resources=("resources/genes.tsv",)),
     resources:
-        mem_mb=patients_memory,
-        runtime=lambda wildcards, input, attempt: int((5 + input.size_mb / 10) * attempt),
+        **requests("molecules"),
+    group:
+        "patients"
     message:
         "Molecules of {wildcards.patient}: antigens and ANXA1 in every group of cells"
     script:
@@ -51,8 +52,9 @@ rule antigens:
         },
         code=code_version("molecular_tables", resources=("resources/targets.tsv",)),
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((800 + 60 * input.size_mb) * attempt),
-        runtime=lambda wildcards, input, attempt: int((10 + input.size_mb / 4) * attempt),
+        **requests("antigens"),
+    group:
+        "cohort"
     message:
         "Antigens: what each clone shows, ANXA1 and targets"
     script:

@@ -28,8 +28,7 @@ rule atlas:
         code=code_version("atlas"),
     threads: lookup(dpath="numeric_threads", within=config)
     resources:
-        mem_mb=atlas_memory,
-        runtime=lambda wildcards, input, attempt: int((15 + input.size_mb / 4) * attempt),
+        **requests("atlas"),
     message:
         "Atlas: gene selection, integration, clusters and map of the immune cells"
     script:

@@ -21,8 +21,9 @@ rule car_cells:
         seed=lookup(dpath="seed", within=config),
         code=code_version("car_cells", resources=CAR_RESOURCES),
     resources:
-        mem_mb=patients_memory,
-        runtime=lambda wildcards, input, attempt: int((5 + input.size_mb / 4) * attempt),
+        **requests("car_cells"),
+    group:
+        "patients"
     message:
         "CAR-T cells of {wildcards.patient}: transgene, cell cycle, exhaustion"
     script:

@@ -37,8 +37,7 @@ rule normal_plasma:
         | {"judged_later": JUDGED_LATER},
         code=code_version("normal_plasma", resources=("resources/genes.tsv",)),
     resources:
-        mem_mb=patients_memory,
-        runtime=lambda wildcards, input, attempt: int((5 + input.size_mb / 10) * attempt),
+        **requests("normal_plasma", samples=PANEL_SAMPLES),
     message:
         "Normal plasma cells: the panel of healthy and untreated libraries"
     script:
@@ -67,8 +66,9 @@ rule clones:
         seed=lookup(dpath="seed", within=config),
         code=code_version("clones", resources=("resources/genes.tsv",)),
     resources:
-        mem_mb=patients_memory,
-        runtime=lambda wildcards, input, attempt: int((15 + input.size_mb / 4) * attempt),
+        **requests("clones"),
+    group:
+        "patients"
     message:
         "Clones of {wildcards.patient}: light chains, malignant cells, copy number, subclones"
     script:
@@ -88,11 +88,12 @@ rule clone_table:
         f"{RESULTS}/logs/clone_table.log",
     conda:
         "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/clone_table.tsv"
     params:
         code=code_version("patient_tables"),
     resources:
-        mem_mb=lambda wildcards, attempt: 500 * attempt,
-        runtime=lambda wildcards, attempt: 5 * attempt,
+        **requests("clone_table"),
     message:
         "Tables: one row a clone and timepoint"
     script:

@@ -2,12 +2,12 @@
 
 import re
 
-from relapsescope.answer_tables import ANSWER_TABLES
 from relapsescope.course_files import RESOURCES as COURSE_RESOURCES
 from relapsescope.course_files import bulk_files, clinical_files, course_paths
 from relapsescope.gene_set_files import gmt_files
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import (
+    ANSWER_TABLES,
     CAR_FILES,
     CLONE_FILES,
     INTERACTION_FILES,
@@ -20,6 +20,7 @@ from relapsescope.patient_files import (
     programme_paths,
 )
 from relapsescope.provenance import code_version
+from relapsescope.resource_models import batches, request
 from relapsescope.workflow_start import begin_or_exit
 
 RUN = begin_or_exit(config, check=workflow.is_main_process)

@@ -13,13 +13,16 @@ rule course:
         f"{RESULTS}/logs/course.log",
     conda:
         "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/course.tsv"
     params:
         settings=lookup(dpath="course", within=config),
         seed=lookup(dpath="seed", within=config),
         code=code_version("course_tables", resources=COURSE_RESOURCES),
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((700 + 10 * input.size_mb) * attempt),
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        **requests("course"),
+    group:
+        "cohort"
     message:
         "Course: response, progression, survival and salvage"
     script:

@@ -1,4 +1,4 @@
-"""Which files a job reads and how much memory it may need, as functions of its wildcards."""
+"""Which files a job reads and what it asks for, as functions of its wildcards."""
 
 
 def library_inputs(wildcards):
@@ -39,14 +39,27 @@ def molecule_inputs(wildcards):
     return files | {"clone_cells": calls}
 
 
-def library_memory(wildcards, input, attempt):
-    """Return MB: Python's own, 12 bytes an entry at 1.6 bytes on disk and working copies."""
-    return int((700 + 30 * input.size_mb) * attempt)
+def requests(rule, samples=None):
+    """Return a rule's memory and run time as functions of the job's libraries and its attempt.
 
+    The libraries are `samples`, or those of the job's wildcard, or all.
+    """
 
-def atlas_memory(wildcards, input, attempt):
-    """Return MB: torch and umap's own, and the selected genes' counts of every cell."""
-    return int((2500 + 8 * input.size_mb) * attempt)
+    def asked(wildcards, attempt):
+        if samples is not None:
+            of_job = samples
+        elif "sample" in wildcards.keys():
+            of_job = [wildcards.sample]
+        elif "patient" in wildcards.keys():
+            of_job = SAMPLES_OF[wildcards.patient]
+        else:
+            of_job = RUN.libraries
+        return request(rule, RUN.size_of(of_job), attempt)
+
+    return {
+        "mem_mb": lambda wildcards, attempt: asked(wildcards, attempt).mem_mb,
+        "runtime": lambda wildcards, attempt: asked(wildcards, attempt).runtime,
+    }
 
 
 def patients_memory(wildcards, input, attempt):

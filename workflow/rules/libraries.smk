@@ -30,8 +30,9 @@ rule library:
         },
         code=code_version("library", resources=("resources/genes.tsv", "resources/markers.tsv")),
     resources:
-        mem_mb=library_memory,
-        runtime=lambda wildcards, input, attempt: int((5 + input.size_mb / 20) * attempt),
+        **requests("library"),
+    group:
+        "libraries"
     message:
         "Library {wildcards.sample}: quality, ambient RNA, lineages, doublets"
     script:

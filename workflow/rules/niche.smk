@@ -11,13 +11,16 @@ rule microenvironment:
         f"{RESULTS}/logs/microenvironment.log",
     conda:
         "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/microenvironment.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings=lookup(dpath="microenvironment", within=config),
         code=code_version("niche_tables"),
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((600 + 20 * input.size_mb) * attempt),
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        **requests("microenvironment"),
+    group:
+        "cohort"
     message:
         "Tables: composition of each sample"
     script:
@@ -42,8 +45,9 @@ rule niche:
             "niche_tallies", resources=("resources/genes.tsv", "resources/suppression.tsv")
         ),
     resources:
-        mem_mb=patients_memory,
-        runtime=lambda wildcards, input, attempt: int((5 + input.size_mb / 10) * attempt),
+        **requests("niche"),
+    group:
+        "patients"
     message:
         "Microenvironment of {wildcards.patient}: suppressive programmes"
     script:
@@ -62,13 +66,16 @@ rule suppression:
         f"{RESULTS}/logs/suppression.log",
     conda:
         "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/suppression.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings=lookup(dpath="suppression", within=config),
         code=code_version("niche_tables", resources=("resources/suppression.tsv",)),
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((600 + 20 * input.size_mb) * attempt),
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        **requests("suppression"),
+    group:
+        "cohort"
     message:
         "Suppression: what rose beyond earlier and untreated marrows"
     script:
@@ -97,8 +104,9 @@ rule ligand_receptor:
             "interactions", resources=("resources/genes.tsv", "resources/interactions.tsv")
         ),
     resources:
-        mem_mb=patients_memory,
-        runtime=lambda wildcards, input, attempt: int((5 + input.size_mb / 10) * attempt),
+        **requests("ligand_receptor"),
+    group:
+        "patients"
     message:
         "Microenvironment of {wildcards.patient}: ligands and receptors"
     script:
@@ -119,14 +127,17 @@ rule interactions:
         f"{RESULTS}/logs/interactions.log",
     conda:
         "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/interactions.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         code=code_version(
             "niche_tables", resources=("resources/interactions.tsv", "resources/suppression.tsv")
         ),
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((600 + 40 * input.size_mb) * attempt),
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        **requests("interactions"),
+    group:
+        "cohort"
     message:
         "Ligands and receptors: one row a sample, pair, sender and receiver"
     script:

@@ -71,8 +71,9 @@ rule figures:
         rows=[library.as_params() for library in RUN.libraries.values()],
         code=code_version("figures", resources=("resources/figures.yaml",)),
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((1500 + 20 * input.size_mb) * attempt),
-        runtime=lambda wildcards, attempt: 15 * attempt,
+        **requests("figures"),
+    group:
+        "report"
     message:
         "Figures: every panel from its source data"
     script:
@@ -91,14 +92,17 @@ rule page:
         f"{RESULTS}/logs/page.log",
     conda:
         "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/page.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         patients=RUN.patients,
         config=config,
         code=code_version("report", resources=tuple(PAGE_FILES)),
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((800 + 20 * input.size_mb) * attempt),
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        **requests("page"),
+    group:
+        "report"
     message:
         "Report: the page of the cohort and one a patient"
     script:

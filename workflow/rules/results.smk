@@ -15,12 +15,15 @@ rule cells:
         f"{RESULTS}/logs/cells.log",
     conda:
         "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/cells.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         code=code_version("cohort"),
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((600 + 20 * input.size_mb) * attempt),
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        **requests("cells"),
+    group:
+        "cohort"
     message:
         "Tables: one row a cell"
     script:
@@ -36,11 +39,12 @@ rule samples:
         f"{RESULTS}/logs/samples.log",
     conda:
         "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/samples.tsv"
     params:
         code=code_version("cohort"),
     resources:
-        mem_mb=lambda wildcards, attempt: 500 * attempt,
-        runtime=lambda wildcards, attempt: 5 * attempt,
+        **requests("samples"),
     message:
         "Tables: one row a library"
     script:
@@ -62,8 +66,9 @@ rule cellxgene:
     params:
         code=code_version("cellxgene"),
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((1500 + 60 * input.size_mb) * attempt),
-        runtime=lambda wildcards, input, attempt: int((10 + input.size_mb / 10) * attempt),
+        **requests("cellxgene"),
+    group:
+        "cohort"
     message:
         "CELLxGENE: the cohort as one .h5ad"
     script:

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from relapsescope.answer_tables import ANSWER_TABLES
 from relapsescope.course_files import course_paths
 from relapsescope.patient_files import (
+    ANSWER_TABLES,
     CLONE_FILES,
     molecular_paths,
     patient_paths,

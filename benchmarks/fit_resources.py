@@ -1,0 +1,129 @@
+"""Fit the memory and time of every rule to the benchmarks of finished runs.
+
+Usage: fit_resources.py RUN [RUN …] [--points POINTS.tsv] [--write]
+
+A RUN is the folder that Snakemake ran in: its `run_manifest.json` names the sheet, whose matrices
+say how much each job read. Prints the models beside what they rest on; --write stores them in
+resources/resource_models.tsv, and --points every single benchmark.
+"""
+
+import argparse
+import csv
+import json
+import os
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from relapsescope.check import check_inputs
+from relapsescope.paths import REPOSITORY
+from relapsescope.patient_files import libraries_by_patient
+from relapsescope.resource_models import COLUMNS, MODELS, ResourceModel, Size, total_size
+from scipy.optimize import nnls
+
+SHARE_BELOW = 0.95
+UNITS = {"library": "million_values_with_raw"} | dict.fromkeys(
+    ("atlas", "clones", "molecules", "normal_plasma", "cellxgene"), "million_values"
+)
+HEADER = """\
+# Memory (MB, resident) and wall time (s) of a job: base + per_unit x units; {share:.0%} of the
+# benchmarked jobs lie below. Written by `make bench-resources` (benchmarks/fit_resources.py).
+"""
+
+
+def rules_of_workflow() -> dict[str, str]:
+    """Return the group of each rule that runs a script, "" where it has none."""
+    found = {}
+    for path in sorted((REPOSITORY / "workflow/rules").glob("*.smk")):
+        for block in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+            if "script:" in block:
+                group = re.search(r'group:\s*"(\w+)"', block)
+                found[block.partition(":")[0]] = group[1] if group else ""
+    return found
+
+
+def benchmarks_of(run: Path) -> list[tuple[str, str, Size, float, float]]:
+    """Return rule, job, size, MB and seconds of each benchmarked job of a run."""
+    config = json.loads((run / "results/run_manifest.json").read_text())["config"]
+    here = Path.cwd()
+    os.chdir(run)
+    try:
+        checked = check_inputs(config["samples"])
+    finally:
+        os.chdir(here)
+    sizes = checked.sizes
+    patients = {
+        patient: total_size(sizes[sample] for sample in samples)
+        for patient, samples in libraries_by_patient(checked.libraries).items()
+    }
+    of_cohort = total_size(sizes.values())
+    panel = config["copy_number"]["panel_timepoints"]
+    of_panel = total_size(
+        sizes[library.sample_id] for library in checked.libraries if library.timepoint in panel
+    )
+    rows = []
+    for path in sorted((run / "results/benchmarks").rglob("*.tsv")):
+        of_one = path.parent.name != "benchmarks"
+        rule, job = (path.parent.name, path.stem) if of_one else (path.stem, "")
+        if of_one:
+            size = sizes.get(job) or patients.get(job) or Size()
+        else:
+            size = of_panel if rule == "normal_plasma" else of_cohort
+        with open(path, newline="") as lines:
+            for row in csv.DictReader(lines, delimiter="\t"):
+                if row["max_rss"] not in ("NA", "-"):
+                    rows.append((rule, job, size, float(row["max_rss"]), float(row["s"])))
+    return rows
+
+
+def line_above(amounts: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+    """Return base and slope, neither negative, of a line that has 95 % of the values below it."""
+    # Larger jobs scatter more: relative errors are what is small.
+    weights = 1 / values
+    matrix = np.stack([np.ones_like(amounts), amounts], axis=1) * weights[:, None]
+    (base, slope), _ = nnls(matrix, np.ones_like(values))
+    ratio = np.quantile(values / (base + slope * amounts), SHARE_BELOW)
+    return base * max(ratio, 1), slope * max(ratio, 1)
+
+
+def fit(rule: str, points: list[tuple[Size, float, float]]) -> ResourceModel:
+    """Return the rule's model."""
+    unit = UNITS.get(rule, "thousand_barcodes")
+    amounts = np.array([size.amount(unit) for size, _, _ in points])
+    mb = line_above(amounts, np.array([mb for _, mb, _ in points]))
+    seconds = line_above(amounts, np.array([max(s, 0.1) for _, _, s in points]))
+    numbers = [round(float(value), 3) for value in (*mb, *seconds)]
+    return ResourceModel(rule, unit, *numbers, len(points), round(float(amounts.max()), 3))
+
+
+def main() -> None:
+    """Fit, show, and write if asked to."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("runs", type=Path, nargs="+")
+    options.add_argument("--points", type=Path)
+    options.add_argument("--write", action="store_true")
+    chosen = options.parse_args()
+    rows = [row for run in chosen.runs for row in benchmarks_of(run.resolve())]
+    if chosen.points:
+        with open(chosen.points, "w", encoding="utf-8") as lines:
+            lines.write("rule\tjob\tn_barcodes\tn_values\tn_raw_values\tmb\ts\n")
+            for rule, job, size, mb, s in rows:
+                cells = (rule, job, *asdict(size).values(), mb, s)
+                lines.write("\t".join(map(str, cells)) + "\n")
+    table = HEADER.format(share=SHARE_BELOW) + "\t".join(COLUMNS) + "\n"
+    for rule, group in rules_of_workflow().items():
+        points = [(size, mb, s) for name, _, size, mb, s in rows if name == rule]
+        if not points:
+            print(f"{rule}: no benchmark in these runs; its row stays as it is")
+            continue
+        model = fit(rule, points)
+        used = max(model.memory(size) / mb for size, mb, _ in points)
+        print(f"{rule} ({group or 'alone'}): {model}; at most {used:.2f} times a job's own memory")
+        table += "\t".join(str(value) for value in asdict(model).values()) + "\n"
+    if chosen.write:
+        MODELS.write_text(table, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""What jobs ask for: by hand from a model's row, and every rule of the workflow by its own row."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from relapsescope.resource_models import Size, batches, read_models, request, total_size
+
+WITHOUT_SCRIPT = {"all", "library_batch", "patient_batch"}
+
+
+def rule_blocks(repository) -> dict[str, str]:
+    found = {}
+    for path in (repository / "workflow/rules").glob("*.smk"):
+        for block in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+            found[block.partition(":")[0]] = block
+    return found
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """Two models with round numbers, in place of the fitted ones."""
+    path = tmp_path / "models.tsv"
+    path.write_text(
+        "# a comment\n"
+        "rule\tunit\tmb_base\tmb_per_unit\ts_base\ts_per_unit\tn_jobs\tlargest\n"
+        "small\tthousand_barcodes\t100\t2\t1\t0.5\t3\t10\n"
+        "large\tmillion_values_with_raw\t400\t40\t60\t30\t3\t10\n"
+    )
+    found = read_models(path)
+    monkeypatch.setattr("relapsescope.resource_models.read_models", lambda: found)
+    return found
+
+
+def test_a_request_is_the_model_with_its_margins(models):
+    """350 + 1.25 * (400 + 40 * 30) MB; 3 + 2 * (60 + 30 * 30) / 60 minutes."""
+    size = Size(n_barcodes=8000, n_values=12_000_000, n_raw_values=18_000_000)
+    assert models["large"].memory(size) == 1600
+    assert models["large"].seconds(size) == 960
+    first = request("large", size)
+    assert (first.mem_mb, first.runtime) == (2350, 35)
+    again = request("large", size, attempt=2)
+    assert (again.mem_mb, again.runtime) == (4700, 70)
+
+
+def test_small_jobs_ask_for_the_floor(models):
+    """350 + 1.25 * (100 + 2 * 4) = 485 MB is under the floor; 3.1 minutes are four."""
+    asked = request("small", Size(n_barcodes=4000))
+    assert (asked.mem_mb, asked.runtime) == (750, 4)
+
+
+def test_sizes_add_up():
+    total = total_size([Size(1, 2, 3), Size(10, 20, 30)])
+    assert total == Size(11, 22, 33)
+    assert total_size([]) == Size()
+
+
+def test_batches_keep_the_order_and_leave_nobody_out():
+    assert batches(["a", "b", "c", "d", "e"], 2) == {"1": ["a", "b"], "2": ["c", "d"], "3": ["e"]}
+    many = batches(map(str, range(100)), 10)
+    assert list(many)[:2] == ["01", "02"]
+    assert [name for batch in many.values() for name in batch] == [*map(str, range(100))]
+    assert batches([], 5) == {}
+
+
+def test_every_rule_asks_by_its_own_row_and_is_benchmarked(repository):
+    blocks = rule_blocks(repository)
+    models = read_models()
+    asking = {rule for rule, block in blocks.items() if "**requests(" in block}
+    assert asking - WITHOUT_SCRIPT == set(models)
+    for rule in models:
+        assert f'**requests("{rule}"' in blocks[rule], rule
+        assert "benchmark:" in blocks[rule], rule
+        assert "retries:" not in blocks[rule], rule
+
+
+def test_models_are_of_enough_memory_and_grow(repository):
+    for rule, model in read_models().items():
+        assert model.mb_base + model.mb_per_unit > 0, rule
+        assert min(model.mb_base, model.mb_per_unit, model.s_base, model.s_per_unit) >= 0, rule
+        asked = [request(rule, Size(n * 1000, n * 2_000_000, 0)).mem_mb for n in (1, 10, 100)]
+        assert asked == sorted(asked), rule
+
+
+def test_a_job_on_a_cluster_starts_without_heavy_imports(repository):
+    """Snakemake reads the workflow again for every job: what it imports is paid each time."""
+    names = re.findall(
+        r"^from (relapsescope\.\w+) import",
+        (repository / "workflow/rules/common.smk").read_text(),
+        flags=re.M,
+    )
+    assert "relapsescope.workflow_start" in names
+    code = f"""
+import sys, yaml, {", ".join(names)}
+config = yaml.safe_load(open("config/config.yaml"))
+config.update(samples="tests/unit/data/none.tsv")
+try:
+    relapsescope.workflow_start.begin(config, check=False)
+except relapsescope.errors.InputProblem:
+    pass
+print(*sys.modules)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=repository, check=True
+    )
+    assert not {"numpy", "scipy", "h5py", "pandas", "pyarrow"} & set(ran.stdout.split())

@@ -1,0 +1,72 @@
+"""Batches: jobs of libraries and of patients that a cluster runs together in one allocation.
+
+The record of a batch depends on what its jobs wrote. That joins them into one group of Snakemake's,
+which starts it once for the whole batch; without the record it would start once for every job.
+"""
+
+BATCHES = {
+    "libraries": batches(RUN.libraries, config["cluster"]["libraries_per_job"]),
+    "patients": batches(SAMPLES_OF, config["cluster"]["patients_per_job"]),
+}
+BATCH_RECORDS = [
+    f"{RESULTS}/logs/batches/{kind}_{number}.txt"
+    for kind, of_kind in BATCHES.items()
+    for number in of_kind
+]
+OF_PATIENT = [
+    rule.output
+    for rule in (rules.clones, rules.molecules, rules.niche, rules.ligand_receptor, rules.car_cells)
+]
+RECORD_BATCH = "printf '%s\\n' {params.names:q} > {output.record} 2> {log}"
+
+
+def batch_of(kind):
+    """Return the function that names the libraries or patients of a job's batch."""
+    return lambda wildcards: BATCHES[kind][wildcards.number]
+
+
+localrules:
+    samples,
+    clone_table,
+
+
+rule library_batch:
+    input:
+        lambda wildcards: files_of(batch_of("libraries")(wildcards))["summaries"],
+    output:
+        record=f"{RESULTS}/logs/batches/libraries_{{number}}.txt",
+    log:
+        f"{RESULTS}/logs/batches/libraries_{{number}}.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    params:
+        names=batch_of("libraries"),
+    resources:
+        **requests("library", samples=[]),
+    group:
+        "libraries"
+    message:
+        "Batch {wildcards.number} of libraries"
+    shell:
+        RECORD_BATCH
+
+
+rule patient_batch:
+    input:
+        lambda wildcards: expand(OF_PATIENT, patient=batch_of("patients")(wildcards)),
+    output:
+        record=f"{RESULTS}/logs/batches/patients_{{number}}.txt",
+    log:
+        f"{RESULTS}/logs/batches/patients_{{number}}.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    params:
+        names=batch_of("patients"),
+    resources:
+        **requests("library", samples=[]),
+    group:
+        "patients"
+    message:
+        "Batch {wildcards.number} of patients"
+    shell:
+        RECORD_BATCH

@@ -14,8 +14,8 @@ BATCH_RECORDS = [
     for number in of_kind
 ]
 OF_PATIENT = [
-    rule.output
-    for rule in (rules.clones, rules.molecules, rules.niche, rules.ligand_receptor, rules.car_cells)
+    step.output
+    for step in (rules.clones, rules.molecules, rules.niche, rules.ligand_receptor, rules.car_cells)
 ]
 RECORD_BATCH = "printf '%s\\n' {params.names:q} > {output.record} 2> {log}"
 

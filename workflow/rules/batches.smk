@@ -14,8 +14,9 @@ BATCH_RECORDS = [
     for number in of_kind
 ]
 OF_PATIENT = [
-    step.output
+    path
     for step in (rules.clones, rules.molecules, rules.niche, rules.ligand_receptor, rules.car_cells)
+    for path in step.output
 ]
 RECORD_BATCH = "printf '%s\\n' {params.names:q} > {output.record} 2> {log}"
 

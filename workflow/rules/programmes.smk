@@ -26,8 +26,9 @@ rule programmes:
         seed=lookup(dpath="seed", within=config),
         code=code_version("programmes", resources=("resources/gene_sets.tsv",)),
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((1200 + 60 * input.size_mb) * attempt),
-        runtime=lambda wildcards, input, attempt: int((10 + input.size_mb) * attempt),
+        **requests("programmes"),
+    group:
+        "cohort"
     message:
         "Programmes: what changed in the relapse clones since before CAR-T"
     script:

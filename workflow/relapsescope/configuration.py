@@ -48,6 +48,8 @@ SECTIONS_OF_JOBS = (
     "cell_cycle",
     "t_cell_scores",
     "exhaustion",
+    "car_fraction",
+    "proliferation",
     "report",
 )
 

@@ -1,6 +1,7 @@
 """CAR-T cells: which they are, whether they divide, whether they are exhausted."""
 
 CAR_SETTINGS = ("car_calls", "cell_cycle", "t_cell_scores", "exhaustion")
+CAR_TABLES = {name: f"{RESULTS}/tables/{name}.tsv" for name in ("car_t", "exhaustion")}
 CAR_RESOURCES = ("resources/genes.tsv", "resources/signatures.tsv")
 
 
@@ -28,3 +29,34 @@ rule car_cells:
         "CAR-T cells of {wildcards.patient}: transgene, cell cycle, exhaustion"
     script:
         "../scripts/car_cells.py"
+
+
+rule car_t:
+    input:
+        **{
+            name: [patient_paths(RESULTS, patient, CAR_FILES)[name] for patient in SAMPLES_OF]
+            for name in CAR_FILES
+        },
+        summaries=LIBRARY_FILES["summaries"],
+    output:
+        **CAR_TABLES,
+    log:
+        f"{RESULTS}/logs/car_t.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/car_t.tsv"
+    params:
+        rows=[library.as_params() for library in RUN.libraries.values()],
+        settings={
+            section: lookup(dpath=section, within=config)
+            for section in ("car_calls", "cell_cycle", "car_fraction", "proliferation")
+        },
+        seed=lookup(dpath="seed", within=config),
+        code=code_version("car_t", resources=("resources/genes.tsv",)),
+    resources:
+        **requests("car_t"),
+    message:
+        "Tables: CAR-T cells, whether they persist, divide and are exhausted"
+    script:
+        "../scripts/car_t.py"

@@ -1,0 +1,15 @@
+"""Seam of rule `car_t`."""
+
+from relapsescope.car_t import write_car_t
+from relapsescope.jobs import job_log
+
+with job_log(snakemake.log[0]):
+    write_car_t(
+        snakemake.params.rows,
+        car_paths=snakemake.input.car_cells,
+        exhaustion_paths=snakemake.input.exhaustion,
+        summary_paths=snakemake.input.summaries,
+        outputs=dict(snakemake.output.items()),
+        settings=snakemake.params.settings,
+        seed=snakemake.params.seed,
+    )

@@ -278,6 +278,8 @@ def test_populations_hold_usable_cells_only():
             ["CD14 monocyte", "x", "Macrophage", "Macrophage", "Treg"], dtype=object
         ),
     }
-    found = population_members(cells)
+    found = population_members(cells, np.zeros(5, bool))
     assert list(found["myeloid"]) == [True, False, False, True, False]
     assert list(found["cd4_t"]) == [False, False, False, False, True]
+    infused = population_members(cells, np.arange(5) == 4)
+    assert not infused["cd4_t"].any()

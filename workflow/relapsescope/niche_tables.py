@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from relapsescope.composition_shifts import COLUMNS as SHIFT_COLUMNS
+from relapsescope.composition_shifts import shift_rows
 from relapsescope.interactions import CLONE
 from relapsescope.interactions import COLUMNS as PAIR_COLUMNS
 from relapsescope.microenvironment import (
@@ -57,6 +59,21 @@ def write_microenvironment(
     table = composition(cells, sorting=sorting, pseudocount=limits.pseudocount)
     table = with_intervals(table, libraries, limits)
     write_tsv(Path(output), (*COLUMNS, *INTERVAL_COLUMNS), table.to_dict("records"))
+
+
+def write_composition_shifts(
+    libraries: Sequence[Mapping[str, Any]],
+    *,
+    microenvironment_path: str,
+    output: str,
+    settings: Mapping[str, Any],
+) -> None:
+    """Write `composition_shifts.tsv`; `settings` is the section `microenvironment`."""
+    limits = settings_of(CompositionSettings, settings, name="microenvironment")
+    table = pd.read_csv(microenvironment_path, sep="\t", dtype=str, keep_default_na=False)
+    numbers = {name: pd.to_numeric(table[name], errors="coerce") for name in ("n_cells", "clr")}
+    rows = shift_rows(libraries, table.assign(**numbers), limits)
+    write_tsv(Path(output), SHIFT_COLUMNS, rows)
 
 
 def write_suppression(

@@ -33,11 +33,14 @@ def tally_niche(libraries: Sequence[Mapping[str, Any]], *, output: str, matched_
     libraries
         One mapping a library: the sheet's `sample_id`, `patient_id`, `timepoint`, and the paths
         `counts`, `cells`, `genes`, `summary` that its job wrote. Failed libraries are left out.
+    car_cells_path
+        The patient's CAR-T calls (`sample_id`, `barcode`, `car_status`); None where there are none.
     output
         Path of the Parquet table.
     matched_umi
         Native UMIs at which cells are compared for the share of marked cells.
     """
+    car = car_barcodes(car_cells_path)
     rows: list[dict[str, Any]] = []
     for library in libraries:
         summary = json.loads(Path(library["summary"]).read_text(encoding="utf-8"))
@@ -45,10 +48,12 @@ def tally_niche(libraries: Sequence[Mapping[str, Any]], *, output: str, matched_
             continue
         rna = read_library(library, summary)
         cells = read_columns(
-            Path(library["cells"]), ["qc_pass", "contradiction", "lineage", "cell_type"]
+            Path(library["cells"]),
+            ["barcode", "qc_pass", "contradiction", "lineage", "cell_type"],
         )
+        infused = np.isin(cells["barcode"].astype(str), list(car.get(library["sample_id"], ())))
         place = {name: library[name] for name in ("patient_id", "sample_id", "timepoint")}
-        for population, members in population_members(cells).items():
+        for population, members in population_members(cells, infused).items():
             if not members.any():
                 continue
             genes = [g for one in programmes() if one.population == population for g in one.symbols]
@@ -64,9 +69,29 @@ def tally_niche(libraries: Sequence[Mapping[str, Any]], *, output: str, matched_
     write_parquet(Path(output), text | number)
 
 
-def population_members(cells: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the barcodes of each population, (n_barcodes,) bool: usable cells only."""
-    usable = cells["qc_pass"].astype(bool) & (cells["contradiction"].astype(str) == "")
+def car_barcodes(path: str | None) -> dict[str, set[str]]:
+    """Return by sample the barcodes in which the transgene is detected."""
+    if path is None:
+        return {}
+    columns = read_columns(Path(path), ["sample_id", "barcode", "car_status"])
+    detected = columns["car_status"].astype(str) == "detected"
+    found: dict[str, set[str]] = {}
+    for sample, barcode in zip(
+        columns["sample_id"][detected], columns["barcode"][detected], strict=True
+    ):
+        found.setdefault(str(sample), set()).add(str(barcode))
+    return found
+
+
+def population_members(
+    cells: Mapping[str, np.ndarray], infused: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the barcodes of each population, (n_barcodes,) bool: usable cells only.
+
+    `infused` cells, in which the transgene is detected, are in none: an activated CAR-T cell shows
+    IL2RA and CTLA4 as a regulatory T cell does.
+    """
+    usable = cells["qc_pass"].astype(bool) & (cells["contradiction"].astype(str) == "") & ~infused
     return {
         name: usable & np.isin(cells[column].astype(str), values)
         for name, (column, values) in POPULATIONS.items()

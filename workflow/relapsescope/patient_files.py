@@ -21,6 +21,7 @@ INTERACTION_FILES = {"interactions": "interactions.parquet"}
 ANSWER_TABLES = ("mechanisms", "answers", "claims")
 CAR_FILES = {"car_cells": "car_cells.parquet", "exhaustion": "exhaustion.tsv"}
 PROGRAMME_TABLES = ("programmes", "programme_comparisons", "enrichment")
+NICHE_TABLES = ("suppression", "interactions", "composition_shifts")
 MOLECULAR_TABLES = ("antigens", "anxa1", "targets", "anxa1_untreated", "detection")
 
 
@@ -37,6 +38,11 @@ def molecular_paths(results: Path) -> dict[str, str]:
 def programme_paths(results: Path) -> dict[str, str]:
     """Return the path of each table of gene programmes."""
     return {name: f"{results}/tables/{name}.tsv" for name in PROGRAMME_TABLES}
+
+
+def niche_paths(results: Path) -> dict[str, str]:
+    """Return the path of each table of the microenvironment beside its composition."""
+    return {name: f"{results}/tables/{name}.tsv" for name in NICHE_TABLES}
 
 
 def libraries_by_patient(libraries: Iterable[Library]) -> dict[str, list[str]]:

@@ -16,6 +16,7 @@ from relapsescope.patient_files import (
     donors,
     libraries_by_patient,
     molecular_paths,
+    niche_paths,
     patient_paths,
     programme_paths,
 )

@@ -1,5 +1,7 @@
 """Microenvironment. Composition, suppressive programmes, ligands and receptors."""
 
+NICHE = niche_paths(RESULTS)
+
 
 rule microenvironment:
     input:
@@ -27,9 +29,32 @@ rule microenvironment:
         "../scripts/microenvironment.py"
 
 
+rule composition_shifts:
+    input:
+        microenvironment=rules.microenvironment.output.microenvironment,
+    output:
+        composition_shifts=NICHE["composition_shifts"],
+    log:
+        f"{RESULTS}/logs/composition_shifts.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    params:
+        rows=[library.as_params() for library in RUN.libraries.values()],
+        settings=lookup(dpath="microenvironment", within=config),
+        code=code_version("niche_tables"),
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((700 + 20 * input.size_mb) * attempt),
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    message:
+        "Tables: how the composition shifted at relapse"
+    script:
+        "../scripts/composition_shifts.py"
+
+
 rule niche:
     input:
         unpack(lambda wildcards: files_of(SAMPLES_OF[wildcards.patient])),
+        car_cells=rules.car_cells.output.car_cells,
     output:
         **patient_paths(RESULTS, "{patient}", NICHE_FILES),
     log:
@@ -61,7 +86,7 @@ rule suppression:
             patient_paths(RESULTS, patient, NICHE_FILES)["niche"] for patient in SAMPLES_OF
         ],
     output:
-        suppression=f"{RESULTS}/tables/suppression.tsv",
+        suppression=NICHE["suppression"],
     log:
         f"{RESULTS}/logs/suppression.log",
     conda:
@@ -85,6 +110,7 @@ rule suppression:
 rule ligand_receptor:
     input:
         unpack(molecule_inputs),
+        car_cells=rules.car_cells.output.car_cells,
     output:
         **patient_paths(RESULTS, "{patient}", INTERACTION_FILES),
     log:
@@ -122,7 +148,7 @@ rule interactions:
         clones=rules.clone_table.output.clones,
         suppression=rules.suppression.output.suppression,
     output:
-        interactions=f"{RESULTS}/tables/interactions.tsv",
+        interactions=NICHE["interactions"],
     log:
         f"{RESULTS}/logs/interactions.log",
     conda:

@@ -12,6 +12,9 @@ CATEGORIES = (
     | dict.fromkeys(
         ("light_chain", "malignancy_evidence", "copy_number", "clone_fates"), "Clones"
     )
+    | dict.fromkeys(
+        ("composition_shift", "suppression", "ligand_receptor"), "Microenvironment"
+    )
     | dict.fromkeys(FIGURES, "Figures")
     | dict.fromkeys(
         ("antigen_rates", "antigen_detection", "anxa1_compartments", "target_matrix"), "Antigens"
@@ -43,6 +46,7 @@ rule figures:
         normal_plasma=rules.normal_plasma.output.summary,
         molecular=list(MOLECULAR.values()),
         programmes=list(PROGRAMMES.values()),
+        niche=list(NICHE.values()),
         course=list(COURSE.values()),
         answers=list(ANSWERS.values()),
     output:

@@ -15,7 +15,7 @@ with job_log(snakemake.log[0]):
             for row, paths in zip(snakemake.params.rows, kinds, strict=True)
         ],
         clone_cells_path=files.get("clone_cells"),
-        car_cells_path=files.get("car_cells"),
+        car_cells_path=files.car_cells,
         output=snakemake.output.interactions,
         settings=settings_of(InteractionSettings, snakemake.params.settings, name="interactions"),
         rates=settings_of(RateSettings, snakemake.params.rates, name="antigens"),

@@ -12,6 +12,7 @@ with job_log(snakemake.log[0]):
             row | dict(zip(names, paths, strict=True))
             for row, paths in zip(snakemake.params.rows, kinds, strict=True)
         ],
+        car_cells_path=files.car_cells,
         output=snakemake.output.niche,
         matched_umi=snakemake.params.matched_umi,
     )

@@ -14,6 +14,7 @@ from relapsescope.patient_files import (
     ANSWER_TABLES,
     CLONE_FILES,
     molecular_paths,
+    niche_paths,
     patient_paths,
     programme_paths,
 )
@@ -79,6 +80,9 @@ class Evidence:
     programmes
         ``genes`` (columns `PROGRAMME_COLUMNS` of `tables/programmes.tsv`, of genes compared),
         ``comparisons`` and ``enrichment`` (all fields text).
+    niche
+        The tables of the microenvironment beside its composition, by name
+        (`patient_files.NICHE_TABLES`), all fields text.
     answers
         ``mechanisms``, ``answers`` and ``claims`` (`answer_tables.ANSWER_TABLES`), all fields text.
     """
@@ -96,6 +100,7 @@ class Evidence:
     normal_plasma: dict[str, Any]
     molecular: dict[str, pd.DataFrame]
     programmes: dict[str, pd.DataFrame]
+    niche: dict[str, pd.DataFrame]
     answers: dict[str, pd.DataFrame]
 
     @property
@@ -156,6 +161,7 @@ def read_evidence(results: Path, *, sheet: Sequence[Mapping[str, Any]] = ()) -> 
         normal_plasma=_read_json(results / "clones" / "normal_plasma.json"),
         molecular={name: _read_text(Path(path)) for name, path in molecular_paths(results).items()},
         programmes=read_programmes(results),
+        niche={name: _read_text(Path(path)) for name, path in niche_paths(results).items()},
         answers={name: _read_text(results / "tables" / f"{name}.tsv") for name in ANSWER_TABLES},
     )
 

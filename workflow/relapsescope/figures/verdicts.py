@@ -11,6 +11,8 @@ VERDICT_COLOURS = {
     "RETAINED": "#0072B2",
     "HIGH": "#D55E00",
     "NOT_HIGH": "#0072B2",
+    "RAISED": "#D55E00",
+    "NOT_RAISED": "#0072B2",
     "INDETERMINATE": "#B8B8B8",
 }
 

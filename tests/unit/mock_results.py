@@ -8,6 +8,7 @@ from relapsescope.microenvironment import composition
 
 from .mock_course import write_course
 from .mock_molecules import write_molecules
+from .mock_niche import write_niche
 
 SHARES = {
     "CD4 T": 0.2,
@@ -57,6 +58,7 @@ def write_results(folder, *, n_cells=120, hostile=False, seed=0):
     write_libraries(folder, libraries, cells)
     write_atlas(folder, cells)
     write_molecules(folder, libraries, cells, hostile=HOSTILE_REASON if hostile else "")
+    write_niche(folder, hostile=HOSTILE_REASON if hostile else "")
     write_course(folder, regimen=HOSTILE_REASON if hostile else None)
     return [
         {

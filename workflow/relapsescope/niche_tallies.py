@@ -25,7 +25,13 @@ TEXT = ("patient_id", "sample_id", "timepoint", "kind", "population", "gene")
 NUMBERS = ("n_cells", "exposure", "umi", "variance", "ambient", "ambient_sd")
 
 
-def tally_niche(libraries: Sequence[Mapping[str, Any]], *, output: str, matched_umi: int) -> None:
+def tally_niche(
+    libraries: Sequence[Mapping[str, Any]],
+    *,
+    car_cells_path: str | None,
+    output: str,
+    matched_umi: int,
+) -> None:
     """Write a patient's rows: a library × population × gene each, and one of marked cells.
 
     Parameters

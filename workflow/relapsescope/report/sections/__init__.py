@@ -13,6 +13,7 @@ from relapsescope.report.sections import (
     course,
     libraries,
     methods,
+    microenvironment,
     patient,
     patient_molecules,
     programmes,
@@ -33,6 +34,7 @@ COHORT_SECTIONS = (
     clones.build,
     antigens.build,
     programmes.build,
+    microenvironment.build,
     course.build,
     methods.build,
 )
@@ -43,5 +45,6 @@ PATIENT_SECTIONS = (
     patient_molecules.build_clones,
     patient_molecules.build_antigens,
     programmes.build_patient,
+    microenvironment.build_patient,
     patient.build_samples,
 )

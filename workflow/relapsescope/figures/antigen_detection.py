@@ -9,6 +9,7 @@ from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, Pan
 from relapsescope.figures.verdicts import with_numbers
 
 MIN_CELLS = 5
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 
 
 def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
@@ -53,12 +54,24 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
     title = f"Share of cells with {target}"
     y = alt.Y("detected_fraction:Q", title=title, scale=alt.Scale(domain=[0, 1]))
     base = alt.Chart(rows)
-    size = alt.Size("n_cells:Q", title="cells", scale=alt.Scale(range=[20, 180]))
+    size = alt.Size(
+        "n_cells:Q",
+        title="cells",
+        scale=alt.Scale(range=[30, 200]),
+        legend=alt.Legend(symbolType="circle", tickCount=3),
+    )
+    shape = alt.Shape(
+        "label:N",
+        title=None,
+        scale=alt.Scale(domain=labels, range=[SHAPES[i % len(SHAPES)] for i in range(len(labels))]),
+    )
     return alt.layer(
         base.mark_line(strokeDash=[4, 3], opacity=0.8).encode(
             x=x, y=alt.Y("expected_fraction:Q"), color=colour
         ),
-        base.mark_point(filled=True, opacity=1).encode(x=x, y=y, color=colour, size=size),
+        base.mark_point(filled=True, opacity=1).encode(
+            x=x, y=y, color=colour, size=size, shape=shape
+        ),
     ).properties(width=420, height=260)
 
 

@@ -5,8 +5,13 @@ import pandas as pd
 
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
-from relapsescope.figures.theme import INK, ROW
-from relapsescope.figures.verdicts import verdict_colour, with_numbers
+from relapsescope.figures.theme import INK, QUIET, ROW
+from relapsescope.figures.verdicts import (
+    log_axis,
+    verdict_colour,
+    verdict_shape,
+    with_numbers,
+)
 
 WORDS = ("LOST", "REDUCED", "RETAINED", "INDETERMINATE")
 # Rates below are drawn at the left edge: a logarithmic axis has no zero.
@@ -45,17 +50,17 @@ def _antigen(frame: pd.DataFrame, antigen: str) -> alt.LayerChart:
     rows["rate_ci_high"] = rows["rate_ci_high"].fillna(rows["rate_ci_high"].max())
     y = alt.Y("label:N", sort=list(dict.fromkeys(rows["label"])), title=None)
     scale = alt.Scale(type="log", domainMin=LEAST, nice=False)
-    axis = alt.Axis(tickCount=4, format="~g", labelOverlap=True)
-    x = alt.X("rate_cpm:Q", title=f"{antigen}, molecules a million", scale=scale, axis=axis)
+    title = f"{antigen}, molecules a million"
+    x = alt.X("rate_cpm:Q", title=title, scale=scale, axis=log_axis())
     base = alt.Chart(rows)
-    floor = base.mark_tick(color="#7B8794", thickness=2, height=ROW - 8, strokeDash=[2, 2])
+    floor = base.mark_tick(color=QUIET, thickness=2.5, height=ROW - 6)
     return alt.layer(
         base.mark_rule(color=INK).encode(
             y=y, x=alt.X("rate_ci_low:Q", scale=scale), x2="rate_ci_high:Q"
         ),
         floor.encode(y=y, x=alt.X("ambient_cpm:Q", scale=scale)),
-        base.mark_point(filled=True, size=60, opacity=1).encode(
-            y=y, x=x, color=verdict_colour(WORDS)
+        base.mark_point(filled=True, size=70, opacity=1).encode(
+            y=y, x=x, color=verdict_colour(WORDS), shape=verdict_shape(WORDS)
         ),
     ).properties(width=170, height=alt.Step(ROW))
 

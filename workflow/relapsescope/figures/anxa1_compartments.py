@@ -6,8 +6,13 @@ import pandas as pd
 
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
-from relapsescope.figures.theme import INK, ROW
-from relapsescope.figures.verdicts import verdict_colour, with_numbers
+from relapsescope.figures.theme import INK, QUIET, ROW
+from relapsescope.figures.verdicts import (
+    log_axis,
+    verdict_colour,
+    verdict_shape,
+    with_numbers,
+)
 
 WORDS = ("HIGH", "NOT_HIGH", "INDETERMINATE")
 # Log2 changes beyond are drawn at the edge; few molecules set no limit.
@@ -39,9 +44,7 @@ def chart(frame: pd.DataFrame) -> alt.HConcatChart:
     known = rows["did_log2_ratio"].notna()
     rows["did_ci_low"] = rows["did_ci_low"].mask(known & rows["did_ci_low"].isna(), -FARTHEST)
     rows["did_ci_high"] = rows["did_ci_high"].mask(known & rows["did_ci_high"].isna(), FARTHEST)
-    marks = alt.Chart(pd.DataFrame({"at": [0.0, 1.0]})).mark_rule(
-        color="#9AA5B1", strokeDash=[3, 3]
-    )
+    marks = alt.Chart(pd.DataFrame({"at": [0.0, 1.0]})).mark_rule(color=QUIET, strokeDash=[3, 3])
     change = alt.layer(
         marks.encode(x="at:Q"),
         *_interval(rows, order, ("did_log2_ratio", "did_ci_low", "did_ci_high"), log=False),
@@ -58,15 +61,16 @@ def _interval(
     title = "ANXA1, molecules a million" if log else "log2 change beyond the other cells"
     scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False)
     axis = alt.Axis(labels=True) if log else None
-    ticks = alt.Axis(tickCount=5, format="~g", labelOverlap=True)
+    ticks = log_axis() if log else alt.Axis(tickCount=6, grid=False)
     y = alt.Y("label:N", sort=order, title=None, axis=axis)
     base = alt.Chart(rows)
     return [
         base.mark_rule(color=INK).encode(y=y, x=alt.X(f"{low}:Q", scale=scale), x2=f"{high}:Q"),
-        base.mark_point(filled=True, size=60, opacity=1).encode(
+        base.mark_point(filled=True, size=70, opacity=1).encode(
             y=y,
             x=alt.X(f"{middle}:Q", title=title, scale=scale, axis=ticks),
             color=verdict_colour(WORDS),
+            shape=verdict_shape(WORDS),
         ),
     ]
 

@@ -27,9 +27,10 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
 
 
 def chart(frame: pd.DataFrame) -> alt.LayerChart:
-    """Draw a field a clone and antigen: its colour the verdict, its number the ratio."""
+    """Draw a field a clone and antigen: the verdict in colour and in words, and the ratio."""
     rows = frame.assign(label=frame["patient_id"] + " clone " + frame["clone_id"])
-    rows["text"] = [f"{ratio:.2f}" if pd.notna(ratio) else "" for ratio in rows["ratio"]]
+    rows["number"] = [f"{ratio:.2f}" if pd.notna(ratio) else "no ratio" for ratio in rows["ratio"]]
+    rows["word"] = rows["verdict"].str.lower()
     x = alt.X(
         "antigen:N",
         sort=list(dict.fromkeys(rows["antigen"])),
@@ -38,15 +39,13 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
     )
     y = alt.Y("label:N", sort=list(dict.fromkeys(rows["label"])), title=None)
     base = alt.Chart(rows).encode(x=x, y=y)
+    dark = (alt.datum["verdict"] == "INDETERMINATE") | (alt.datum["verdict"] == "REDUCED")
+    ink = alt.condition(dark, alt.value(INK), alt.value("white"))
     return alt.layer(
         base.mark_rect(stroke="white", strokeWidth=2).encode(color=verdict_colour(WORDS)),
-        base.mark_text(fontSize=10).encode(
-            text="text:N",
-            color=alt.condition(
-                alt.datum["verdict"] == "INDETERMINATE", alt.value(INK), alt.value("white")
-            ),
-        ),
-    ).properties(width=alt.Step(52), height=alt.Step(ROW + 4))
+        base.mark_text(fontSize=11, fontWeight="bold", dy=-6).encode(text="number:N", color=ink),
+        base.mark_text(fontSize=9, dy=7).encode(text="word:N", color=ink),
+    ).properties(width=alt.Step(66), height=alt.Step(ROW + 12))
 
 
 PANEL = Panel(

@@ -1,4 +1,4 @@
-"""Colours of the molecular verdicts, and their tables' numbers as numbers."""
+"""How molecular verdicts look, in print and to all eyes, and their tables' numbers as numbers."""
 
 from collections.abc import Sequence
 
@@ -15,6 +15,21 @@ VERDICT_COLOURS = {
     "NOT_RAISED": "#0072B2",
     "INDETERMINATE": "#B8B8B8",
 }
+# Beside colour, so that verdicts can be told apart in grey and by colour-blind readers.
+VERDICT_SHAPES = {
+    "LOST": "triangle-down",
+    "REDUCED": "diamond",
+    "RETAINED": "circle",
+    "HIGH": "triangle-up",
+    "NOT_HIGH": "circle",
+    "INDETERMINATE": "cross",
+}
+DECADES = (0.01, 0.1, 1, 10, 100, 1_000, 10_000, 100_000)
+
+
+def log_axis() -> alt.Axis:
+    """Return a logarithmic axis with a grid line a decade, so that data stand out."""
+    return alt.Axis(values=list(DECADES), format="~s", labelOverlap=True)
 
 
 def verdict_colour(words: Sequence[str]) -> alt.Color:
@@ -23,6 +38,16 @@ def verdict_colour(words: Sequence[str]) -> alt.Color:
         "verdict:N",
         title=None,
         scale=alt.Scale(domain=list(words), range=[VERDICT_COLOURS[word] for word in words]),
+        legend=alt.Legend(orient="top"),
+    )
+
+
+def verdict_shape(words: Sequence[str]) -> alt.Shape:
+    """Return the shape encoding of column `verdict`; its legend is that of `verdict_colour`."""
+    return alt.Shape(
+        "verdict:N",
+        title=None,
+        scale=alt.Scale(domain=list(words), range=[VERDICT_SHAPES[word] for word in words]),
         legend=alt.Legend(orient="top"),
     )
 

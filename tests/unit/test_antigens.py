@@ -80,6 +80,31 @@ def test_a_library_without_its_largest_cells_never_shows_loss():
     assert "largest cells" in row["reason"]
 
 
+def test_a_reference_without_its_largest_cells_is_told_beside_the_ratio():
+    before, clone = pair(290)
+    assert "ratio may be too high" not in judged(before, clone)["reason"]
+    row = judged(before | {"umi_ceiling": True}, clone)
+    assert row["verdict"] == "RETAINED"
+    assert "removed in before, so that the ratio may be too high" in row["reason"]
+
+
+def test_an_antigen_that_the_matrix_does_not_hold_is_no_loss():
+    settings = dataclasses.replace(SETTINGS, genes=("TNFRSF17", "GPRC5D"))
+    rows = antigen_rows(molecules(*pair(290)), NO_POOL, STEADY, CLONES, settings)
+    (absent,) = (
+        row for row in rows if row["sample_id"] == "relapse" and row["antigen"] == "GPRC5D"
+    )
+    assert absent["verdict"] == "INDETERMINATE"
+    assert absent["n_cells"] == 200
+    assert "the matrix has no gene GPRC5D" in absent["reason"]
+
+
+def test_a_few_cells_say_how_many_molecules_would_have_been_needed():
+    row = judged(*pair(2, n_cells=4, exposure=2e4))
+    assert row["reason"].startswith("only 4 cells")
+    assert "would have been needed" in row["reason"]
+
+
 def test_molecules_that_ambient_rna_explains_are_no_antigen():
     row = judged(*pair(30, ambient=30.0, ambient_sd=3.0))
     assert row["verdict"] == "LOST"

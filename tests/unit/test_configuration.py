@@ -38,6 +38,33 @@ def test_each_problem_is_one_line(config, change, line):
     assert line in config_problems(config | change)
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value", "line"),
+    [
+        (
+            "antigens",
+            "car_target",
+            "BCMA",
+            "config antigens.car_target: 'BCMA' is no gene symbol; write TNFRSF17",
+        ),
+        (
+            "antigens",
+            "genes",
+            ["TNFRSF17", "WHSC1", "NOGENE1"],
+            "config antigens.genes: 'WHSC1' is no gene symbol; write NSD2",
+        ),
+        (
+            "anxa1",
+            "contaminants",
+            {"T": ["CD3D", "NOGENE1"]},
+            "config anxa1.contaminants: 'NOGENE1' is no gene symbol; give the HGNC symbol",
+        ),
+    ],
+)
+def test_a_word_that_is_no_gene_is_named(config, section, key, value, line):
+    assert line in config_problems(config | {section: config[section] | {key: value}})
+
+
 def test_all_problems_come_at_once(config):
     changed = config | {"sample": 1, "seed": None, "quality": {"min_count": 1}}
     assert len(config_problems(changed)) == 3

@@ -18,12 +18,12 @@ from .mock_results import HOSTILE_REASON, write_results
 PANELS = clones.PANELS + antigens.PANELS
 
 
-def contexts(results, sheet):
+def contexts(results, sheet, names=PANELS):
     """Return the cohort's context and P1's and P9's; only these sections' panels are drawn."""
     config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
     evidence = read_evidence(results, sheet=sheet)
     settings = PanelSettings()
-    drawn = [panel for panel in EVERY if panel.name in PANELS]
+    drawn = [panel for panel in EVERY if panel.name in names]
     manifest = draw_figures(evidence, results, settings=settings, panels=drawn)
     common = {
         "evidence": evidence,

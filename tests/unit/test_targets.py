@@ -10,7 +10,14 @@ import yaml
 from relapsescope.library import process_library
 from relapsescope.molecular_tables import tally_molecules, write_molecular_tables
 from relapsescope.paths import RESOURCES
-from relapsescope.targets import COLUMNS, agents_text, off_tumour, read_targets, target_rows
+from relapsescope.targets import (
+    COLUMNS,
+    agents_text,
+    off_tumour,
+    read_caveats,
+    read_targets,
+    target_rows,
+)
 
 from .molecule_cohort import CLONES, group, molecules
 
@@ -28,6 +35,31 @@ def test_every_agent_has_a_source_and_dates_belong_to_approvals():
     assert (dated["status"] == "approved").all()
     assert all(re.fullmatch(r"\d{4}(-\d\d){0,2}", day) for day in dated["approved_on"])
     assert not table.duplicated(["antigen", "agent"]).any()
+
+
+def test_caveats_are_cited_and_told_only_where_the_antigen_is_not_lost():
+    caveats = read_caveats()
+    assert set(caveats) <= set(CONFIG["antigens"]["genes"])
+    assert "gamma-secretase" in caveats["TNFRSF17"] and "Blood 2024;144:2637" in caveats["TNFRSF17"]
+    cohort = molecules(group("relapse", "clone", "B", "TNFRSF17", 0))
+    row = {"patient_id": "P", "sample_id": "relapse", "clone_id": "B", "antigen": "TNFRSF17"}
+    for verdict, told in (("RETAINED", True), ("LOST", False)):
+        (found,) = target_rows(
+            cohort,
+            CLONES,
+            [row | {"verdict": verdict}],
+            read_targets(),
+            caveats=caveats,
+            lost_below=0.1,
+        )
+        assert ("gamma-secretase" in found["note"]) == told
+
+
+def test_agents_are_unranked_and_named_with_their_status():
+    told = agents_text("TNFRSF17", read_targets())
+    names = [part.split(" (")[0] for part in told.split("; ") if "approved" not in part[:9]]
+    names = [name for name in names if name in set(read_targets()["agent"])]
+    assert names == sorted(names)
 
 
 def test_agents_are_named_with_their_status():
@@ -52,7 +84,9 @@ def test_no_agent_is_named_where_the_best_estimate_is_loss(verdict, ratio, named
     row = {"patient_id": "P", "sample_id": "relapse", "clone_id": "B", "antigen": "TNFRSF17"}
     row |= {"verdict": verdict, "ratio": ratio}
     cohort = molecules(group("relapse", "clone", "B", "TNFRSF17", 0))
-    (found,) = target_rows(cohort, CLONES, [row], read_targets(), lost_below=0.1)
+    (found,) = target_rows(
+        cohort, CLONES, [row], read_targets(), caveats=read_caveats(), lost_below=0.1
+    )
     assert ("teclistamab" in found["agents"]) == named
     assert ("not listed" in found["note"]) == (not named)
 
@@ -64,7 +98,9 @@ def test_only_relapse_clones_have_rows_and_notes_say_what_not_to_conclude():
         for clone, verdict in (("A", "RETAINED"), ("B", "LOST"), ("all_malignant", "REDUCED"))
     ]
     cohort = molecules(group("relapse", "clone", "B", "TNFRSF17", 0))
-    (row,) = target_rows(cohort, CLONES, rows, read_targets(), lost_below=0.1)
+    (row,) = target_rows(
+        cohort, CLONES, rows, read_targets(), caveats=read_caveats(), lost_below=0.1
+    )
     assert tuple(row) == COLUMNS
     assert (row["clone_id"], row["agents"]) == ("B", "")
     assert "lost in this clone" in row["note"] and "not advice" in row["note"]

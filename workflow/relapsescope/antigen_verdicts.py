@@ -15,6 +15,8 @@ Z_95 = 1.96
 LEAST_TOLD = 0.05
 # Upper 97.5 % limit of a Poisson mean after zero counts.
 ZERO_COUNT_LIMIT = 3.689
+# With fewer molecules an estimate does not yet say which limit it lies near.
+MIN_SEEN = 10.0
 
 
 @dataclass(frozen=True)
@@ -103,18 +105,21 @@ def judged(
     if base.umi - base.ambient < settings.min_reference_umi:
         told += f"; the reference itself holds only {base.umi:.0f} molecules"
     if one.n_cells < settings.min_cells:
-        return INDETERMINATE, f"only {one.n_cells} cells: {told}"
+        return INDETERMINATE, f"only {one.n_cells} cells: {told}{_needed(needed)}"
     verdict = verdict_of(found, settings.limits)
     if verdict in (LOST, REDUCED) and umi_ceiling:
         return INDETERMINATE, (
             "the library's largest cells seem to have been removed, which alone lowers the "
             f"rate: {told}"
         )
-    if verdict == INDETERMINATE and np.isfinite(needed):
-        told += f"; about {needed:.0f} expected molecules would have been needed"
-    elif verdict == INDETERMINATE:
-        told += "; more cells would not decide it: reference and libraries are too uncertain"
-    return verdict, told
+    return verdict, told + (_needed(needed) if verdict == INDETERMINATE else "")
+
+
+def _needed(needed: float) -> str:
+    """Return how many expected molecules would have decided, in words."""
+    if np.isfinite(needed):
+        return f"; about {needed:.0f} expected molecules would have been needed"
+    return "; more cells would not decide it: reference and libraries are too uncertain"
 
 
 def needed_umi(
@@ -127,7 +132,8 @@ def needed_umi(
     """
     other = float(np.hypot(noise, log_error(base)))
     least = float(ZERO_COUNT_LIMIT / limits[0] * np.exp(Z_95 * other))
-    if not np.isfinite(found.estimate) or found.estimate <= 0 or expected < least:
+    seen = found.estimate * expected
+    if not np.isfinite(seen) or seen < MIN_SEEN:
         return least
     margin = min(abs(np.log(found.estimate / limit)) for limit in limits)
     if margin <= Z_95 * other:

@@ -1,6 +1,6 @@
 """Is an antigen lost, reduced or retained in a clone: verdicts from ratios with intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -66,6 +66,7 @@ def antigen_rows(
             for gene in dict.fromkeys([settings.car_target, *settings.genes]):
                 one = molecules.tally(sample, kind, clone, gene)
                 if one.n_cells == 0:
+                    rows.append(_absent(molecules, (sample, kind, clone), gene, settings))
                     continue
                 if kind == ALL_MALIGNANT:
                     one = stratified(molecules, sample, gene, one)
@@ -105,6 +106,26 @@ def stratified(molecules: Molecules, sample: str, gene: str, one: Tally) -> Tall
     if both.spread * both.dispersion >= one.spread * one.dispersion:
         return one
     return replace(one, spread=both.spread, dispersion=both.dispersion)
+
+
+def _absent(
+    molecules: Molecules, key: tuple[str, str, str], gene: str, settings: AntigenSettings
+) -> dict[str, Any]:
+    """Return the row of an antigen that the library's matrix does not hold at all."""
+    sample, kind, clone = key
+    library = molecules.libraries[sample]
+    return {
+        "patient_id": library.patient_id,
+        "clone_id": clone,
+        "sample_id": sample,
+        "timepoint": library.timepoint,
+        "antigen": gene,
+        "n_cells": molecules.cells_in(sample, kind, clone),
+        "verdict": INDETERMINATE,
+        "reason": f"the matrix has no gene {gene}: its annotation lacks it, which is no loss",
+        "is_car_target": gene == settings.car_target,
+        "umi_ceiling_suspected": library.umi_ceiling,
+    }
 
 
 def _row(
@@ -180,7 +201,8 @@ def _row(
     }
     row |= _other_ways(molecules, key, gene, one, reference, base, noise, settings)
     row["protein_agrees"] = _agreement(row, settings)
-    row["reason"] = _with_caveats(why, row, settings)
+    censored = [s for s in reference.samples() if molecules.libraries[s].umi_ceiling]
+    row["reason"] = _with_caveats(why, row, settings, censored)
     return row
 
 
@@ -251,8 +273,15 @@ def _agreement(row: Mapping[str, Any], settings: AntigenSettings) -> bool | None
     return protein > settings.protein_absent if verdict == RETAINED else True
 
 
-def _with_caveats(why: str, row: Mapping[str, Any], settings: AntigenSettings) -> str:
+def _with_caveats(
+    why: str, row: Mapping[str, Any], settings: AntigenSettings, censored: Sequence[str]
+) -> str:
     told = [why]
+    if censored and not row["umi_ceiling_suspected"]:
+        told.append(
+            f"the reference's largest cells seem to have been removed in {', '.join(censored)}, so "
+            "that the ratio may be too high"
+        )
     if row["verdict"] == RETAINED:
         told.append(EPITOPE)
     if row["verdict"] == LOST and row["verdict_uncorrected"] != LOST:

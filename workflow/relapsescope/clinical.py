@@ -193,16 +193,12 @@ def _text(table: Table, row: Row, column: str) -> str | None:
 
 
 def _check_target(table: Table, row: Row, value: str) -> None:
-    from relapsescope.identity import ids_of_symbol
+    from relapsescope.identity import symbol_meant
 
-    symbols, synonyms = ids_of_symbol()
     for target in filter(None, (part.strip() for part in value.split(";"))):
-        if target in symbols:
+        meant = symbol_meant(target, TARGET_ALIASES)
+        if meant == target:
             continue
-        meant = TARGET_ALIASES.get(target.upper(), "")
-        if not meant and len(synonyms.get(target, ())) == 1:
-            (gene_id,) = synonyms[target]
-            meant = next((s for s, ids in symbols.items() if gene_id in ids), "")
         remedy = f"write {meant}" if meant else "give the gene symbol, or leave the cell empty"
         table.problem(row.line, "target", f"{shown(target)} is no gene symbol", remedy)
 

@@ -7,8 +7,10 @@ from relapsescope.ambient import AmbientLimits
 from relapsescope.atlas.build import AtlasSettings
 from relapsescope.atlas.integration import IntegrationSettings
 from relapsescope.claims import ClaimSettings
+from relapsescope.clinical_columns import TARGET_ALIASES
 from relapsescope.course_settings import CourseSettings
 from relapsescope.doublets import DoubletLimits
+from relapsescope.identity import symbol_meant
 from relapsescope.lineage import LineageLimits
 from relapsescope.programme_settings import ProgrammeSettings
 from relapsescope.quality import QualityLimits
@@ -33,6 +35,11 @@ SECTIONS = {
     "cluster": ClusterSettings,
     "claims": ClaimSettings,
     "programmes": ProgrammeSettings,
+}
+# Keys whose words are genes, by section.
+GENES_NAMED = {
+    "antigens": ("car_target", "genes"),
+    "anxa1": ("gene", "contaminants", "coexpressed", "cycle_genes"),
 }
 SECTIONS_OF_JOBS = (
     "gene_ranks",
@@ -74,4 +81,30 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
     if isinstance(config.get("atlas"), Mapping):
         inner = config["atlas"].get("integration")
         problems += section_problems(IntegrationSettings, inner, name="atlas.integration")
+    return problems + gene_problems(config)
+
+
+def gene_problems(config: Mapping[str, Any]) -> list[str]:
+    """Return a line for each word that should be a gene symbol and is none.
+
+    A misspelt gene would be absent from every matrix and pass for one that no cell shows.
+    """
+    problems = []
+    for place, keys in GENES_NAMED.items():
+        section = config.get(place)
+        for key in keys if isinstance(section, Mapping) else ():
+            for name in _names(section.get(key)):
+                meant = symbol_meant(name, TARGET_ALIASES)
+                if meant != name:
+                    remedy = f"write {meant}" if meant else "give the HGNC symbol"
+                    problems.append(f"config {place}.{key}: {name!r} is no gene symbol; {remedy}")
     return problems
+
+
+def _names(value: Any) -> list[str]:
+    """Return the words of a value: one, a list, or lists by name; others are checked as types."""
+    if isinstance(value, Mapping):
+        return [name for part in value.values() for name in _names(part)]
+    if isinstance(value, list | tuple):
+        return [name for name in value if isinstance(name, str)]
+    return [value] if isinstance(value, str) else []

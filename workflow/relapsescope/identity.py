@@ -1,6 +1,7 @@
 """Which human gene a feature is: Ensembl IDs first, symbols as a fallback with a report."""
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -68,6 +69,25 @@ def ids_of_symbol() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
         if len(found) > 1 and found - on_y:
             found -= on_y
     return symbols, synonyms
+
+
+def symbol_meant(name: str, aliases: Mapping[str, str]) -> str:
+    """Return the gene symbol that a person's word stands for, "" where it stands for none.
+
+    Parameters
+    ----------
+    aliases
+        Words in use that no gene table has, in capitals, e.g. BCMA for TNFRSF17.
+    """
+    symbols, synonyms = ids_of_symbol()
+    if name in symbols:
+        return name
+    if name.upper() in aliases:
+        return aliases[name.upper()]
+    if len(synonyms.get(name, ())) != 1:
+        return ""
+    (gene_id,) = synonyms[name]
+    return next((symbol for symbol, ids in symbols.items() if gene_id in ids), "")
 
 
 def human_id(text: str) -> str:

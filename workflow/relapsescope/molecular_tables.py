@@ -92,7 +92,12 @@ def write_molecular_tables(
     antigens = antigen_rows(molecules, pooled, effects, clones, limits)
     compartments = anxa1.anxa1_rows(molecules, pooled, effects, clones, high)
     found = targets.target_rows(
-        molecules, clones, antigens, targets.read_targets(), lost_below=limits.lost_below
+        molecules,
+        clones,
+        antigens,
+        targets.read_targets(),
+        caveats=targets.read_caveats(),
+        lost_below=limits.lost_below,
     )
     untreated = anxa1.untreated_rows(molecules, high)
     detected = detection_rows(molecules, clones, limits)

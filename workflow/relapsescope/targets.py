@@ -23,12 +23,21 @@ def read_targets() -> pd.DataFrame:
     return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
 
 
+def read_caveats() -> dict[str, str]:
+    """Return what an antigen's RNA cannot say, by antigen: `resources/antigen_notes.tsv`."""
+    path = RESOURCES / "antigen_notes.tsv"
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    told = (table["note"] + " (" + table["source"] + ")").groupby(table["antigen"], sort=False)
+    return told.agg("; ".join).to_dict()
+
+
 def target_rows(
     molecules: Molecules,
     clones: Clones,
     antigens: Sequence[Mapping[str, Any]],
     agents: pd.DataFrame,
     *,
+    caveats: Mapping[str, str],
     lost_below: float,
 ) -> list[dict[str, Any]]:
     """Return the rows of `targets.tsv`: a relapse clone × antigen each, in the antigens' order.
@@ -40,6 +49,8 @@ def target_rows(
     ----------
     antigens
         Rows of `antigens.antigen_rows`.
+    caveats
+        As `read_caveats` gives them; told where the antigen is not lost.
     lost_below
         Ratio to the reference under which an antigen is lost.
     """
@@ -57,7 +68,7 @@ def target_rows(
                 "verdict": row["verdict"],
                 "agents": "" if lost else agents_text(row["antigen"], agents),
                 "off_tumour": off_tumour(molecules, sample, row["antigen"]),
-                "note": note(row, lost_below),
+                "note": note(row, lost_below, "" if lost else caveats.get(row["antigen"], "")),
             }
         )
     return rows
@@ -70,9 +81,10 @@ def points_to_loss(row: Mapping[str, Any], lost_below: float) -> bool:
 
 
 def agents_text(antigen: str, agents: pd.DataFrame) -> str:
-    """Return the agents against an antigen with class, status and date."""
+    """Return the agents against an antigen with class, status and date, by the alphabet."""
     told = []
-    for agent in agents[agents["antigen"] == antigen].to_dict("records"):
+    own = agents[agents["antigen"] == antigen].sort_values("agent")
+    for agent in own.to_dict("records"):
         dated = f" {agent['approved_on']}" if agent["approved_on"] else ""
         authority = f" by {agent['authority']}" if agent["authority"] else ""
         told.append(f"{agent['agent']} ({agent['class']}; {agent['status']}{authority}{dated})")
@@ -103,7 +115,7 @@ def off_tumour(molecules: Molecules, sample: str, antigen: str) -> str:
     return "; ".join(text for _, text in sorted(found, key=lambda pair: -pair[0]))
 
 
-def note(row: Mapping[str, Any], lost_below: float) -> str:
+def note(row: Mapping[str, Any], lost_below: float, caveat: str) -> str:
     """Return what must not be concluded from an antigen's verdict."""
     if row["verdict"] == LOST:
         told = "lost in this clone: agents against it are not listed, whatever their class"
@@ -117,4 +129,6 @@ def note(row: Mapping[str, Any], lost_below: float) -> str:
         told = EPITOPE
     if row.get("protein_agrees") is False:
         told += "; RNA and surface protein disagree"
+    if caveat:
+        told += f"; {caveat}"
     return f"{told}; {NOT_ADVICE}"

@@ -50,7 +50,10 @@ rule antigens:
         settings={
             section: lookup(dpath=section, within=config) for section in MOLECULAR_SETTINGS
         },
-        code=code_version("molecular_tables", resources=("resources/targets.tsv",)),
+        code=code_version(
+            "molecular_tables",
+            resources=("resources/targets.tsv", "resources/antigen_notes.tsv"),
+        ),
     resources:
         **requests("antigens"),
     group:

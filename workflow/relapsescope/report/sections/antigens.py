@@ -27,6 +27,7 @@ def build(context: Context) -> Section:
             else "",
             panels={name: context.panel(name) for name in PANELS},
             rows=[verdict_row(row) for row in rows],
+            protein=any(row["protein_fraction"] for row in rows),
             untreated=[
                 untreated_row(row) for row in molecular["anxa1_untreated"].to_dict("records")
             ],
@@ -54,6 +55,9 @@ def verdict_row(row: dict[str, str]) -> dict[str, str]:
         "rate": with_interval(row["rate_cpm"], row["rate_ci_low"], row["rate_ci_high"]),
         "ratio_words": with_interval(row["ratio"], row["ratio_ci_low"], row["ratio_ci_high"]),
         "reference": REFERENCES.get(row["reference"], row["reference"]),
+        "protein": f"on {percent(row['protein_fraction'])} of the cells"
+        if row["protein_fraction"]
+        else "",
     }
 
 

@@ -77,4 +77,12 @@ def _compartment(row: dict[str, str]) -> dict[str, str]:
         "verdict": row["verdict"].lower().replace("_", " "),
         "rate": with_interval(row["rate_cpm"], row["rate_ci_low"], row["rate_ci_high"]),
         "change": with_interval(*(row[name] for name in change)),
+        "beside": "; ".join(filter(None, (row["coexpression"], _cycling(row)))),
     }
+
+
+def _cycling(row: dict[str, str]) -> str:
+    """Return the rate in cycling over resting cells in words: an association, no cause."""
+    names = ("cycling_ratio", "cycling_ratio_ci_low", "cycling_ratio_ci_high")
+    ratio = with_interval(*(row[name] for name in names))
+    return f"rate in cycling over resting cells {ratio}, an association" if ratio else ""

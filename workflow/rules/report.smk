@@ -20,6 +20,7 @@ CATEGORIES = (
         ("antigen_rates", "antigen_detection", "anxa1_compartments", "target_matrix"), "Antigens"
     )
     | dict.fromkeys(("volcano", "enrichment"), "Programmes")
+    | {"mechanisms": "Mechanisms"}
 )
 PAGE_FILES = sorted(
     str(path.relative_to(REPOSITORY))

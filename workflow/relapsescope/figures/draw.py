@@ -30,6 +30,7 @@ from relapsescope.figures import (
     maps,
     markers,
     suppression,
+    mechanism_matrix,
     target_matrix,
     volcano,
 )
@@ -59,6 +60,7 @@ PANELS: tuple[Panel, ...] = (
     composition_shift.PANEL,
     suppression.PANEL,
     ligand_receptor.PANEL,
+    mechanism_matrix.PANEL,
     course_swimmer.PANEL,
     course_markers.PANEL,
     course_survival.PANEL,

@@ -1,0 +1,85 @@
+"""Why each relapsed patient's CAR-T cells did not kill: six verdicts a patient, with strength."""
+
+import altair as alt
+import pandas as pd
+
+from relapsescope.figures.evidence import Evidence
+from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
+from relapsescope.figures.theme import INK, ROW
+from relapsescope.figures.verdicts import with_numbers
+from relapsescope.mechanisms import NOT_ASSESSABLE, NOT_SUPPORTED, SUPPORTED, read_rules
+
+# Dark, pale and white: told apart in grey too.
+FILLS = {SUPPORTED: "#A63B00", NOT_SUPPORTED: "#CFE0EC", NOT_ASSESSABLE: "#FFFFFF"}
+WORDS = {
+    SUPPORTED: "supported",
+    NOT_SUPPORTED: "not supported",
+    NOT_ASSESSABLE: "not assessable (?)",
+}
+PRIMARY_MARK, UNKNOWN_MARK = "★ ", "?"
+
+
+def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
+    """Return verdict, strength and rank of each mechanism in each relapsed patient."""
+    table = evidence.answers["mechanisms"]
+    if table.empty:
+        raise NotAssessableError("no patient of this cohort relapsed")
+    frame = with_numbers(table[list(PANEL.columns)], ("strength",)).reset_index(drop=True)
+    return PanelData(frame, 0, frame["patient_id"].nunique())
+
+
+def chart(frame: pd.DataFrame) -> alt.LayerChart:
+    """Draw a field a patient and mechanism: the verdict its shade, the strength its number."""
+    rules = read_rules()
+    rows = frame.assign(
+        title=[rules.title(name) for name in frame["mechanism"]],
+        words=[WORDS[verdict] for verdict in frame["verdict"]],
+        text=[_text(row) for row in frame.to_dict("records")],
+    )
+    x = alt.X(
+        "title:N",
+        sort=list(dict.fromkeys(rows["title"])),
+        title=None,
+        axis=alt.Axis(orient="top", labelAngle=-30, labelLimit=220),
+    )
+    y = alt.Y("patient_id:N", sort=list(dict.fromkeys(rows["patient_id"])), title=None)
+    base = alt.Chart(rows).encode(x=x, y=y)
+    colour = alt.Color(
+        "words:N",
+        title=None,
+        scale=alt.Scale(domain=list(WORDS.values()), range=list(FILLS.values())),
+        legend=alt.Legend(orient="bottom", symbolStrokeColor="#7B8794", symbolStrokeWidth=1),
+    )
+    dark = alt.datum["verdict"] == SUPPORTED
+    return alt.layer(
+        base.mark_rect(stroke="#7B8794", strokeWidth=1).encode(color=colour),
+        base.mark_text(fontSize=11, fontWeight="bold").encode(
+            text="text:N", color=alt.condition(dark, alt.value("white"), alt.value(INK))
+        ),
+    ).properties(width=alt.Step(78), height=alt.Step(ROW + 6))
+
+
+def _text(row: dict) -> str:
+    if row["verdict"] == NOT_ASSESSABLE:
+        return UNKNOWN_MARK
+    strength = "" if pd.isna(row["strength"]) else f"{row['strength']:.2f}"
+    return (PRIMARY_MARK if row["is_primary"] == "True" else "") + strength
+
+
+PANEL = Panel(
+    name="mechanisms",
+    title="Why the CAR-T cells did not kill",
+    claim="Which mechanisms of relapse the evidence of each patient supports, and which stands out",
+    columns={
+        "patient_id": "text",
+        "mechanism": "text",
+        "verdict": "text",
+        "strength": "number",
+        "is_primary": "text",
+        "state": "text",
+    },
+    collect=collect,
+    chart=chart,
+    test="written rules (resources/mechanism_rules.yaml)",
+    unit="",
+)

@@ -4,7 +4,10 @@ import json
 
 import numpy as np
 import pandas as pd
+import yaml
+from relapsescope.answer_tables import ANSWER_TABLES, EVIDENCE, table_path, write_answers
 from relapsescope.microenvironment import composition
+from relapsescope.paths import REPOSITORY
 
 from .mock_course import write_course
 from .mock_molecules import write_molecules
@@ -60,7 +63,7 @@ def write_results(folder, *, n_cells=120, hostile=False, seed=0):
     write_molecules(folder, libraries, cells, hostile=HOSTILE_REASON if hostile else "")
     write_niche(folder, hostile=HOSTILE_REASON if hostile else "")
     write_course(folder, regimen=HOSTILE_REASON if hostile else None)
-    return [
+    sheet = [
         {
             "sample_id": r[0],
             "patient_id": r[1],
@@ -72,6 +75,20 @@ def write_results(folder, *, n_cells=120, hostile=False, seed=0):
         }
         for i, r in enumerate(libraries)
     ]
+    write_verdicts(folder, sheet)
+    return sheet
+
+
+def write_verdicts(folder, sheet):
+    """Write mechanisms, answers and claims from the other tables, as their rule does."""
+    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    write_answers(
+        {name: str(table_path(folder, name)) for name in EVIDENCE},
+        {name: str(table_path(folder, name)) for name in ANSWER_TABLES},
+        sheet=sheet,
+        patients=["P1", "P2", "P9"],
+        settings=config,
+    )
 
 
 def library_cells(row, n, generator):

@@ -8,6 +8,7 @@ from typing import Any
 from relapsescope import answers, claims, mechanisms
 from relapsescope.cited import Row, rows_of
 from relapsescope.claims import ClaimSettings
+from relapsescope.course_files import TABLES as COURSE_TABLES
 from relapsescope.patient_evidence import patient_evidence, relapsed_patients
 from relapsescope.settings import settings_of
 from relapsescope.tables import write_tsv
@@ -81,7 +82,13 @@ def make_answers(
     }
 
 
-def read_rows(name: str, path: str) -> list[Row]:
+def table_path(results: Path, name: str) -> Path:
+    """Return where a run keeps a table that sentences cite."""
+    folder = "course" if name in COURSE_TABLES else "tables"
+    return results / folder / f"{name}.tsv"
+
+
+def read_rows(name: str, path: Path | str) -> list[Row]:
     """Return a table's rows as text; none where the file is not there."""
     if not path or not Path(path).is_file():
         return []

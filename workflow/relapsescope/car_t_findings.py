@@ -30,10 +30,9 @@ def car_t_non_persistence(patient: PatientEvidence) -> Finding:
     verdict = row["persistence_verdict"]
     if verdict == "INDETERMINATE":
         return Finding("undecided", evidence, not_assessed=row.word("persistence_reason"))
-    earlier = [r for r in patient.car_t(AFTER_INFUSION) if _shows_car_t(r)]
     if verdict == "PERSISTENT":
-        strength = _share_gone(row, _highest(earlier)) if earlier else 0.0
-        return Finding("present", evidence, strength)
+        return Finding("present", evidence, 0.0)
+    earlier = [r for r in patient.car_t(AFTER_INFUSION) if _shows_car_t(r)]
     if earlier:
         peak = _highest(earlier)
         seen = cited(
@@ -96,7 +95,7 @@ def t_cell_exhaustion(patient: PatientEvidence) -> Finding:
         n=row.number("n_cells"),
         sample=row.word("sample_id"),
         effects=joined(effects, ", ") or Cited("none scored"),
-        verdict=row.word("exhaustion_verdict"),
+        verdict=row.verdict("exhaustion_verdict"),
     )
     raised = [row.value(f"{name}_effect_ci_low") > 0 for name in signatures]
     strength = sum(raised) / len(raised) if raised else math.nan

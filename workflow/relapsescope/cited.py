@@ -23,7 +23,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """Columns that name a row of each table that sentences cite."""
 
-NUMBER = re.compile(r"(?<![\w.,])[-−]?\d+(?:,\d{3})*(?:\.\d+)?(?!\w)")
+NUMBER = re.compile(r"(?<![\w.,-])[-−]?\d+(?:,\d{3})*(?:\.\d+)?(?!\w)")
 """A number in a sentence; digits within a name (A01, TNFRSF17, +1q) are none."""
 _SPAN = re.compile(r"(\d+)-(\d+)=([^#\s]+)#([^#\s]*)#([^#\s%]+)(%?)")
 
@@ -99,8 +99,12 @@ class Row:
         return self[column].lower() == "true"
 
     def word(self, column: str) -> Cited:
-        """Return a field as it stands, underscores as spaces left alone."""
+        """Return a field as it stands."""
         return self._cited(self[column], column)
+
+    def verdict(self, column: str = "verdict") -> Cited:
+        """Return a verdict in the middle of a sentence, e.g. ``not raised``."""
+        return self._cited(self[column].lower().replace("_", " "), column)
 
     def number(self, column: str) -> Cited:
         """Return a number in two digits, all digits from 100 on; "not given" without one."""
@@ -111,9 +115,10 @@ class Row:
         return self._cited(readable(100 * self.value(column)), column, percent=True)
 
     def interval(self, low: str, high: str, *, percent: bool = False) -> Cited:
-        """Return ``low to high``."""
+        """Return ``low to high``; a missing end means that there is no limit."""
         ends = [self.percent(name) if percent else self.number(name) for name in (low, high)]
-        return ends[0] + " to " + ends[1]
+        lower = ends[0] if self[low] else Cited("no lower limit")
+        return lower + " to " + (ends[1] if self[high] else "no upper limit")
 
     def _cited(self, text: str, column: str, *, percent: bool = False) -> Cited:
         if not self[column]:

@@ -135,7 +135,7 @@ def _car_t(patient: PatientEvidence, column: str, word: str) -> Shown | None:
     if not rows:
         return None
     row = (decided or rows)[0]
-    words = cited("{p}: {v}", p=row.word("patient_id"), v=row.word(column))
+    words = cited("{p}: {v}", p=row.word("patient_id"), v=row.verdict(column))
     return Shown(row[column] == word if decided else None, words)
 
 
@@ -155,7 +155,7 @@ def _target(patient: PatientEvidence) -> Shown | None:
     words = cited(
         "{p}: {v}, ratio {r} ({i})",
         p=row.word("patient_id"),
-        v=row.word("verdict"),
+        v=row.verdict(),
         r=row.number("ratio"),
         i=row.interval("ratio_ci_low", "ratio_ci_high"),
     )
@@ -166,7 +166,7 @@ def _relation(patient: PatientEvidence) -> Shown | None:
     clone = patient.relapse_clone
     if clone is None:
         return None
-    words = cited("{p}: {v}", p=clone.word("patient_id"), v=clone.word("relation"))
+    words = cited("{p}: {v}", p=clone.word("patient_id"), v=clone.verdict("relation"))
     known = clone["relation"] not in ("", "not_assessable")
     return Shown(clone["relation"] != "same_ig_same_subclone" if known else None, words)
 
@@ -179,7 +179,7 @@ def _anxa1(patient: PatientEvidence) -> Shown | None:
     words = cited(
         "{p}: {v}, log2 change {r} ({i})",
         p=row.word("patient_id"),
-        v=row.word("verdict"),
+        v=row.verdict(),
         r=row.number("did_log2_ratio"),
         i=row.interval("did_ci_low", "did_ci_high"),
     )

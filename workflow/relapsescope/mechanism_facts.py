@@ -30,7 +30,7 @@ def suppressive_microenvironment(patient: PatientEvidence) -> Finding:
     shown = raised if overall["verdict"] == "RAISED" else single[:3]
     evidence = joined(
         [
-            cited("{s}: {v}", s=overall.word("sample_id"), v=overall.word("verdict")),
+            cited("{s}: {v}", s=overall.word("sample_id"), v=overall.verdict()),
             *(_measure(row) for row in shown[:4]),
         ]
     )
@@ -41,7 +41,7 @@ def suppressive_microenvironment(patient: PatientEvidence) -> Finding:
     return Finding(
         state,
         evidence,
-        clipped(1 - 2 ** -max(lows)) if lows else math.nan,
+        clipped(1 - 2 ** -max(lows, default=0.0)),
         against=_listed(single, contrary),
         not_assessed=_listed(single, "INDETERMINATE"),
     )

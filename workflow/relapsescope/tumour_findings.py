@@ -32,7 +32,7 @@ def antigen_escape(patient: PatientEvidence) -> Finding:
         reference=REFERENCES.get(row["reference"], "no reference"),
         ratio=row.number("ratio"),
         interval=row.interval("ratio_ci_low", "ratio_ci_high"),
-        verdict=row.word("verdict"),
+        verdict=row.verdict(),
     )
     state = _target_state(row, patient.lost_below)
     strength = clipped(1 - row.value("ratio_ci_high"))
@@ -76,7 +76,7 @@ def _against_target(row: Row, state: str, others: list[Row]) -> list[Cited | str
         ("verdict_depth_matched", "with depth matched"),
     ):
         if row[column] and row[column] != row["verdict"]:
-            told.append(cited("{words} {verdict}", words=words, verdict=row.word(column)))
+            told.append(cited("{words} {verdict}", words=words, verdict=row.verdict(column)))
     if row["protein_agrees"].lower() == "false":
         told.append(
             cited("surface protein on {p} % of the cells", p=row.percent("protein_fraction"))
@@ -91,7 +91,7 @@ def _against_target(row: Row, state: str, others: list[Row]) -> list[Cited | str
                     "clone {clone} ({n} cells) beside it: {verdict}",
                     clone=other.word("clone_id"),
                     n=other.number("n_cells"),
-                    verdict=other.word("verdict"),
+                    verdict=other.verdict(),
                 )
             )
     if row["reference"] not in ("", "pre_treatment_clone"):

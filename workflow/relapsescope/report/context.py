@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,11 +12,13 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
+from relapsescope.cited import Cited, Row
 from relapsescope.figures.draw import NOT_ASSESSABLE, PANELS, parse_source, source_text
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import to_svg
 from relapsescope.paths import REPOSITORY
+from relapsescope.report.citations import Citations
 from relapsescope.report.download import DownloadLink, csv_link, csv_text_link
 from relapsescope.report.inline_svg import inline_svg
 
@@ -39,11 +41,15 @@ TEMPLATES = jinja2.Environment(
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page: its title, the name that links lead to, and its HTML."""
+    """A part of a page: its title, the name that links lead to, and its HTML.
+
+    A `collapsed` one shows its title only until it is opened, and is left out in print.
+    """
 
     title: str
     anchor: str
     html: Markup
+    collapsed: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,9 +123,27 @@ class Context:
 
 @dataclass(frozen=True)
 class PatientContext(Context):
-    """What a section of a patient's page may use: the cohort's tables, and who it is about."""
+    """What a section of a patient's page may use: the cohort's tables, and who it is about.
+
+    Attributes
+    ----------
+    citations
+        The cells behind the page's numbers, collected while its sections are made.
+    """
 
     patient_id: str = ""
+    citations: Citations = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "citations", Citations(self.results))
+
+    def rows(self, table: str) -> list[Row]:
+        """Return this patient's rows of a table of the run, all fields text."""
+        return [row for row in self.citations.rows(table) if row["patient_id"] == self.patient_id]
+
+    def cite(self, told: Cited | str) -> Markup:
+        """Return a text with its numbers linked to the cells that they come from."""
+        return self.citations.markup(told if isinstance(told, Cited) else Cited(told))
 
     def course(self, name: str) -> pd.DataFrame:
         """Return this patient's rows of a table of the clinical course."""

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings, panel_settings
 from relapsescope.report.context import TEMPLATES, Context, PatientContext, Section
 from relapsescope.report.methods_text import methods_text
-from relapsescope.report.sections import COHORT_SECTIONS, PATIENT_SECTIONS
+from relapsescope.report.sections import COHORT_SECTIONS, PATIENT_DETAILS, PATIENT_SECTIONS
 from relapsescope.tables import whole_file
 
 LARGEST_PAGE = 8_000_000
@@ -69,6 +70,7 @@ def build_report(
     for patient_id in patients:
         context = PatientContext(**common, patient_id=patient_id)
         sections = [build(context) for build in PATIENT_SECTIONS]
+        sections += [replace(build(context), collapsed=True) for build in PATIENT_DETAILS]
         own = page.parent / "patients" / f"{patient_id}.html"
         _write(own, assemble(f"Patient {patient_id}", sections, home=f"../{page.name}"))
     text = methods_text(common["evidence"], results, config=config, versions=versions)

@@ -41,7 +41,7 @@ for (const form of all("form[data-filter]")) {
     const wanted = text.value.trim().toLowerCase();
     let shown = 0;
     for (const row of rows) {
-      const fits = (!verdict.value || row.dataset.verdict === verdict.value)
+      const fits = (!verdict.value || row.dataset.verdict.split(" ").includes(verdict.value))
         && row.textContent.toLowerCase().includes(wanted);
       row.hidden = !fits;
       shown += fits ? 1 : 0;
@@ -51,6 +51,17 @@ for (const form of all("form[data-filter]")) {
   form.addEventListener("input", apply);
   form.addEventListener("submit", (event) => event.preventDefault());
 }
+
+/* Folded parts open for a link that leads into them. */
+function unfold() {
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let part = target && target.closest("section")?.querySelector(":scope > details") || target; part; part = part.parentElement) {
+    if (part.tagName === "DETAILS") part.open = true;
+  }
+  if (target) target.scrollIntoView();
+}
+window.addEventListener("hashchange", unfold);
+if (location.hash) unfold();
 
 /* The map: points on a canvas from the numbers in the page. */
 function unpack(text, bytes) {

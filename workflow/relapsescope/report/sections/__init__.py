@@ -2,7 +2,8 @@
 
 A section is a function that takes the page's context and gives a `Section`. What a later step
 adds to the report is one more module here and one more line in `COHORT_SECTIONS`; what it adds to
-a patient's page, a function of the patient's context and one more line in `PATIENT_SECTIONS`.
+a patient's page, a function of the patient's context and one more line in `PATIENT_DETAILS`, or in
+`PATIENT_SECTIONS` where the answer itself needs it.
 """
 
 from relapsescope.report.sections import (
@@ -12,9 +13,12 @@ from relapsescope.report.sections import (
     composition,
     course,
     libraries,
+    mechanisms,
     methods,
     microenvironment,
     patient,
+    patient_answer,
+    patient_methods,
     patient_molecules,
     programmes,
     quality,
@@ -23,28 +27,44 @@ from relapsescope.report.sections import (
 
 COHORT_SECTIONS = (
     summary.build,
-    libraries.build,
-    quality.build,
-    quality.build_ambient,
-    quality.build_doublets,
-    atlas.build_map,
-    composition.build,
-    atlas.build_integration,
-    atlas.build_markers,
+    mechanisms.build,
+    mechanisms.build_claims,
     clones.build,
     antigens.build,
     programmes.build,
     microenvironment.build,
     course.build,
+    atlas.build_map,
+    composition.build,
+    libraries.build,
+    quality.build,
+    quality.build_ambient,
+    quality.build_doublets,
+    atlas.build_integration,
+    atlas.build_markers,
     methods.build,
 )
+"""The answer a patient first, then the cohort's figures, then the quality of what they rest on."""
+
 PATIENT_SECTIONS = (
-    patient.build_summary,
+    patient_answer.build_answer,
     patient.build_course,
-    patient.build_calls,
     patient_molecules.build_clones,
     patient_molecules.build_antigens,
+    patient_answer.build_mechanisms,
+    patient_molecules.build_targets,
+    patient_answer.build_limits,
+    patient.build_samples,
+    patient_methods.build_methods,
+)
+"""What is read in two minutes and printed on two or three sheets."""
+
+PATIENT_DETAILS = (
+    patient.build_calls,
+    patient_molecules.build_molecules,
     programmes.build_patient,
     microenvironment.build_patient,
-    patient.build_samples,
+    patient_methods.build_rules,
+    patient_methods.build_numbers,
 )
+"""What stands behind it, folded; the list of numbers is made last."""

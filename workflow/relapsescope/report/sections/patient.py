@@ -1,12 +1,12 @@
-"""A patient's page: who, the course, the calls with what they rest on, the samples behind it."""
+"""A patient's page: the course and its calls, and the samples behind everything."""
 
 from typing import Any
 
 import pandas as pd
 
+from relapsescope.cited import Cited, Row, cited
 from relapsescope.figures.course_patient import CURVES, LINES
 from relapsescope.report.context import PatientContext, Section
-from relapsescope.report.sections.course import car_t_lines
 from relapsescope.report.sections.libraries import library_rows
 
 LINES_WORDS = (
@@ -22,33 +22,59 @@ CURVES_WORDS = (
 )
 
 
-def build_summary(context: PatientContext) -> Section:
-    """Return the patient's first CAR-T line in words, and how many samples stand behind it."""
-    lines = car_t_lines(context.course("course"))
-    samples = library_rows(context, _samples(context))
+def build_course(context: PatientContext) -> Section:
+    """Return the CAR-T lines in words, lines and curves drawn, with the samples in them."""
+    rows = context.rows("course")
+    lines = [row for row in rows if row["therapy_class"] == "car_t"]
+    nothing = "no CAR-T line is in the clinical tables of this patient"
+    if not rows:
+        nothing = "no lines of therapy were given for this patient (therapies.tsv)"
     return Section(
-        "Summary",
-        "summary",
+        "The course",
+        "course",
         context.render(
-            "patient_summary.html",
-            lines=lines.to_dict("records"),
-            given=not context.course("course").empty,
-            n_samples=len(samples),
-            n_failed=sum(row["verdict"] == "fail" for row in samples),
+            "patient_course.html",
+            lines=[context.cite(line_words(row)) for row in lines],
+            nothing=nothing,
+            panels=[context.draw(LINES, LINES_WORDS), context.draw(CURVES, CURVES_WORDS)],
         ),
     )
 
 
-def build_course(context: PatientContext) -> Section:
-    """Return the lines of therapy and the curves, with the samples drawn in."""
-    views = [context.draw(LINES, LINES_WORDS), context.draw(CURVES, CURVES_WORDS)]
-    return Section("Course", "course", context.render("patient_course.html", panels=views))
+def line_words(row: Row) -> Cited:
+    """Return a CAR-T line's response, progression and survival in a sentence."""
+    product = f" ({row['regimen']})" if row["regimen"] else ""
+    told = cited(
+        "CAR-T{product}, line {line}, on day {day}: ",
+        product=product,
+        line=row.number("line"),
+        day=row.number("start_day"),
+    )
+    if row["best_response"] in ("", "NE"):
+        told += "the response is not evaluable"
+    else:
+        told += cited("best response {best}", best=row.word("best_response"))
+        told += _with(row, " from day {day}", "best_response_day")
+        told += _with(row, ", confirmed on day {day}", "best_response_confirmed_day")
+    if row["progression_day"]:
+        told += _with(row, "; progression on day {day}", "progression_day")
+        told += _with(row, ", confirmed on day {day}", "progression_confirmed_day")
+    else:
+        told += "; no confirmed progression"
+    if row["os_days"]:
+        ended = "died" if row.is_true("os_event") else "alive at last follow-up,"
+        told += _with(row, f"; {ended} {{day}} days after infusion", "os_days")
+    return told + "."
+
+
+def _with(row: Row, template: str, column: str) -> Cited:
+    return cited(template, day=row.number(column)) if row[column] else Cited("")
 
 
 def build_calls(context: PatientContext) -> Section:
     """Return each line's calls with the assessments they rest on, and every assessment."""
     return Section(
-        "Calls",
+        "Calls of each line of therapy",
         "calls",
         context.render(
             "patient_calls.html",
@@ -60,8 +86,27 @@ def build_calls(context: PatientContext) -> Section:
 
 def build_samples(context: PatientContext) -> Section:
     """Return the quality of the libraries behind what this page says."""
-    rows = library_rows(context, _samples(context))
+    found = {row["sample_id"]: row for row in context.citations.rows("samples")}
+    rows = [
+        row | {"cells": _quality(context, found.get(row["sample_id"]))}
+        for row in library_rows(context, _samples(context))
+    ]
     return Section("Samples", "samples", context.render("patient_samples.html", rows=rows))
+
+
+def _quality(context: PatientContext, row: Row | None) -> dict[str, Any]:
+    if row is None:
+        return dict.fromkeys(("kept", "ambient", "depth", "mito"), "–")
+    ambient = row.percent("ambient_fraction") + " %" if row["ambient_fraction"] else Cited("–")
+    return {
+        "kept": context.cite(
+            cited("{n} of {all}", n=row.number("n_pass"), all=row.number("n_barcodes"))
+        ),
+        "ambient": context.cite(ambient),
+        "depth": context.cite(row.number("median_total_counts")),
+        "mito": context.cite(row.number("median_pct_counts_mt") + " %"),
+        "reason": context.cite(row.word("reason")),
+    }
 
 
 def _samples(context: PatientContext) -> list[str]:

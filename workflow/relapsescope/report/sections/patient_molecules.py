@@ -1,28 +1,25 @@
 """On a patient's page: which cells came back, what they show, and what could still be targeted."""
 
+from typing import Any
+
+from relapsescope.cited import Row, cited
 from relapsescope.report.context import PatientContext, Section
 from relapsescope.report.sections.antigens import (
+    REFERENCES,
     number,
     relapse_antigens,
     verdict_row,
     with_interval,
 )
-from relapsescope.report.sections.clones import (
-    IMMUNOGLOBULIN,
-    RELATIONS,
-    events_of,
-    of_patient,
-    percent,
-    relapse_rows,
-    share_interval,
-)
+from relapsescope.report.sections.clones import IMMUNOGLOBULIN, RELATIONS, events_of
+
+NO_RELAPSE_CLONE = "no relapse clone was found in this patient, so nothing is said of its antigens"
 
 
 def build_clones(context: PatientContext) -> Section:
     """Return the relapse clone in a sentence, and every clone at every visit."""
-    evidence = context.evidence
-    clones = of_patient(evidence.clonal["clones"], context.patient_id)
-    summary = evidence.clone_summaries.get(context.patient_id, {})
+    clones = context.rows("clones")
+    summary = context.evidence.clone_summaries.get(context.patient_id, {})
     reasons = [*summary.get("reasons", []), summary.get("cnv_reason") or ""]
     if not summary:
         reasons = ["no library of this patient is in the sample sheet"]
@@ -31,43 +28,160 @@ def build_clones(context: PatientContext) -> Section:
         "clones",
         context.render(
             "patient_clones.html",
-            relapse=[_clone(row) for row in relapse_rows(clones).to_dict("records")],
-            rows=[_clone(row) for row in clones.to_dict("records")],
+            relapse=[
+                _relapse_clone(context, row) for row in clones if row.is_true("is_relapse_clone")
+            ],
+            rows=[_clone(context, row) for row in clones],
             reasons=list(dict.fromkeys(filter(None, reasons))),
         ),
     )
 
 
 def build_antigens(context: PatientContext) -> Section:
-    """Return the relapse clone's antigens with agents, and ANXA1 by compartment at relapse."""
-    molecular = context.evidence.molecular
-    anxa1 = of_patient(molecular["anxa1"], context.patient_id)
-    at_relapse = anxa1 if anxa1.empty else anxa1[anxa1["timepoint"] == "relapse"]
-    rows = relapse_antigens(molecular, context.patient_id)
+    """Return the verdict on each antigen of the relapse clone, and ANXA1."""
+    at_relapse = _antigens_at_relapse(context)
+    anxa1 = [
+        row
+        for row in context.rows("anxa1")
+        if row["timepoint"] == "relapse" and row["compartment"] == "relapse_clone"
+    ]
     return Section(
-        "What they show, and what could still be targeted",
+        "What they show",
         "antigens",
         context.render(
             "patient_antigens.html",
-            rows=[verdict_row(row) for row in rows],
-            anxa1=[_compartment(row) for row in at_relapse.to_dict("records")],
+            rows=[_antigen(context, row) for row in at_relapse],
+            anxa1=[_anxa1(context, row) for row in anxa1],
+            nothing=NO_RELAPSE_CLONE,
         ),
     )
 
 
-def _clone(row: dict[str, str]) -> dict[str, str]:
-    return row | {
-        "timepoint": row["timepoint"].replace("_", " "),
-        "share": percent(row["fraction"]),
-        "interval": share_interval(row),
-        "of": f"{row['n_cells']} of {row['n_malignant']}",
+def build_targets(context: PatientContext) -> Section:
+    """Return the agents against what the relapse clone still shows, unranked."""
+    rows = context.rows("targets")
+    return Section(
+        "What could still be targeted",
+        "targets",
+        context.render(
+            "patient_targets.html",
+            rows=[
+                {
+                    "antigen": row["antigen"],
+                    "verdict": row["verdict"].lower(),
+                    "agents": context.cite(row.word("agents")),
+                    "off_tumour": context.cite(row.word("off_tumour")),
+                }
+                for row in rows
+                if row["agents"] and not row["agents"].startswith("none listed")
+            ],
+            withheld=[row["antigen"] for row in rows if not row["agents"]],
+            nothing=NO_RELAPSE_CLONE,
+            judged=bool(rows),
+        ),
+    )
+
+
+def build_molecules(context: PatientContext) -> Section:
+    """Return every antigen's rate, reference and reason, and ANXA1 by compartment."""
+    molecular = context.evidence.molecular
+    anxa1 = [row.values for row in context.rows("anxa1") if row["timepoint"] == "relapse"]
+    return Section(
+        "Antigens and ANXA1 in full",
+        "molecules",
+        context.render(
+            "patient_molecules.html",
+            rows=[verdict_row(row) for row in relapse_antigens(molecular, context.patient_id)],
+            anxa1=[_compartment(dict(row)) for row in anxa1],
+            nothing=NO_RELAPSE_CLONE,
+        ),
+    )
+
+
+def _antigens_at_relapse(context: PatientContext) -> list[Row]:
+    """Return the relapse clone's rows of `antigens.tsv` at relapse, the CAR's target first."""
+    clones = [row for row in context.rows("clones") if row.is_true("is_relapse_clone")]
+    places = {(row["clone_id"], row["sample_id"]) for row in clones}
+    return [
+        row for row in context.rows("antigens") if (row["clone_id"], row["sample_id"]) in places
+    ]
+
+
+def _relapse_clone(context: PatientContext, row: Row) -> dict[str, Any]:
+    lead = cited(
+        "At relapse clone {clone} makes up {share} % of {n} malignant plasma cells (interval "
+        "{interval} %)",
+        clone=row.word("clone_id"),
+        share=row.percent("fraction"),
+        n=row.number("n_malignant"),
+        interval=row.interval("fraction_ci_low", "fraction_ci_high", percent=True),
+    )
+    before = cited(
+        "it made up {before} % of the malignant cells before CAR-T",
+        before=row.percent("share_before"),
+    )
+    return {
+        "lead": context.cite(lead),
+        "relation": RELATIONS.get(row["relation"], "") or "not assessable",
+        "before": context.cite(before) if row["share_before"] else "",
         "immunoglobulin": " ".join(filter(None, (row[name] for name in IMMUNOGLOBULIN))),
-        "events": events_of(row),
-        "relation_words": RELATIONS.get(row["relation"], ""),
-        "before": percent(row["share_before"]),
-        "limit": percent(row["detection_limit"]),
-        "stable": number(row["stability"]),
+        "events": events_of(dict(row.values)),
+        "reason": context.cite(row.word("reason")),
     }
+
+
+def _clone(context: PatientContext, row: Row) -> dict[str, Any]:
+    of = cited("{n} of {all}", n=row.number("n_cells"), all=row.number("n_malignant"))
+    share = cited(
+        "{share} % ({interval})",
+        share=row.percent("fraction"),
+        interval=row.interval("fraction_ci_low", "fraction_ci_high", percent=True),
+    )
+    return {
+        "clone_id": row["clone_id"],
+        "timepoint": row["timepoint"].replace("_", " "),
+        "sample_id": row["sample_id"],
+        "of": context.cite(of),
+        "share": context.cite(share),
+        "limit": context.cite(row.percent("detection_limit") + " %"),
+        "fate": row["fate"],
+        "immunoglobulin": " ".join(filter(None, (row[name] for name in IMMUNOGLOBULIN))),
+        "events": events_of(dict(row.values)),
+        "stable": context.cite(row.number("stability")),
+    }
+
+
+def _antigen(context: PatientContext, row: Row) -> dict[str, Any]:
+    ratio = cited(
+        "{ratio} ({interval})",
+        ratio=row.number("ratio"),
+        interval=row.interval("ratio_ci_low", "ratio_ci_high"),
+    )
+    return {
+        "antigen": row["antigen"],
+        "is_target": row.is_true("is_car_target"),
+        "verdict": row["verdict"].lower(),
+        "ratio": context.cite(ratio) if row["ratio"] else "",
+        "seen": context.cite(
+            cited(
+                "{umi} seen, {expected} expected",
+                umi=row.number("antigen_umi"),
+                expected=row.number("expected_umi"),
+            )
+        ),
+        "reference": REFERENCES.get(row["reference"], row["reference"]),
+    }
+
+
+def _anxa1(context: PatientContext, row: Row) -> dict[str, Any]:
+    words = {"HIGH": "high", "NOT_HIGH": "not high", "INDETERMINATE": "undecided"}
+    change = cited(
+        "log2 change {change} ({interval}) beyond that of other cells, against {contrast}",
+        change=row.number("did_log2_ratio"),
+        interval=row.interval("did_ci_low", "did_ci_high"),
+        contrast=row["contrast"].replace("_", " "),
+    )
+    return {"verdict": words.get(row["verdict"], row["verdict"]), "change": context.cite(change)}
 
 
 def _compartment(row: dict[str, str]) -> dict[str, str]:

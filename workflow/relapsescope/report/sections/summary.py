@@ -1,11 +1,13 @@
-"""The first thing a reader sees: what came in, what was kept, what can be trusted."""
+"""The first thing a reader sees: a row a patient with the answer, and what it rests on."""
 
+from relapsescope.mechanisms import read_rules
 from relapsescope.report.context import Context, Section
+from relapsescope.report.sections.relapses import patient_rows
 from relapsescope.vocabulary import VERDICTS
 
 
 def build(context: Context) -> Section:
-    """Return the summary: one sentence and the numbers behind it."""
+    """Return the table of patients, one sentence and the numbers behind it."""
     evidence = context.evidence
     verdicts = list(evidence.verdicts.values())
     n_kept = int(evidence.cells["qc_pass"].sum())
@@ -29,6 +31,7 @@ def build(context: Context) -> Section:
             share=n_kept / n_barcodes if n_barcodes else 0.0,
             n_mapped=int(evidence.cells["umap_1"].notna().sum()),
             n_clusters=int(evidence.cells["leiden"].nunique()),
-            pages=[(name, context.patient_href(name)) for name in context.patients],
+            rows=patient_rows(context),
+            titles={name: rule["title"] for name, rule in read_rules().mechanisms.items()},
         ),
     )

@@ -1,0 +1,68 @@
+"""Numbers on a page as links to the table cells that they come from, listed at the page's end."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+from markupsafe import Markup, escape
+
+from relapsescope.answer_tables import read_rows, table_path
+from relapsescope.cited import NUMBER, Cell, Cited, Row
+
+
+class Citations:
+    """The cells behind a page's numbers, in the order in which the page first shows them.
+
+    Parameters
+    ----------
+    results
+        The run's folder; tables are read from it when first asked for.
+    """
+
+    def __init__(self, results: Path) -> None:
+        self._results = results
+        self._tables: dict[str, list[Row]] = {}
+        self._places: dict[Cell, int] = {}
+
+    def rows(self, table: str) -> list[Row]:
+        """Return a table's rows; none where this run has no such table."""
+        if table not in self._tables:
+            self._tables[table] = read_rows(table, table_path(self._results, table))
+        return self._tables[table]
+
+    def markup(self, told: Cited) -> Markup:
+        """Return a text whose cited numbers link to the list of cells."""
+        html, at = Markup(""), 0
+        for start, end, cell in told.spans:
+            html += escape(told.text[at:start])
+            html += self._part(told.text[start:end], cell)
+            at = end
+        return html + escape(told.text[at:])
+
+    def listed(self) -> list[dict[str, str]]:
+        """Return the cells linked to so far, each with its place and the value that it holds."""
+        return [
+            {
+                "place": str(place),
+                "table": f"{cell.table}.tsv",
+                "row": " / ".join(unquote(part) for part in cell.row.split("/")),
+                "column": cell.column,
+                "value": self._value(cell),
+            }
+            for cell, place in self._places.items()
+        ]
+
+    def _part(self, text: str, cell: Cell) -> Markup:
+        if not re.search(r"\d", text):
+            return escape(text)
+        place = self._places.setdefault(cell, len(self._places) + 1)
+        kind = "cell" if NUMBER.fullmatch(text) else "cell words"
+        return Markup('<a class="{}" href="#cell-{}" title="{}">{}</a>').format(
+            kind, place, cell.name, text
+        )
+
+    def _value(self, cell: Cell) -> str:
+        for row in self.rows(cell.table):
+            if row.key == cell.row:
+                return row[cell.column]
+        return ""

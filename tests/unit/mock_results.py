@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pandas as pd
 import yaml
-from relapsescope.answer_tables import ANSWER_TABLES, EVIDENCE, table_path, write_answers
+from relapsescope.answer_tables import EVIDENCE, table_path, write_answers
 from relapsescope.microenvironment import composition
 from relapsescope.paths import REPOSITORY
+from relapsescope.patient_files import ANSWER_TABLES
 
 from .mock_course import write_course
 from .mock_molecules import write_molecules

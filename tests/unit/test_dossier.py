@@ -7,12 +7,13 @@ from html.parser import HTMLParser
 
 import pytest
 import yaml
-from relapsescope.answer_tables import ANSWER_TABLES, EVIDENCE, table_path, write_answers
+from relapsescope.answer_tables import EVIDENCE, table_path, write_answers
 from relapsescope.cited import KEYS, NUMBER
 from relapsescope.figures.draw import PANELS, draw_figures
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings
 from relapsescope.paths import REPOSITORY
+from relapsescope.patient_files import ANSWER_TABLES
 from relapsescope.report.context import Context, PatientContext
 from relapsescope.report.page import assemble
 from relapsescope.report.sections import PATIENT_DETAILS, PATIENT_SECTIONS, mechanisms, summary

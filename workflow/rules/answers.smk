@@ -5,6 +5,7 @@ EVIDENCE = {
     "clones": rules.clone_table.output.clones,
     **{name: MOLECULAR[name] for name in ("antigens", "anxa1", "anxa1_untreated")},
     "car_t": CAR_TABLES["car_t"],
+    "suppression": rules.suppression.output.suppression,
     **{name: COURSE[name] for name in ("course", "assessments", "bulk_summary")},
 }
 ANSWERS = {name: f"{RESULTS}/tables/{name}.tsv" for name in ANSWER_TABLES}

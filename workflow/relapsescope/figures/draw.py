@@ -29,8 +29,8 @@ from relapsescope.figures import (
     light_chain,
     maps,
     markers,
-    suppression,
     mechanism_matrix,
+    suppression,
     target_matrix,
     volcano,
 )

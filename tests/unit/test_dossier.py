@@ -50,15 +50,13 @@ class Links(HTMLParser):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """A run in which P1 has CAR-T cells, and its microenvironment was compared."""
+    """A run in which P1 has CAR-T cells at relapse."""
     folder = tmp_path_factory.mktemp("dossier")
     sheet = write_results(folder)
     renamed = {"P": "P1", "P_relapse": "P1_relapse", "P_remission": "P1_remission"}
-    for name in ("car_t", "suppression"):
-        rows = [{k: renamed.get(v, v) for k, v in row.items()} for row in TABLES[name]]
-        write_tsv(
-            folder / f"tables/{name}.tsv", list(dict.fromkeys(k for r in rows for k in r)), rows
-        )
+    rows = [{k: renamed.get(v, v) for k, v in row.items()} for row in TABLES["car_t"]]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    write_tsv(folder / "tables/car_t.tsv", columns, rows)
     config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
     write_answers(
         {name: str(table_path(folder, name)) for name in EVIDENCE},

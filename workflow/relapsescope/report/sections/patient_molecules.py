@@ -6,7 +6,6 @@ from relapsescope.cited import Row, cited
 from relapsescope.report.context import PatientContext, Section
 from relapsescope.report.sections.antigens import (
     REFERENCES,
-    number,
     relapse_antigens,
     verdict_row,
     with_interval,

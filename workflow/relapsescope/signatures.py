@@ -150,9 +150,10 @@ def score_cells(
     weights = set_weights(counts.symbols, sets)
     largest = largest_scores(weights, top_ranks)
     scores = np.zeros((len(counts.barcodes) if rows is None else len(rows), len(sets)))
+    ranked = ranked_genes(counts.symbols)
     for draw in range(repeats if depth else 1):
         for at, block in rank_contributions(
-            counts, rows=rows, depth=depth, seed=seed + draw, top_ranks=top_ranks
+            counts, rows=rows, depth=depth, seed=seed + draw, top_ranks=top_ranks, ranked=ranked
         ):
             scores[at] += block.score(weights)
     scores /= repeats if depth else 1
@@ -188,13 +189,14 @@ def rank_contributions(
     seed: int = 0,
     top_ranks: int = TOP_RANKS,
     block: int = BLOCK,
+    ranked: np.ndarray | None = None,
 ) -> Iterator[tuple[slice, Contributions]]:
     """Yield the cells of `rows` block by block, with what each gene adds to a score.
 
-    Parameters as in `score_cells`. The area is a sum over genes, so any set's score, or a random
-    set's, follows from these.
+    Parameters as in `score_cells`; `ranked` is `ranked_genes` where the caller knows it. The area
+    is a sum over genes, so any set's score, or a random set's, follows from these.
     """
-    ranked = ranked_genes(counts.symbols)
+    ranked = ranked_genes(counts.symbols) if ranked is None else ranked
     chosen = np.arange(len(counts.barcodes)) if rows is None else np.asarray(rows, dtype=np.int64)
     rng = np.random.default_rng([seed, depth or 0])
     for start in range(0, len(chosen), block):

@@ -12,6 +12,7 @@ from relapsescope.signatures import (
     GeneSet,
     largest_scores,
     rank_contributions,
+    ranked_genes,
     set_weights,
 )
 
@@ -115,9 +116,10 @@ def score_t_cells(
     areas = np.zeros((len(rows), len(sets)))
     sums = np.zeros((2 * len(names), len(counts.symbols)))
     sizes = np.zeros(2 * len(names))
+    ranked = ranked_genes(counts.symbols)
     for draw in range(settings.draws):
         for at, block in rank_contributions(
-            counts, rows=rows, depth=settings.depth, seed=seed + draw
+            counts, rows=rows, depth=settings.depth, seed=seed + draw, ranked=ranked
         ):
             areas[at] += block.score(weights) / settings.draws
             scored = np.flatnonzero(np.isfinite(block.base))

@@ -32,7 +32,7 @@ NULLS = {
     "ambient plasma and myeloid RNA doubles (8 to 16 %)": pair(
         40, earlier={"foreign": 0.08}, later={"foreign": 0.16}
     ),
-    "activation rises (42 genes x 5)": pair(40, later={"factors": ACTIVATION}),
+    "activation rises (38 genes x 5)": pair(40, later={"factors": ACTIVATION}),
     "activation and checkpoint receptors rise (x 5, x 2)": pair(
         40, later={"factors": ACTIVATION | CHECKPOINTS}
     ),

@@ -10,6 +10,7 @@ from relapsescope.microenvironment import composition
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import ANSWER_TABLES
 
+from .mock_car_t import write_car_t
 from .mock_course import write_course
 from .mock_molecules import write_molecules
 from .mock_niche import write_niche
@@ -62,6 +63,7 @@ def write_results(folder, *, n_cells=120, hostile=False, seed=0):
     write_libraries(folder, libraries, cells)
     write_atlas(folder, cells)
     write_molecules(folder, libraries, cells, hostile=HOSTILE_REASON if hostile else "")
+    write_car_t(folder, hostile=HOSTILE_REASON if hostile else "")
     write_niche(folder, hostile=HOSTILE_REASON if hostile else "")
     write_course(folder, regimen=HOSTILE_REASON if hostile else None)
     sheet = [

@@ -24,52 +24,12 @@ GAMMA_FROM = 0.1
 # Genes that a T-cell receptor or CAR engaged once induces within hours, and how much they rise:
 # early response, co-stimulation, cytokines and chemokines, cytotoxicity; then the checkpoint
 # receptors that rise with them.
-ACTIVATION = dict.fromkeys(
-    [
-        "CD69",
-        "FOS",
-        "FOSB",
-        "JUN",
-        "JUNB",
-        "EGR1",
-        "EGR2",
-        "NR4A1",
-        "NR4A2",
-        "NR4A3",
-        "IRF4",
-        "BATF",
-        "MYC",
-        "DUSP2",
-        "DUSP4",
-        "RGS16",
-        "TNFRSF9",
-        "TNFRSF4",
-        "TNFRSF18",
-        "IL2RA",
-        "IFNG",
-        "TNF",
-        "IL2",
-        "CSF2",
-        "CCL3",
-        "CCL4",
-        "XCL1",
-        "XCL2",
-        "GZMB",
-        "FASLG",
-        "CD40LG",
-        "ID3",
-        "HAVCR2",
-        "CD160",
-        "KLRD1",
-        "CRTAM",
-        "ZBED2",
-        "BCAT1",
-    ],
-    5.0,
-)
-CHECKPOINTS = dict.fromkeys(
-    ["PDCD1", "CTLA4", "LAG3", "TIGIT", "PHLDA1", "NDFIP2", "CSF1", "SQLE"], 2.0
-)
+ACTIVATED = """CD69 FOS FOSB JUN JUNB EGR1 EGR2 NR4A1 NR4A2 NR4A3 IRF4 BATF MYC DUSP2 DUSP4 RGS16
+    TNFRSF9 TNFRSF4 TNFRSF18 IL2RA IFNG TNF IL2 CSF2 CCL3 CCL4 XCL1 XCL2 GZMB FASLG CD40LG ID3
+    HAVCR2 CD160 KLRD1 CRTAM ZBED2 BCAT1"""
+RISEN_WITH_THEM = """PDCD1 CTLA4 LAG3 TIGIT PHLDA1 NDFIP2 CSF1 SQLE"""
+ACTIVATION = dict.fromkeys(ACTIVATED.split(), 5.0)
+CHECKPOINTS = dict.fromkeys(RISEN_WITH_THEM.split(), 2.0)
 PROFILES = {"CD8": "CD8 effector", "CD4": "CD4 memory"}
 CELL_TYPES = {"CD8": "CD8 T", "CD4": "CD4 T"}
 

@@ -131,14 +131,14 @@ def write_car_t(
     effects = pd.concat(parts, ignore_index=True)
     cohort = read_cohort(sheet, car_paths, effects, summary_paths)
     names = list(dict.fromkeys(effects.loc[effects["role"] == "exhaustion", "set"]))
-    columns = [
-        *CONTRACT,
-        *(f"{n}_{part}" for n in names for part in ("mean", *_interval("effect"))),
-        *VERDICTS,
-        *FURTHER,
-    ]
-    write_tsv(Path(outputs["car_t"]), columns, car_t_rows(cohort, limits, seed=seed))
+    write_tsv(Path(outputs["car_t"]), columns_of(names), car_t_rows(cohort, limits, seed=seed))
     write_tsv(Path(outputs["exhaustion"]), EFFECT_COLUMNS, effects.to_dict("records"))
+
+
+def columns_of(sets: Sequence[str]) -> list[str]:
+    """Return the table's columns where these exhaustion sets were scored."""
+    parts = ("mean", *_interval("effect"))
+    return [*CONTRACT, *(f"{n}_{part}" for n in sets for part in parts), *VERDICTS, *FURTHER]
 
 
 def read_cohort(

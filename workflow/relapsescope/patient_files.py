@@ -22,6 +22,7 @@ ANSWER_TABLES = ("mechanisms", "answers", "claims")
 CAR_FILES = {"car_cells": "car_cells.parquet", "exhaustion": "exhaustion.tsv"}
 PROGRAMME_TABLES = ("programmes", "programme_comparisons", "enrichment")
 NICHE_TABLES = ("suppression", "interactions", "composition_shifts")
+CAR_TABLES = ("car_t", "exhaustion")
 MOLECULAR_TABLES = ("antigens", "anxa1", "targets", "anxa1_untreated", "detection")
 
 

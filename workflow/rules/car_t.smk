@@ -1,7 +1,7 @@
 """CAR-T cells: which they are, whether they divide, whether they are exhausted."""
 
 CAR_SETTINGS = ("car_calls", "cell_cycle", "t_cell_scores", "exhaustion")
-CAR_TABLES = {name: f"{RESULTS}/tables/{name}.tsv" for name in ("car_t", "exhaustion")}
+CAR_TABLES = {name: f"{RESULTS}/tables/{name}.tsv" for name in CAR_TABLE_NAMES}
 CAR_RESOURCES = ("resources/genes.tsv", "resources/signatures.tsv")
 
 

@@ -9,6 +9,7 @@ from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import (
     ANSWER_TABLES,
     CAR_FILES,
+    CAR_TABLES as CAR_TABLE_NAMES,
     CLONE_FILES,
     INTERACTION_FILES,
     MOLECULE_FILES,

@@ -15,6 +15,7 @@ CATEGORIES = (
     | dict.fromkeys(
         ("composition_shift", "suppression", "ligand_receptor"), "Microenvironment"
     )
+    | dict.fromkeys(("car_t_fraction", "exhaustion", "car_t_cycling"), "CAR-T cells")
     | dict.fromkeys(FIGURES, "Figures")
     | dict.fromkeys(
         ("antigen_rates", "antigen_detection", "anxa1_compartments", "target_matrix"), "Antigens"
@@ -48,6 +49,7 @@ rule figures:
         molecular=list(MOLECULAR.values()),
         programmes=list(PROGRAMMES.values()),
         niche=list(NICHE.values()),
+        car_t=list(CAR_TABLES.values()),
         course=list(COURSE.values()),
         answers=list(ANSWERS.values()),
     output:

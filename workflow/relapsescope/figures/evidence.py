@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from relapsescope.course_files import course_paths
 from relapsescope.patient_files import (
     ANSWER_TABLES,
+    CAR_TABLES,
     CLONE_FILES,
     molecular_paths,
     niche_paths,
@@ -85,6 +86,8 @@ class Evidence:
         (`patient_files.NICHE_TABLES`), all fields text.
     answers
         ``mechanisms``, ``answers`` and ``claims`` (`answer_tables.ANSWER_TABLES`), all fields text.
+    car
+        ``car_t`` and ``exhaustion`` (`patient_files.CAR_TABLES`), all fields text.
     """
 
     cells: pd.DataFrame
@@ -102,6 +105,7 @@ class Evidence:
     programmes: dict[str, pd.DataFrame]
     niche: dict[str, pd.DataFrame]
     answers: dict[str, pd.DataFrame]
+    car: dict[str, pd.DataFrame]
 
     @property
     def sample_ids(self) -> list[str]:
@@ -163,6 +167,7 @@ def read_evidence(results: Path, *, sheet: Sequence[Mapping[str, Any]] = ()) -> 
         programmes=read_programmes(results),
         niche={name: _read_text(Path(path)) for name, path in niche_paths(results).items()},
         answers={name: _read_text(results / "tables" / f"{name}.tsv") for name in ANSWER_TABLES},
+        car={name: _read_text(results / "tables" / f"{name}.tsv") for name in CAR_TABLES},
     )
 
 

@@ -13,6 +13,12 @@ VERDICT_COLOURS = {
     "NOT_HIGH": "#0072B2",
     "RAISED": "#D55E00",
     "NOT_RAISED": "#0072B2",
+    "EXHAUSTED": "#D55E00",
+    "NOT_EXHAUSTED": "#0072B2",
+    "PERSISTENT": "#0072B2",
+    "NOT_PERSISTENT": "#D55E00",
+    "PROLIFERATING": "#0072B2",
+    "NOT_PROLIFERATING": "#D55E00",
     "INDETERMINATE": "#B8B8B8",
 }
 # Beside colour, so that verdicts can be told apart in grey and by colour-blind readers.

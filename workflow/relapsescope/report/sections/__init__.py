@@ -9,6 +9,7 @@ a patient's page, a function of the patient's context and one more line in `PATI
 from relapsescope.report.sections import (
     antigens,
     atlas,
+    car_t,
     clones,
     composition,
     course,
@@ -31,6 +32,7 @@ COHORT_SECTIONS = (
     mechanisms.build_claims,
     clones.build,
     antigens.build,
+    car_t.build,
     programmes.build,
     microenvironment.build,
     course.build,
@@ -62,6 +64,7 @@ PATIENT_SECTIONS = (
 PATIENT_DETAILS = (
     patient.build_calls,
     patient_molecules.build_molecules,
+    car_t.build_patient,
     programmes.build_patient,
     microenvironment.build_patient,
     patient_methods.build_rules,

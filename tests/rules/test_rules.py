@@ -18,6 +18,7 @@ OUTPUTS = {
     "microenvironment": ["tables/microenvironment.tsv"],
     "suppression": ["tables/suppression.tsv"],
     "interactions": ["tables/interactions.tsv"],
+    "composition_shifts": ["tables/composition_shifts.tsv"],
     "normal_plasma": ["clones/normal_plasma.npz", "clones/normal_plasma.json"],
     "clone_table": ["tables/clones.tsv"],
     "antigens": ["tables/antigens.tsv", "tables/anxa1.tsv", "tables/targets.tsv"],

@@ -59,7 +59,7 @@ CONTRACT_MOLECULAR_COLUMNS = {
 TOTALS = {"all", "default", "total"}
 REDUCE_STEPS = {
     *("atlas", "cells", "samples", "microenvironment", "clone_table", "antigens", "figures"),
-    *("suppression", "interactions", "page"),
+    *("suppression", "interactions", "composition_shifts", "page"),
 }
 
 

@@ -152,3 +152,11 @@ def test_other_kinds_of_libraries_tell_nothing_of_this_one():
     blood = {"S1": {"tissue": "blood"}, "S2": {"sorting": "CD3_positive"}}
     table = with_sheet(composition(cells_of(*samples)), **blood)
     assert (table["library_sd_libraries"] == 0).all()
+
+
+def test_sorted_libraries_do_not_widen_the_intervals_of_unsorted_ones():
+    samples = [(f"S{i}", {"NK": n, "CD4 T": 400}, True) for i, n in enumerate([50, 52, 1, 300])]
+    chosen = {name: {"sorting": "CAR_positive"} for name in ("S2", "S3")}
+    table = with_sheet(composition(cells_of(*samples)), **chosen)
+    by_sample = table[table["cell_type"] == "NK"].set_index("sample_id")["library_sd"]
+    assert by_sample["S0"] < 0.5 < by_sample["S2"]

@@ -175,6 +175,16 @@ def test_regulatory_t_cells_alone_can_raise_the_verdict():
     assert "regulatory t" in overall(rows)["reason"]
 
 
+def test_no_cell_seen_is_no_ratio():
+    nothing = {one["sample_id"]: {"Treg": 0} for one in COHORT}
+    one = row_of(rows_of(changed=nothing), "P1b", "treg_fraction", EARLIER)
+    assert one["value"] == 0
+    assert one["log2_ratio"] == one["log2_ratio_ci_low"] == -np.inf
+    assert np.isfinite(one["log2_ratio_ci_high"])
+    assert one["p_raised"] == 1.0
+    assert one["verdict"] == INDETERMINATE
+
+
 def test_the_marked_fraction_by_hand():
     found = measured(composition_of(COHORT), tallies_of(COHORT), SETTINGS)
     around = sum(CELLS.values())

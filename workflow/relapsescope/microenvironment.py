@@ -156,20 +156,28 @@ def with_intervals(
     for name in ("tissue", "sorting"):
         default = "none" if name == "sorting" else ""
         out[name] = [sheet.get(sample, {}).get(name) or default for sample in out["sample_id"]]
-    variations = type_variations(out, settings)
-    rows = []
-    for n, total, cell_type in zip(out["n_cells"], out["n_total"], out["cell_type"], strict=True):
-        rows.append(_intervals(int(n), int(total), variations[cell_type]))
+    variations = {
+        source: type_variations(part, settings)
+        for source, part in out.groupby(["tissue", "sorting"], sort=False)
+    }
+    names = ("tissue", "sorting", "cell_type", "n_cells", "n_total")
+    rows = [
+        _intervals(int(n), int(total), variations[tissue, sorting][cell_type])
+        for tissue, sorting, cell_type, n, total in zip(*(out[c] for c in names), strict=True)
+    ]
     extra = pd.DataFrame(rows, index=out.index, columns=list(INTERVAL_COLUMNS[3:]))
     return pd.concat([out, extra], axis=1)
 
 
 def type_variations(table: pd.DataFrame, settings: CompositionSettings) -> dict[str, Variation]:
-    """Return how each cell type's logit fraction varies between libraries of one kind."""
-    kinds = ["tissue", "sorting", "timepoint"]
+    """Return how each cell type's logit fraction varies between libraries of one timepoint.
+
+    `table` holds libraries of one tissue and sorting: what a sorting lets through says nothing of
+    unsorted marrow.
+    """
     blocks: dict[str, list[list[Estimate]]] = {name: [] for name in table["cell_type"].unique()}
     common: list[list[Estimate]] = []
-    for (_, cell_type), part in table.groupby([table[kinds].agg("|".join, axis=1), "cell_type"]):
+    for (_, cell_type), part in table.groupby(["timepoint", "cell_type"], sort=False):
         one_each = part.drop_duplicates("patient_id")
         pairs = zip(one_each["n_cells"], one_each["n_total"], strict=True)
         block = [empirical_logit(int(n), int(total)) for n, total in pairs]

@@ -1,7 +1,7 @@
 """Did suppression rise at relapse: each marrow against the patient's earlier and untreated ones."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -240,6 +240,9 @@ def _comparison(
 ) -> dict[str, Any]:
     others = [found[sample, measure.name].estimate for sample in samples]
     difference = contrast(one.estimate, others, variation)
+    if measure.kind == FRACTION and one.value == 0:
+        # Half a cell is added for the interval; as an estimate it would feign a ratio.
+        difference = replace(difference, difference=-np.inf, low=-np.inf, p_raised=1.0)
     mean = common_mean(others, variation).value
     middle, low, high = (
         _log2_ratio(measure, mean, shift)

@@ -60,6 +60,9 @@ def chart(frame: pd.DataFrame) -> alt.HConcatChart:
     names = ("log2_ratio", "log2_ratio_ci_low", "log2_ratio_ci_high")
     for name in names:
         rows[name] = rows[name].clip(-FARTHEST, FARTHEST)
+    # Where no cell was seen the ratio has no estimate and no lower limit.
+    without = rows["log2_ratio"].isna() & rows["log2_ratio_ci_high"].notna()
+    rows["log2_ratio_ci_low"] = rows["log2_ratio_ci_low"].mask(without, -FARTHEST)
     order = list(dict.fromkeys(rows["label"]))
     shown = [name for name in TITLES if (rows["comparison"] == name).any()]
     return alt.hconcat(

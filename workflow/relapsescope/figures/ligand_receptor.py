@@ -17,7 +17,8 @@ TUMOUR_AXES = ("ANXA1_FPR", "APRIL_BCMA", "BAFF_BCMA")
 MOST_ROWS = 3
 """Senders and receivers shown of a pair, the best ranked."""
 WORDS = ("both shown", "a side is ambient RNA", "a side is not seen")
-COLOURS = ("#D55E00", "#E5D52E", "#B8B8B8")
+COLOURS = ("#D55E00", "#E69F00", "#9AA5B1")
+SHAPES = ("circle", "triangle-down", "cross")
 
 
 def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
@@ -88,7 +89,7 @@ def chart(frame: pd.DataFrame) -> alt.Chart:
     order = list(dict.fromkeys(rows["label"]))
     return (
         alt.Chart(rows)
-        .mark_circle(opacity=1, stroke="#52606D", strokeWidth=0.4)
+        .mark_point(filled=True, opacity=1)
         .encode(
             y=alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=420)),
             x=alt.X("sample_id:N", title=None, axis=alt.Axis(labelAngle=-40)),
@@ -104,6 +105,11 @@ def chart(frame: pd.DataFrame) -> alt.Chart:
                 "evidence:N",
                 title=None,
                 scale=alt.Scale(domain=list(WORDS), range=list(COLOURS)),
+            ),
+            shape=alt.Shape(
+                "evidence:N",
+                title=None,
+                scale=alt.Scale(domain=list(WORDS), range=list(SHAPES)),
             ),
         )
         .properties(width=alt.Step(56), height=alt.Step(ROW - 3))

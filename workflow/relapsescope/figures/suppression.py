@@ -6,7 +6,7 @@ import pandas as pd
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import INK, ROW
-from relapsescope.figures.verdicts import verdict_colour, with_numbers
+from relapsescope.figures.verdicts import verdict_colour, verdict_shape, with_numbers
 from relapsescope.suppression import EARLIER, OVERALL
 from relapsescope.suppression import PANEL as UNTREATED
 
@@ -90,6 +90,7 @@ def _column(
             y=y,
             x=alt.X(f"{middle}:Q", title=f"log2 ratio {title}", scale=scale, axis=ticks),
             color=verdict_colour(WORDS),
+            shape=verdict_shape(WORDS),
         ),
     ).properties(width=210, height=alt.Step(ROW))
 

@@ -28,6 +28,8 @@ VERDICT_SHAPES = {
     "RETAINED": "circle",
     "HIGH": "triangle-up",
     "NOT_HIGH": "circle",
+    "RAISED": "triangle-up",
+    "NOT_RAISED": "circle",
     "INDETERMINATE": "cross",
 }
 DECADES = (0.01, 0.1, 1, 10, 100, 1_000, 10_000, 100_000)

@@ -21,6 +21,7 @@ from relapsescope.fates import (
 from relapsescope.malignancy import CloneSettings, Malignancy
 from relapsescope.normal_panel import Panel
 from relapsescope.plasma_cells import PlasmaLibrary
+from relapsescope.programme_split import MIN_GENES, changed_genes
 from relapsescope.tumour_cells import PatientCells
 
 CLONE_COLUMNS = (
@@ -44,6 +45,7 @@ CLONE_COLUMNS = (
     "relation",
     "share_before",
     "stability",
+    "n_changed_genes",
     "reason",
 )
 ARM_COLUMNS = (
@@ -110,7 +112,7 @@ def clone_rows(
     for clone in clones:
         is_relapse = clone.clone_id == returned
         earlier = pooled([counts[clone.clone_id][name] for name in before])
-        link, reason = ("", "")
+        link, reason, changed = "", "", None
         if is_relapse:
             ig_cells = np.flatnonzero(malignant & (malignancy.ig_clone == clone.ig_clone))
             same = sum(int((cells.library[ig_cells] == number[name]).sum()) for name in before)
@@ -120,6 +122,12 @@ def clone_rows(
                 ig_known=clone.ig_clone >= 0,
                 new_share=settings.new_share,
             )
+            changed = _changed(cells, clone, [number[name] for name in before])
+            if changed and link == "same_ig_same_subclone":
+                reason += (
+                    f"; {changed} genes changed at least twofold since: a changed state, or a new "
+                    "subclone without arm events, which expression cannot tell apart"
+                )
         for visit in visits:
             count = counts[clone.clone_id][visit.sample_id]
             if count.n_malignant == 0:
@@ -133,10 +141,19 @@ def clone_rows(
                     "is_relapse_clone": is_relapse and visit.timepoint == "relapse",
                     "relation": link if is_relapse and visit.timepoint == "relapse" else "",
                     "share_before": earlier.fraction,
+                    "n_changed_genes": changed if visit.timepoint == "relapse" else None,
                     "reason": "; ".join(filter(None, [reason, why])),
                 }
             )
     return rows
+
+
+def _changed(cells: PatientCells, clone: Clone, before: Sequence[int]) -> int | None:
+    """Return the genes that a clone changed since before CAR-T; None where none surely did."""
+    members = np.zeros(len(cells.library), dtype=bool)
+    members[clone.cells] = True
+    found = changed_genes(cells, members, np.array(before, dtype=int))
+    return found if found >= MIN_GENES else None
 
 
 def _fate(

@@ -8,6 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from relapsescope.copy_number import CopyNumberSettings
 from relapsescope.malignancy import CloneSettings
+from relapsescope.programme_split import differ_in_programme
 from relapsescope.subclone_contrast import difference, membership
 from relapsescope.subclone_posterior import settle
 from relapsescope.tumour_cells import CELL_VARIANCE, PatientCells
@@ -117,6 +118,24 @@ def best_split(
         events = split_events(cells, second, **common)
         if events and (not from_expression or confirmed(cells, second, events, **common)):
             return second, events
+    return programme_split(cells, **common)
+
+
+def programme_split(
+    cells: PatientCells, *, cn_settings: CopyNumberSettings, settings: CloneSettings
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Return which cells form a subclone by their programme alone, and how many genes differ."""
+    common = {"cn_settings": cn_settings, "settings": settings}
+    present = [number for number in np.unique(cells.library) if (cells.library == number).any()]
+    for number in present[1:]:
+        start = cells.library == number
+        if min(start.sum(), (~start).sum()) < settings.min_subclone_cells:
+            continue
+        second = refine(cells, start, **common)
+        if min(second.sum(), (~second).sum()) < settings.min_subclone_cells:
+            continue
+        if n_genes := differ_in_programme(cells, second, **common):
+            return second, (f"{n_genes} private genes",)
     return None, ()
 
 

@@ -172,11 +172,16 @@ class Contrast:
         (n_cells,) of the second kind against the first.
     power
         Expected log-odds of a typical cell of the second kind; under 1 the contrast is empty.
+    place, place_error
+        (n_cells,) where a cell lies between the kinds' means, 0 (first) to 1 (second), and the
+        standard deviation of that in a cell of the first kind; NaN for an empty contrast.
     """
 
     log_ratio: np.ndarray
     log_odds: np.ndarray
     power: float
+    place: np.ndarray
+    place_error: np.ndarray
 
 
 def gene_contrast(
@@ -256,7 +261,8 @@ def contrast_cells(
         )
     power = float(np.median((mean_second - mean_first) ** 2 / (2 * np.maximum(var_first, 1e-9))))
     if not np.any(log_ratio) or power < least_power:
-        return Contrast(log_ratio, np.zeros(len(score)), power)
+        nothing = np.full(len(score), np.nan)
+        return Contrast(log_ratio, np.zeros(len(score)), power, nothing, nothing)
     gap = mean_second - mean_first
     at = (score - mean_first) / np.maximum(gap, 1e-9)
     # Where each kind lies on the scale from 0 (first) to 1 (second): the model's word is
@@ -275,7 +281,13 @@ def contrast_cells(
     # Beyond a kind's own mean a cell is only more of that kind, whatever the variances say.
     odds = np.where((at > one_) & (odds < 0), 0.0, odds)
     odds = np.where((at < zero) & (odds > 0), 0.0, odds)
-    return Contrast(log_ratio, np.clip(odds, -limit, limit), power)
+    return Contrast(
+        log_ratio,
+        np.clip(odds, -limit, limit),
+        power,
+        (at - zero) / (one_ - zero),
+        sd_first * wide_first / (one_ - zero),
+    )
 
 
 def _dispersion(at: np.ndarray, centre: float, sd: np.ndarray, known: np.ndarray) -> float:

@@ -42,6 +42,7 @@ def test_every_step_is_told_in_plain_text(run, config):
         "Atlas",
         "Malignant cells and clones",
         "Antigens, ANXA1 and targets",
+        "Gene programmes of the relapse clones",
         "CAR-T cells",
         "Microenvironment",
         "Mechanisms of relapse",

@@ -7,7 +7,8 @@ from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.palette import UNORDERED
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 
-VISIT_WIDTH, HEIGHT = 120, 110
+VISIT_WIDTH, HEIGHT = 92, 110
+COLUMNS = 3
 BAR = 26
 NUMBERS = ("n_cells", "n_malignant", "fraction", "fraction_ci_low", "fraction_ci_high")
 
@@ -31,27 +32,25 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
     return PanelData(frame, int(frame["n_cells"].sum()), int(frame["patient_id"].nunique()))
 
 
-def chart(frame: pd.DataFrame) -> alt.VConcatChart:
+def chart(frame: pd.DataFrame) -> alt.ConcatChart:
     """Draw a bar a visit, clones stacked, and bands that follow each clone from bar to bar."""
     clones = sorted(set(frame["clone_id"]), key=lambda name: (len(name), name))
     colours = alt.Scale(
         domain=clones, range=[UNORDERED[i % len(UNORDERED)] for i in range(len(clones))]
     )
     widest = int(frame["visit"].max()) + 1
-    return alt.vconcat(
-        *[
-            _patient(rows, colours, widest, name)
-            for name, rows in frame.groupby("patient_id", sort=False)
-        ],
-        spacing=16,
-    )
+    patients = [
+        _patient(rows, colours, widest, name)
+        for name, rows in frame.groupby("patient_id", sort=False)
+    ]
+    return alt.concat(*patients, columns=max(1, COLUMNS * 3 // max(widest, 3)), spacing=18)
 
 
 def _patient(frame: pd.DataFrame, colours: alt.Scale, widest: int, name: str) -> alt.LayerChart:
     visits = frame.drop_duplicates("visit").sort_values("visit")
     totals = frame.groupby("visit", as_index=False)["n_cells"].sum()
     labels = [
-        f"{timepoint} ({int(n)})"
+        f"{timepoint.replace('_', ' ')} ({int(n)})"
         for timepoint, n in zip(visits["timepoint"], totals["n_cells"], strict=True)
     ]
     words = " : ".join(f"datum.value == {i} ? '{label}'" for i, label in enumerate(labels))
@@ -66,7 +65,7 @@ def _patient(frame: pd.DataFrame, colours: alt.Scale, widest: int, name: str) ->
     y = alt.Y(
         "fraction:Q",
         stack="zero",
-        title="Share of malignant cells",
+        title="Share of clone",
         axis=alt.Axis(format=".0%", grid=False, tickCount=3),
         scale=alt.Scale(domain=[0, 1]),
     )

@@ -82,7 +82,7 @@ def chart_evidence(frame: pd.DataFrame) -> alt.FacetChart:
         .mark_circle(size=9, opacity=0.55)
         .encode(
             x=alt.X("log_odds_immunoglobulin:Q", title="Log-odds by immunoglobulin"),
-            y=alt.Y("log_odds_programme:Q", title="Log-odds by copy number and programme"),
+            y=alt.Y("log_odds_programme:Q", title=["Log-odds by copy", "number and programme"]),
             color=alt.Color(
                 "malignancy:N",
                 title=None,

@@ -18,8 +18,14 @@ TEXTS = jinja2.Environment(
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
-STEPS = ("car_t", "suppression", "mechanisms")
-"""Tables by whose rows a step is known to have applied."""
+STEPS = {
+    "programmes": ("programmes", "log2_fold_change"),
+    "car_t": ("car_t", "fraction_of_t"),
+    "suppression": ("suppression", "value"),
+    "interactions": ("interactions", "ligand_cpm"),
+    "mechanisms": ("mechanisms", "verdict"),
+}
+"""Table and column in which a step has a value where it applied."""
 
 
 def methods_text(
@@ -64,7 +70,10 @@ def methods_text(
             "clones": not evidence.clonal["clones"].empty,
             "antigens": not evidence.molecular["antigens"].empty,
             "course": not evidence.course["course"].empty,
-            **{name: has_rows(results / "tables" / f"{name}.tsv") for name in STEPS},
+            **{
+                step: has_values(results / "tables" / f"{table}.tsv", column)
+                for step, (table, column) in STEPS.items()
+            },
         },
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
@@ -76,9 +85,12 @@ def paragraphs(text: str) -> list[tuple[str, list[str]]]:
     return [(title, body.strip().split("\n\n")) for title, _, body in parts]
 
 
-def has_rows(path: Path) -> bool:
-    """Return whether a table is there and has a row."""
-    return path.is_file() and not pd.read_csv(path, sep="\t", dtype=str, nrows=1).empty
+def has_values(path: Path, column: str) -> bool:
+    """Return whether a table is there and has a value in the column."""
+    if not path.is_file():
+        return False
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    return column in table and bool((table[column] != "").any())
 
 
 def _cited(versions: Mapping[str, str]) -> Callable[..., str]:

@@ -1,0 +1,241 @@
+"""Exhaustion of CAR-T cells: choice of the comparison, effects, and what the verdict promises."""
+
+import numpy as np
+import pytest
+import yaml
+from relapsescope.contrasts import Sample, contrast_for, earlier_samples, is_earlier
+from relapsescope.exhaustion import (
+    EXHAUSTED,
+    INDETERMINATE,
+    NOT_EXHAUSTED,
+    Effect,
+    ExhaustionSettings,
+    Scores,
+    effects,
+    verdict_of,
+)
+from relapsescope.paths import REPOSITORY
+from relapsescope.settings import settings_of
+from relapsescope.signatures import read_signatures
+from relapsescope.t_cell_scores import ScoreSettings, clean_sets, score_t_cells
+
+from .t_cell_cohort import ACTIVATION, Visit, draw_visit, exhaustion_of, pair, verdict
+
+CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+SETTINGS = settings_of(ExhaustionSettings, CONFIG["exhaustion"], name="exhaustion")
+SCORES = settings_of(ScoreSettings, CONFIG["t_cell_scores"], name="t_cell_scores")
+
+
+def sample(name, timepoint, day=None, *, car=(40, 20), other=(60, 60), **more):
+    cells = {
+        ("detected", "CD8"): car[0],
+        ("detected", "CD4"): car[1],
+        ("not_detected", "CD8"): other[0],
+        ("not_detected", "CD4"): other[1],
+    }
+    known = {"tissue": "bone_marrow", "sorting": "none"} | more
+    return Sample(name, timepoint, day, **known, cells=cells)
+
+
+def contrast_of(one, samples, status="detected"):
+    return contrast_for(one, samples, status, min_cells=10, min_reference=10)
+
+
+def test_earlier_is_by_day_else_by_timepoint():
+    late = sample("l", "remission", 200)
+    assert is_earlier(sample("e", "remission", 100), late)
+    assert not is_earlier(late, sample("e", "remission", 100))
+    assert is_earlier(sample("e", "expansion"), sample("r", "relapse"))
+    assert not is_earlier(sample("a", "relapse"), sample("b", "relapse"))
+
+
+def test_expansion_before_remission_before_product_and_the_same_tissue_first():
+    relapse = sample("R", "relapse", 300)
+    known = [
+        sample("IP", "infusion_product", 0),
+        sample("E_blood", "expansion", 14, tissue="blood"),
+        sample("E_marrow", "expansion", 30),
+        sample("REM", "remission", 90),
+        relapse,
+    ]
+
+    def chosen(samples):
+        return [one.sample_id for one in earlier_samples(relapse, samples, 10)]
+
+    assert chosen(known) == ["E_marrow"]
+    assert chosen([known[0], known[1], known[3]]) == ["E_blood"]
+    assert chosen([known[0], known[3]]) == ["REM"]
+    assert chosen([known[0]]) == ["IP"]
+    few = sample("E", "expansion", 30, car=(4, 3))
+    assert chosen([few, known[0]]) == ["IP"]
+
+
+def test_a_change_of_the_mixture_is_weighted_out():
+    relapse, before = sample("R", "relapse", 300, car=(10, 30)), sample("E", "expansion", 30)
+    contrast = contrast_of(relapse, [before, relapse])
+    assert contrast.plain == {
+        ("R", "detected", "CD8"): 0.25,
+        ("R", "detected", "CD4"): 0.75,
+        ("E", "detected", "CD8"): -0.25,
+        ("E", "detected", "CD4"): -0.75,
+    }
+    assert contrast.controls["E", "not_detected", "CD4"] == -0.75
+    assert sum(contrast.plain.values()) == 0
+
+
+def test_several_earlier_libraries_count_alike():
+    relapse = sample("R", "relapse", 300)
+    before = [sample("E1", "expansion", 14, car=(200, 100)), sample("E2", "expansion", 30)]
+    plain = contrast_of(relapse, [*before, relapse]).plain
+    assert plain["E1", "detected", "CD8"] == plain["E2", "detected", "CD8"] == pytest.approx(-1 / 3)
+
+
+def test_cells_sorted_for_the_car_are_no_controls():
+    relapse = sample("R", "relapse", 300, sorting="CAR_positive")
+    before = sample("E", "expansion", 30)
+    assert contrast_of(relapse, [before, relapse]).controls == {}
+    assert contrast_of(relapse, [relapse]) is None
+
+
+def test_without_an_earlier_sample_the_library_itself_is_the_comparison():
+    relapse = sample("R", "relapse", 300)
+    contrast = contrast_of(relapse, [sample("PRE", "pre_infusion", -10, car=(0, 0)), relapse])
+    assert contrast.name == "same_library"
+    assert contrast.plain["R", "not_detected", "CD8"] == pytest.approx(-2 / 3)
+    assert contrast_of(relapse, [relapse], "not_detected") is None
+    assert contrast_of(sample("R", "relapse", 300, car=(5, 2)), [relapse]) is None
+
+
+def test_cleaned_sets_hold_no_flagged_gene():
+    sets = {one.name: one for one in clean_sets(list(read_signatures().values()), SCORES.set_aside)}
+    assert {"CD9", "TNFRSF9", "GZMB", "CCL3", "IL2RA"}.isdisjoint(sets["good2021"].symbols)
+    assert {"MKI67", "UBE2T"}.isdisjoint(sets["wherry2007"].symbols)
+    assert "GZMB" in sets["effector"].symbols
+    assert "CTSB" not in sets["effector"].symbols
+    # Independence of the two primary sets: one gene in common.
+    assert set(sets["good2021"].symbols) & set(sets["chu2023"].symbols) == {"LAYN"}
+
+
+def test_group_means_reproduce_the_cells_scores():
+    counts, status, cell_type = draw_visit(Visit("relapse", 300, 20, 30), np.random.default_rng(1))
+    sets = clean_sets([read_signatures()["chu2023"]], SCORES.set_aside)
+    groups = list(zip(status, cell_type, strict=True))
+    found = score_t_cells(counts, np.arange(50), sets, groups, settings=SCORES, seed=1)
+    from relapsescope.signatures import largest_scores, set_weights
+
+    weights = set_weights(counts.symbols, sets)
+    by_genes = found.means @ weights[:, 0] / largest_scores(weights)[0]
+    by_cells = [found.scored_cells(group).mean() for group in found.groups]
+    np.testing.assert_allclose(by_genes, by_cells)
+
+
+def made_scores(shift, *, n=200, seed=0):
+    """Return scores of two samples where CAR-T cells of `R` are `shift` SD higher; no genes."""
+    rng = np.random.default_rng(seed)
+    groups = [
+        (name, status, stratum)
+        for name in ("E", "R")
+        for status in ("detected", "not_detected")
+        for stratum in ("CD4", "CD8")
+    ]
+    library = {"E": 0.0, "R": 5.0}
+    cells = {
+        g: rng.normal(100 + library[g[0]] + shift * (g[:2] == ("R", "detected")), 1.0, (n, 1))
+        for g in groups
+    }
+    # One set of two genes that add alike to its score; its largest area is 1499 + 1498.
+    scale = 2997.0
+    means = np.array([[cells[g].mean() * scale / 2] * 2 + [1e5] * 200 for g in groups])
+    return Scores(
+        tuple(groups), cells, means, np.zeros_like(means), np.full(8, float(n)),
+        np.array([[1.0], [1.0], *[[0.0]] * 200]), ("s",), np.array([False] * 2 + [True] * 200),
+    )  # fmt: skip
+
+
+def test_the_shift_of_a_library_is_taken_off_with_the_control_cells():
+    before, after = sample("E", "expansion", 30), sample("R", "relapse", 300)
+    contrast = contrast_of(after, [before, after])
+    (found,) = effects(made_scores(0.7), contrast, SETTINGS, seed=1)
+    assert found.estimate == pytest.approx(0.7, abs=0.25)
+    assert found.plain == pytest.approx(5.7, abs=0.25)
+    assert found.low < 0.7 < found.high
+    (found,) = effects(made_scores(0.0), contrast, SETTINGS, seed=1)
+    assert found.low < 0 < found.high
+
+
+def judged(good, chu, *, contrast="earlier_car_t", null_share=0.001, others=0.5, n=30):
+    def effect(name, value):
+        low, high = value - 0.3, value + 0.3
+        return Effect(name, value, low, high, value, low, high, null_share, -0.2, 0.2, 0.1, 10)
+
+    known = contrast_of(sample("R", "relapse", 300), [sample("R", "relapse", 300)])
+    if contrast == "earlier_car_t":
+        before = sample("E", "expansion", 30)
+        known = contrast_of(sample("R", "relapse", 300), [before, sample("R", "relapse", 300)])
+    found = [effect("good2021", good), effect("chu2023", chu)]
+    found += [effect("wherry2007", others), effect("cartex", others)]
+    return verdict_of(found, known, n, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word", "reason"),
+    [
+        ({"good": 1.0, "chu": 0.8}, EXHAUSTED, "4 of 4 sets rose"),
+        ({"good": 1.0, "chu": 0.1}, INDETERMINATE, "only good2021 rose"),
+        ({"good": 1.0, "chu": 0.8, "null_share": 0.2}, INDETERMINATE, "random sets"),
+        ({"good": 1.0, "chu": 0.8, "others": -0.1}, INDETERMINATE, "only 2 sets rose"),
+        ({"good": 0.0, "chu": 0.1}, NOT_EXHAUSTED, "good2021"),
+        ({"good": 0.25, "chu": 0.29}, NOT_EXHAUSTED, "good2021"),
+        ({"good": 0.29, "chu": 0.35}, INDETERMINATE, "only chu2023"),
+        ({"good": 1.0, "chu": 0.8, "n": 5}, INDETERMINATE, "10 needed"),
+        ({"good": 0.7, "chu": 0.7, "contrast": "same"}, INDETERMINATE, "under 0.8 SD"),
+        ({"good": 1.2, "chu": 1.2, "contrast": "same"}, EXHAUSTED, "same library"),
+    ],
+)
+def test_verdicts_by_hand(arguments, word, reason):
+    found, told = judged(**arguments)
+    assert found == word
+    assert reason in told
+
+
+def test_a_rise_without_control_cells_is_no_exhaustion():
+    before = sample("E", "expansion", 30, sorting="CAR_positive")
+    after = sample("R", "relapse", 300, sorting="CAR_positive")
+    contrast = contrast_of(after, [before, after])
+    numbers = (1.0, 0.7, 1.3, 1.0, 0.7, 1.3, 0.001, -0.2, 0.2, 0.1, 10)
+    names = (*SETTINGS.primary, *SETTINGS.sensitivity)
+    found, told = verdict_of([Effect(n, *numbers) for n in names], contrast, 30, SETTINGS)
+    assert found == INDETERMINATE
+    assert "could not be told" in told
+
+
+NULLS = {
+    "alike": pair(30),
+    "half the depth": pair(30, later={"depth": 0.5}),
+    "twice the foreign RNA": pair(30, earlier={"foreign": 0.08}, later={"foreign": 0.16}),
+    "activated": pair(30, later={"factors": ACTIVATION}),
+}
+
+
+@pytest.mark.parametrize("name", NULLS)
+def test_no_null_is_called_exhausted(name):
+    """Of 3 draws none; benchmarks/exhaustion_nulls.py has 500 of each (docs/car_t.md)."""
+    for seed in range(3):
+        rows = exhaustion_of(NULLS[name], SETTINGS, SCORES, seed=seed)
+        assert verdict(rows, "P_relapse")[0] != EXHAUSTED
+
+
+def test_exhausted_cells_are_called():
+    visits = pair(40, later={"exhausted": 1.0})
+    words = [
+        verdict(exhaustion_of(visits, SETTINGS, SCORES, seed=seed), "P_relapse")[0]
+        for seed in range(4)
+    ]
+    assert words.count(EXHAUSTED) >= 3
+
+
+def test_activation_shows_apart():
+    visits = pair(40, later={"factors": ACTIVATION})
+    _, found = verdict(exhaustion_of(visits, SETTINGS, SCORES, seed=2), "P_relapse")
+    assert found["activation"]["effect_ci_low"] > 0.3
+    assert abs(found["good2021"]["effect"]) < found["activation"]["effect"] / 2

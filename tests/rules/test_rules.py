@@ -22,6 +22,7 @@ OUTPUTS = {
     "normal_plasma": ["clones/normal_plasma.npz", "clones/normal_plasma.json"],
     "clone_table": ["tables/clones.tsv"],
     "antigens": ["tables/antigens.tsv", "tables/anxa1.tsv", "tables/targets.tsv"],
+    "car_t": ["tables/car_t.tsv", "tables/exhaustion.tsv"],
     "programmes": ["tables/programmes.tsv", "tables/enrichment.tsv"],
     "figures": ["figures/manifest.tsv", "figures/cells_kept.svg", "source_data/cells_kept.csv"],
     "page": ["report/index.html"],
@@ -29,6 +30,7 @@ OUTPUTS = {
 PATIENT_OUTPUTS = {
     "clones": ["cells.parquet", "cell_arms.parquet", "clones.tsv", "copy_number.tsv"],
     "molecules": ["molecules.parquet", "pooled.parquet"],
+    "car_cells": ["car_cells.parquet", "exhaustion.tsv"],
     "niche": ["niche.parquet"],
     "ligand_receptor": ["interactions.parquet"],
 }

@@ -55,10 +55,16 @@ CONTRACT_MOLECULAR_COLUMNS = {
     did_ci_high verdict reason
     """,
     "targets": "patient_id clone_id antigen verdict agents off_tumour note",
+    "car_t": """
+    patient_id sample_id timepoint population n_cells fraction_of_t fraction_ci_low
+    fraction_ci_high cycling_fraction cycling_ci_low cycling_ci_high cd4_fraction clonality
+    good2021_mean good2021_effect good2021_effect_ci_low good2021_effect_ci_high
+    """,
 }
 TOTALS = {"all", "default", "total"}
 REDUCE_STEPS = {
     *("atlas", "cells", "samples", "microenvironment", "clone_table", "antigens", "figures"),
+    "car_t",
     *("suppression", "interactions", "composition_shifts", "page"),
 }
 
@@ -98,7 +104,14 @@ def test_every_output_is_there(finished):
 def test_cells_hold_every_barcode_and_the_contracts_columns(finished, tiny_cohort):
     cells = pd.read_parquet(finished.results / "tables/cells.parquet")
     assert list(CELL_COLUMNS) == CONTRACT_CELL_COLUMNS
-    assert list(cells.columns[: len(CELL_COLUMNS)]) == CONTRACT_CELL_COLUMNS
+    scores = [name for name in cells.columns if name.startswith("exhaustion_")]
+    assert scores == [f"exhaustion_{n}" for n in ("good2021", "chu2023", "wherry2007", "cartex")]
+    place = CONTRACT_CELL_COLUMNS.index("cycling") + 1
+    expected = [*CONTRACT_CELL_COLUMNS[:place], *scores, *CONTRACT_CELL_COLUMNS[place:]]
+    assert list(cells.columns[: len(expected)]) == expected
+    assert set(cells["car_status"]) <= {"detected", "not_detected", "not_assessable"}
+    assert set(cells["phase"]) <= {"G1", "S", "G2M"}
+    assert cells.loc[cells["lineage"] != "T", scores].isna().all(axis=None)
     n_barcodes = 0
     for matrix in tiny_cohort.glob("matrices/*/filtered_feature_bc_matrix.h5"):
         with h5py.File(matrix) as file:

@@ -24,6 +24,7 @@ OUTPUTS = {
     "antigens": ["tables/antigens.tsv", "tables/anxa1.tsv", "tables/targets.tsv"],
     "car_t": ["tables/car_t.tsv", "tables/exhaustion.tsv"],
     "programmes": ["tables/programmes.tsv", "tables/enrichment.tsv"],
+    "t_cells": ["tables/clonotypes.tsv", "tables/receptors.tsv"],
     "figures": ["figures/manifest.tsv", "figures/cells_kept.svg", "source_data/cells_kept.csv"],
     "page": ["report/index.html"],
 }
@@ -33,6 +34,7 @@ PATIENT_OUTPUTS = {
     "car_cells": ["car_cells.parquet", "exhaustion.tsv"],
     "niche": ["niche.parquet"],
     "ligand_receptor": ["interactions.parquet"],
+    "receptors": ["receptors.parquet", "receptors.json"],
 }
 
 

@@ -12,6 +12,7 @@ from relapsescope.errors import InputProblem
 from relapsescope.matrix import MatrixHeader, likely_transgenes, read_header
 from relapsescope.resource_models import Size
 from relapsescope.sheet import CAR_T_COURSE, Library, parse_sheet
+from relapsescope.tcr_contigs import REQUIRED as TCR_COLUMNS
 from relapsescope.tenx import shared_barcodes
 from relapsescope.text_tables import Table, shown
 
@@ -21,8 +22,11 @@ UNFILTERED_BARCODES = 60_000
 UNFILTERED_MEDIAN = 20
 # The unfiltered matrix holds every barcode of the filtered one; another library's, few of them.
 SAME_LIBRARY = 0.9
-# Columns of filtered_contig_annotations.csv that later steps read (Cell Ranger 2 to 9).
-CONTIG_COLUMNS = ("barcode", "chain", "v_gene", "j_gene", "cdr3", "umis", "productive")
+# Columns of filtered_contig_annotations.csv that later steps need (Cell Ranger 2 to 9).
+CONTIG_COLUMNS = {
+    "tcr_contigs": TCR_COLUMNS,
+    "bcr_contigs": ("barcode", "chain", "v_gene", "umis", "productive"),
+}
 
 
 @dataclass(frozen=True)
@@ -210,7 +214,7 @@ def _check_contigs(table: Table, library: Library, column: str) -> None:
     if header is None:
         table.warn(*place, f"{path.name} is empty", "the library is taken to have no contigs")
         return
-    missing = [name for name in CONTIG_COLUMNS if name not in header]
+    missing = [name for name in CONTIG_COLUMNS[column] if name not in header]
     if missing:
         table.problem(
             *place,

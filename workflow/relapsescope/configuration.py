@@ -57,6 +57,7 @@ SECTIONS_OF_JOBS = (
     "exhaustion",
     "car_fraction",
     "proliferation",
+    "receptors",
     "report",
 )
 

@@ -23,6 +23,8 @@ CAR_FILES = {"car_cells": "car_cells.parquet", "exhaustion": "exhaustion.tsv"}
 PROGRAMME_TABLES = ("programmes", "programme_comparisons", "enrichment")
 NICHE_TABLES = ("suppression", "interactions", "composition_shifts")
 CAR_TABLES = ("car_t", "exhaustion")
+RECEPTOR_FILES = {"cells": "receptors.parquet", "summary": "receptors.json"}
+T_CELL_TABLES = ("clonotypes", "receptors")
 MOLECULAR_TABLES = ("antigens", "anxa1", "targets", "anxa1_untreated", "detection")
 
 
@@ -39,6 +41,11 @@ def molecular_paths(results: Path) -> dict[str, str]:
 def programme_paths(results: Path) -> dict[str, str]:
     """Return the path of each table of gene programmes."""
     return {name: f"{results}/tables/{name}.tsv" for name in PROGRAMME_TABLES}
+
+
+def t_cell_paths(results: Path) -> dict[str, str]:
+    """Return the path of each table of T cells."""
+    return {name: f"{results}/tables/{name}.tsv" for name in T_CELL_TABLES}
 
 
 def niche_paths(results: Path) -> dict[str, str]:

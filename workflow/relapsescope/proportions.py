@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from scipy import stats
+import numpy as np
+from scipy import special, stats
 
 
 @dataclass(frozen=True)
@@ -37,3 +38,21 @@ def exact_proportion(count: int, total: int, *, confidence: float = 0.95) -> Pro
     low = 0.0 if count == 0 else float(stats.beta.ppf(tail, count, total - count + 1))
     high = 1.0 if count == total else float(stats.beta.ppf(1 - tail, count + 1, total - count))
     return Proportion(count, total, count / total, low, high)
+
+
+def exact_limits(
+    counts: np.ndarray, totals: np.ndarray, *, confidence: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the Clopper-Pearson limits of many shares at once; NaN where a total is 0."""
+    counts, totals = np.broadcast_arrays(np.asarray(counts, float), np.asarray(totals, float))
+    tail = (1 - confidence) / 2
+    some, more = np.maximum(counts, 1), np.minimum(counts, totals - 1)
+    least = np.maximum(totals, 1)
+    low = np.where(counts == 0, 0.0, special.betaincinv(some, least - some + 1, tail))
+    high = np.where(
+        counts == totals,
+        1.0,
+        special.betaincinv(np.maximum(more, 0) + 1, np.maximum(totals - more, 1), 1 - tail),
+    )
+    absent = totals == 0
+    return np.where(absent, np.nan, low), np.where(absent, np.nan, high)

@@ -14,12 +14,14 @@ from relapsescope.patient_files import (
     INTERACTION_FILES,
     MOLECULE_FILES,
     NICHE_FILES,
+    RECEPTOR_FILES,
     donors,
     libraries_by_patient,
     molecular_paths,
     niche_paths,
     patient_paths,
     programme_paths,
+    t_cell_paths,
 )
 from relapsescope.provenance import code_version
 from relapsescope.resource_models import batches, request

@@ -30,6 +30,14 @@ def clone_inputs(wildcards):
     return files_of(samples) | {"contigs": [str(path) for path in contigs if path]}
 
 
+def receptor_inputs(wildcards):
+    """Return what is known of the cells of a patient's libraries, and their TCR contigs."""
+    samples = SAMPLES_OF[wildcards.patient]
+    contigs = [RUN.libraries[sample].tcr_contigs for sample in samples]
+    files = {kind: files_of(samples)[kind] for kind in ("cells", "summaries")}
+    return files | {"contigs": [str(path) for path in contigs if path]}
+
+
 def molecule_inputs(wildcards):
     """Return the files of a patient's libraries and its clone calls; donors have none."""
     files = files_of(SAMPLES_OF[wildcards.patient])
@@ -65,3 +73,10 @@ def requests(rule, samples=None):
 def patients_memory(wildcards, input, attempt):
     """Return MB: Python's own, the patient's counts unpacked, and copies of its plasma cells."""
     return int((800 + 40 * input.size_mb) * attempt)
+
+
+def receptor_memory(wildcards, input, attempt):
+    """Return MB: scirpy's own where there are contigs, and their chains as Python objects."""
+    contigs = sum(Path(path).stat().st_size for path in input.get("contigs", ())) / 1e6
+    own = 900 if contigs else 300
+    return int((own + 25 * contigs + 3 * input.size_mb) * attempt)

@@ -25,7 +25,9 @@ ROWS = (
     "P1_pre P1 pre_infusion -14 bone_marrow none P1_pre/filtered.h5 P1_pre/raw.h5 BCMA_CAR . . v3",
     "P1_rel P1 relapse 200 bone_marrow none P1_rel/filtered.h5 . BCMA_CAR P1_rel/tcr.csv . v3",
 )
-CONTIGS = "barcode,is_cell,contig_id,chain,v_gene,d_gene,j_gene,c_gene,productive,cdr3,umis\n"
+CONTIGS = (
+    "barcode,is_cell,contig_id,chain,v_gene,d_gene,j_gene,c_gene,productive,cdr3,cdr3_nt,umis\n"
+)
 CLINICAL = {
     "patients.tsv": (
         "patient_id car_product involved_chain prior_lines death_day last_follow_up_day",
@@ -95,7 +97,9 @@ class Cohort:
             self.matrix(f"{name}/filtered.h5", counts, first_barcode=1000 * number)
         raw = rng.poisson(0.3, (N_DROPLETS, N_GENES + 1))
         self.matrix("P1_pre/raw.h5", raw, first_barcode=1000)
-        contig = "AAACCTGAGACACTAA-1,True,c1,TRB,TRBV9,None,TRBJ1-1,TRBC1,True,CASSVGNTIYF,4\n"
+        contig = (
+            "AAACCTGAGACACTAA-1,True,c1,TRB,TRBV9,None,TRBJ1-1,TRBC1,True,CASF,TGTGCCAGCTTT,4\n"
+        )
         (self.folder / "P1_rel/tcr.csv").write_text(CONTIGS + contig)
         self.clinical.mkdir()
         for name, lines in CLINICAL.items():

@@ -1,0 +1,166 @@
+"""Clonotypes from chains, against a hand-made set; a patient's files; scirpy's own answer."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from relapsescope.patient_receptors import call_patient_receptors
+from relapsescope.receptors import call_receptors
+from relapsescope.tcr_contigs import Chain
+
+
+def chain(locus, name, umis=3):
+    """A chain whose CDR3 is spelt from `name`, one codon a letter; V and J do not matter."""
+    codons = dict(
+        zip("abcdefgh", ["GCT", "TGT", "GAT", "GAA", "GGT", "CAT", "ATT", "AAA"], strict=True)
+    )
+    return Chain(locus, "".join(codons[letter] for letter in name), name.upper(), "V", "J", umis, 9)
+
+
+def alpha(name, umis=3):
+    return chain("TRA", name, umis)
+
+
+def beta(name, umis=3):
+    return chain("TRB", name, umis)
+
+
+# Of each cell: its chains, the clonotype it must have ("" none), and how it came there.
+CELLS = {
+    "pair 1": ((alpha("ab"), beta("cd")), "one", "both_chains"),
+    "pair 1 again": ((alpha("ab"), beta("cd")), "one", "both_chains"),
+    "two alphas, one of clone 1": ((alpha("ab"), alpha("gh"), beta("cd")), "one", "both_chains"),
+    "the other alpha alone with it": ((alpha("gh"), beta("cd")), "one", "both_chains"),
+    "same alpha, other beta": ((alpha("ab"), beta("ef")), "two", "both_chains"),
+    "same alpha, other beta, again": ((alpha("ab"), beta("ef")), "two", "both_chains"),
+    "beta of clone 1 alone": ((beta("cd"),), "one", "one_chain"),
+    "alpha of clones 1 and 2 alone": ((alpha("ab"),), "alone a", "unpaired"),
+    "the same again": ((alpha("ab"),), "alone a", "unpaired"),
+    "beta of nobody": ((beta("hh"),), "alone b", "unpaired"),
+    "two pairs": ((alpha("ab"), alpha("cc"), beta("cd"), beta("ee")), "", None),
+    "three betas": ((beta("cd"), beta("ee"), beta("hh")), "", None),
+    "gamma and delta": ((chain("TRG", "ab"), chain("TRD", "cd")), "gd", "both_chains"),
+    "alpha and delta": ((alpha("ab"), chain("TRD", "cd")), "", None),
+}
+
+
+@pytest.fixture(scope="module")
+def called():
+    chains = {name: cell[0] for name, cell in CELLS.items()}
+    names = list(chains)
+    # Two libraries: clonotypes are the patient's, not the library's.
+    split = {"S1": names[::2], "S2": names[1::2]}
+    return call_receptors({s: {n: chains[n] for n in own} for s, own in split.items()})
+
+
+def test_cells_are_grouped_as_by_hand(called):
+    found = dict(zip(called.barcode, called.clonotype, strict=True))
+    wanted = {name: cell[1] for name, cell in CELLS.items()}
+    assert {name for name, clonotype in found.items() if clonotype is None} == {
+        name for name, group in wanted.items() if not group
+    }
+    pairs = {(wanted[name], clonotype) for name, clonotype in found.items() if clonotype}
+    assert len(pairs) == len({p[0] for p in pairs}) == len({p[1] for p in pairs})
+
+
+def test_it_is_said_how_a_cell_came_to_its_clonotype(called):
+    found = dict(zip(called.barcode, called.joined_by, strict=True))
+    assert found == {name: cell[2] for name, cell in CELLS.items()}
+
+
+def test_clonotypes_are_named_by_size(called):
+    names = dict(zip(called.barcode, called.clonotype, strict=True))
+    # Clone 1 has four cells of both chains and one of an orphan beta.
+    assert names["pair 1"] == "T1"
+    assert names["same alpha, other beta"] in ("T2", "T3")
+
+
+def test_the_names_do_not_depend_on_the_order_of_cells(called):
+    chains = {name: cell[0][::-1] for name, cell in CELLS.items()}
+    again = call_receptors({"S": {name: chains[name] for name in reversed(chains)}})
+    assert dict(zip(again.barcode, again.clonotype, strict=True)) == dict(
+        zip(called.barcode, called.clonotype, strict=True)
+    )
+
+
+def test_no_cell_needs_no_scirpy(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "scirpy", None)
+    assert len(call_receptors({"S": {}}).barcode) == 0
+
+
+HEADER = "barcode,chain,cdr3,cdr3_nt,umis,productive,v_gene,j_gene"
+
+
+@pytest.fixture
+def patient(tmp_path):
+    """Five libraries of one patient, each in another plight; the paths the job is given."""
+    cells = pd.DataFrame(
+        {
+            "barcode": ["AA-1", "CC-1", "GG-1", "TT-1"],
+            "lineage": ["T", "T", "T", "B"],
+            "qc_pass": [True, True, False, True],
+        }
+    )
+    lines = [f"{b}-1,TRB,CASF,TGTGCCAGCTTT,4,true,TRBV28,TRBJ2-1" for b in ("AA", "CC", "GG", "TT")]
+    contents = {
+        "good": "\n".join([HEADER, *lines]),
+        "other": "\n".join([HEADER, *(line.replace("-1,", "T-1,", 1) for line in lines)]),
+        "broken": f"{HEADER}\nAA-1,TRB,CASF,12345,4,true,TRBV28,TRBJ2-1",
+        "failed": "\n".join([HEADER, *lines]),
+        "none": None,
+    }
+    rows, cells_paths, summary_paths = [], [], []
+    for name, content in contents.items():
+        path = tmp_path / f"{name}.csv"
+        if content is not None:
+            path.write_text(content)
+        rows.append(
+            {
+                "sample_id": name,
+                "patient_id": "P",
+                "tcr_contigs": None if content is None else str(path),
+            }
+        )
+        cells_paths.append(str(tmp_path / f"{name}.parquet"))
+        cells.to_parquet(cells_paths[-1])
+        summary_paths.append(str(tmp_path / f"{name}.json"))
+        verdict = "fail" if name == "failed" else "pass"
+        (tmp_path / f"{name}.json").write_text(json.dumps({"verdict": verdict}))
+    outputs = {name: str(tmp_path / f"out.{name}") for name in ("cells", "summary")}
+    summary = call_patient_receptors(
+        rows, cells_paths=cells_paths, summary_paths=summary_paths, outputs=outputs
+    )
+    return summary, pd.read_parquet(outputs["cells"])
+
+
+def test_a_library_whose_contigs_cannot_be_used_is_named_and_the_others_go_on(patient):
+    libraries = {library["sample_id"]: library for library in patient[0]["libraries"]}
+    assert {name for name, library in libraries.items() if library["assessable"]} == {"good"}
+    assert libraries["none"]["reason"] == "no TCR contigs in the sample sheet"
+    assert libraries["failed"]["reason"] == "the library failed"
+    assert "0% of its 4 barcodes are in the matrix" in libraries["other"]["reason"]
+    assert "no nucleotide sequence" in libraries["broken"]["reason"]
+
+
+def test_only_t_cells_that_passed_have_clonotypes(patient):
+    summary, cells = patient
+    assert list(cells["barcode"]) == ["AA-1", "CC-1"]
+    assert list(cells["clonotype_id"]) == ["T1", "T1"]
+    assert cells["cdr3_first"].isna().all()
+    assert set(cells["cdr3_second"]) == {"CASF"}
+    good = summary["libraries"][0]
+    assert (good["n_with_receptor"], good["n_receptor_not_t"], good["n_in_matrix"]) == (2, 1, 4)
+
+
+def test_clonotypes_are_those_that_a_plain_grouping_of_pairs_gives():
+    # Cells of one alpha and one beta: a clonotype is then nothing but the pair of sequences.
+    rng = np.random.default_rng(3)
+    names = ["".join(rng.choice(list("abcdefgh"), 6)) for _ in range(40)]
+    pairs = [(names[i], names[j]) for i, j in rng.integers(0, 40, (300, 2))]
+    found = call_receptors({"S": {f"c{i}": (alpha(a), beta(b)) for i, (a, b) in enumerate(pairs)}})
+    groups = {}
+    for pair, clonotype in zip(pairs, found.clonotype, strict=True):
+        groups.setdefault(pair, set()).add(clonotype)
+    assert all(len(names) == 1 for names in groups.values())
+    assert len(set().union(*groups.values())) == len(groups)

@@ -1,0 +1,57 @@
+"""T cells: receptors a patient, clonotypes and repertoires over the cohort."""
+
+T_CELLS = t_cell_paths(RESULTS)
+
+
+rule receptors:
+    input:
+        unpack(receptor_inputs),
+    output:
+        **patient_paths(RESULTS, "{patient}", RECEPTOR_FILES),
+    log:
+        f"{RESULTS}/logs/receptors/{{patient}}.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/receptors/{{patient}}.tsv"
+    params:
+        rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
+        code=code_version("patient_receptors"),
+    resources:
+        mem_mb=receptor_memory,
+        runtime=lambda wildcards, input, attempt: int((5 + input.size_mb / 10) * attempt),
+    message:
+        "Receptors of {wildcards.patient}: chains, clonotypes"
+    script:
+        "../scripts/receptors.py"
+
+
+rule t_cells:
+    input:
+        cells=f"{RESULTS}/tables/cells.parquet",
+        receptors=[
+            patient_paths(RESULTS, patient, RECEPTOR_FILES)["cells"] for patient in SAMPLES_OF
+        ],
+        summaries=[
+            patient_paths(RESULTS, patient, RECEPTOR_FILES)["summary"] for patient in SAMPLES_OF
+        ],
+    output:
+        **T_CELLS,
+    log:
+        f"{RESULTS}/logs/t_cells.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/t_cells.tsv"
+    params:
+        rows=[library.as_params() for library in RUN.libraries.values()],
+        settings={"receptors": lookup(dpath="receptors", within=config)},
+        seed=lookup(dpath="seed", within=config),
+        code=code_version("t_cell_tables"),
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((600 + 20 * input.size_mb) * attempt),
+        runtime=lambda wildcards, input, attempt: int((10 + input.size_mb / 10) * attempt),
+    message:
+        "Tables: clonotypes and repertoires"
+    script:
+        "../scripts/t_cells.py"

@@ -35,7 +35,7 @@ def suppression_rows(hostile=""):
         | {"log2_ratio_ci_high": 3.5, "verdict": "RAISED", "library_sd": 0.3}
         | words
         for measure, kind, value in (
-            ("suppressive_mediators", "programme", 80.0),
+            ("regulatory_t", "programme", 80.0),
             ("treg_fraction", "fraction", 0.08),
         )
         for comparison in ("earlier_marrow", "untreated_panel")

@@ -41,7 +41,7 @@ def test_panels_say_why_they_cannot_be_made(module, evidence):
 
 def test_suppression_keeps_measures_and_their_joint_verdict(evidence):
     frame = suppression.collect(evidence, PanelSettings()).frame
-    assert set(frame["measure"]) == {"suppressive_mediators", "treg_fraction"}
+    assert set(frame["measure"]) == {"regulatory_t", "treg_fraction"}
     assert set(frame["joint_verdict"]) == {"RAISED"}
     assert (frame["log2_ratio"] == 2.0).all()
 
@@ -59,7 +59,7 @@ def test_many_samples_are_drawn_with_few_measures(evidence):
     copies = [own.assign(sample_id=f"S{i}", patient_id=f"P{i}") for i in range(13)]
     evidence.niche["suppression"] = pd.concat(copies)
     frame = suppression.collect(evidence, PanelSettings()).frame
-    assert set(frame["measure"]) == {"suppressive_mediators"}
+    assert set(frame["measure"]) == {"regulatory_t"}
 
 
 def test_the_relapse_clone_is_named_so_and_ambient_sides_are_told(evidence):

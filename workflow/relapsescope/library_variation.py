@@ -153,11 +153,17 @@ def contrast(one: Estimate, others: Sequence[Estimate], variation: Variation) ->
     )
 
 
-def holm(p: Mapping[str, float]) -> dict[str, float]:
-    """Return p-values adjusted for their number (Holm 1979, Scand J Statist 6:65)."""
-    order = sorted(p, key=lambda name: (p[name], name))
-    adjusted, least = {}, 0.0
-    for place, name in enumerate(order):
-        least = max(least, min(1.0, p[name] * (len(order) - place)))
+def holm(p: Mapping[str, float], weights: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Return p-values adjusted for their number (Holm 1979, Scand J Statist 6:65).
+
+    Weights, equal by default, share the error out beforehand (Holm's section 4): a test of
+    weight 2 is tried at twice the level of one of weight 1.
+    """
+    weight = {name: 1.0 if weights is None else weights[name] for name in p}
+    order = sorted(p, key=lambda name: (p[name] / weight[name], name))
+    left, adjusted, least = sum(weight.values()), {}, 0.0
+    for name in order:
+        least = max(least, min(1.0, p[name] / weight[name] * left))
         adjusted[name] = least
+        left -= weight[name]
     return adjusted

@@ -21,12 +21,15 @@ from relapsescope.microenvironment import SELECTED
 from relapsescope.suppression_measures import (
     FRACTION,
     MYELOID_FAMILY,
+    PRIMARY,
     REGULATORY_FAMILY,
     Measure,
     Measured,
     SuppressionSettings,
+    assumed_sd,
     measured,
     measures,
+    weight_of,
 )
 from relapsescope.vocabulary import TIMEPOINTS
 
@@ -150,7 +153,7 @@ def measure_variation(
     fraction = measure.kind == FRACTION
     return measured_variation(
         list(blocks.values()),
-        assumed_sd=settings.fraction_log_sd if fraction else settings.programme_log2_sd,
+        assumed_sd=assumed_sd(measure, settings),
         least_sd=settings.least_fraction_log_sd if fraction else settings.least_programme_log2_sd,
         prior_df=settings.prior_df,
     )
@@ -304,9 +307,9 @@ def overall_row(
 
     RAISED needs one measure that rose beyond the patient's earlier marrows and beyond marrows
     without CAR-T: the larger of the two probabilities counts (an intersection-union test, Berger
-    1982, Technometrics 24:295), adjusted for the number of measures. NOT_RAISED needs, for
-    suppressive myeloid cells and for regulatory T cells alike, a measure that shows no rise beyond
-    either comparison where one would have been seen.
+    1982, Technometrics 24:295), adjusted for the number of measures by Holm's method, in which
+    the primary measure of each family has more weight. NOT_RAISED needs the primary measures of
+    both families to show no rise beyond one of the comparisons where it would have been seen.
     """
     row: dict[str, Any] = {name: library[name] for name in ("patient_id", "sample_id", "timepoint")}
     row |= {"measure": OVERALL}
@@ -317,7 +320,10 @@ def overall_row(
         if one.get("comparison"):
             pairs.setdefault(one["measure"], {})[one["comparison"]] = one
     both = {name: pair for name, pair in pairs.items() if {EARLIER, PANEL} <= set(pair)}
-    adjusted = holm({n: max(one["p_raised"] for one in pair.values()) for n, pair in both.items()})
+    adjusted = holm(
+        {name: max(one["p_raised"] for one in pair.values()) for name, pair in both.items()},
+        {name: weight_of(name) for name in both},
+    )
     raised = [
         name for name in both if adjusted[name] <= settings.raised_p and _all_raised(both[name])
     ]
@@ -348,7 +354,9 @@ def _not_raised(
             one["detectable_fold"]
             for pair in pairs.values()
             for one in pair.values()
-            if one["family"] == family and one["verdict"] == NOT_RAISED
+            if one["family"] == family
+            and one["measure"] in PRIMARY
+            and one["verdict"] == NOT_RAISED
         ]
         if folds:
             shown.append(f"{words} (a rise of {min(folds):.1f} times would have been shown)")

@@ -9,12 +9,29 @@ import pandas as pd
 from relapsescope.library_variation import Estimate, empirical_logit
 from relapsescope.microenvironment import OUTSIDE
 from relapsescope.niche_tallies import GENE, MARKED
-from relapsescope.suppressive_programmes import CD4_T, MYELOID, Programme, programmes
+from relapsescope.suppressive_programmes import (
+    CD4_T,
+    MYELOID,
+    Programme,
+    marking_genes,
+    programmes,
+)
 
 FRACTION, PROGRAMME = "fraction", "programme"
 MYELOID_FAMILY, REGULATORY_FAMILY = "suppressive_myeloid", "regulatory_t"
 MYELOID_FRACTION, MACROPHAGE_FRACTION = "suppressive_myeloid_fraction", "macrophage_fraction"
 TREG_FRACTION = "treg_fraction"
+INDUCED = "induced_suppressive_genes"
+PRIMARY = (INDUCED, "regulatory_t")
+"""The measures that decide, one a family, named beforehand.
+
+Resting cells hardly show their genes, so that a rise is the suppression itself. The others also
+move with inflammation (MDSC-like genes), with the aspirate (macrophages stay in the tissue) or with
+how well a type is called (Treg), and bear witness at a lower weight.
+"""
+SECONDARY_WEIGHT = 1 / 6
+SUBSET_PROGRAMMES = ("m2_like", "regulatory_t")
+"""Programmes that only part of their population carries: they vary as that part's share does."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +44,7 @@ class SuppressionSettings:
     fraction_log_sd: float
     least_fraction_log_sd: float
     programme_log2_sd: float
+    subset_log2_sd: float
     least_programme_log2_sd: float
     prior_df: float
     raised_p: float
@@ -77,6 +95,7 @@ def measures() -> tuple[Measure, ...]:
     """Return what is measured, in the tables' order."""
     families = {MYELOID: MYELOID_FAMILY, CD4_T: REGULATORY_FAMILY}
     return (
+        Measure(INDUCED, PROGRAMME, MYELOID_FAMILY),
         Measure(MYELOID_FRACTION, FRACTION, MYELOID_FAMILY),
         Measure(MACROPHAGE_FRACTION, FRACTION, MYELOID_FAMILY),
         Measure(TREG_FRACTION, FRACTION, REGULATORY_FAMILY),
@@ -115,15 +134,30 @@ def measured(
             if row["n_cells"] >= settings.min_cells:
                 found[sample, MYELOID_FRACTION] = _marked_fraction(row, myeloid, around)
     genes = tallies[tallies["kind"] == GENE]
-    for programme in programmes():
+    induced = Programme(INDUCED, MYELOID, marking_genes())
+    for programme in (induced, *programmes()):
+        rate_of = pooled_rate if programme is induced else programme_rate
         own = genes[
             (genes["population"] == programme.population) & genes["gene"].isin(programme.symbols)
         ]
         known = genes_everywhere(own, programme, counts)
         for sample, part in own[own["gene"].isin(known)].groupby("sample_id", sort=False):
             if part["n_cells"].iloc[0] >= settings.min_cells and part["exposure"].iloc[0] > 0:
-                found[str(sample), programme.name] = programme_rate(part, settings.prior_cpm)
+                found[str(sample), programme.name] = rate_of(part, settings.prior_cpm)
     return found
+
+
+def assumed_sd(measure: Measure, settings: SuppressionSettings) -> float:
+    """Return the variation between libraries that is assumed for a measure, on its own scale."""
+    if measure.kind == FRACTION:
+        return settings.fraction_log_sd
+    subset = measure.name in SUBSET_PROGRAMMES
+    return settings.subset_log2_sd if subset else settings.programme_log2_sd
+
+
+def weight_of(measure: str) -> float:
+    """Return a measure's weight in the joint verdict."""
+    return 1.0 if measure in PRIMARY else SECONDARY_WEIGHT
 
 
 def genes_everywhere(rows: pd.DataFrame, programme: Programme, samples: Iterable[str]) -> list[str]:
@@ -159,6 +193,21 @@ def programme_rate(rows: pd.DataFrame, prior_cpm: float) -> Measured:
         estimate=Estimate(value, float(variance.sum()) / n**2),
         ambient_value=float(2**ambient),
     )
+
+
+def pooled_rate(rows: pd.DataFrame, prior_cpm: float) -> Measured:
+    """Return the rate of a programme's genes together: log2 (rate a million + prior).
+
+    For genes of a few molecules each, of which none stands for the others.
+    """
+    together = {
+        "n_cells": [rows["n_cells"].iloc[0]],
+        "exposure": [rows["exposure"].iloc[0]],
+        **{name: [rows[name].sum()] for name in ("umi", "variance", "ambient")},
+        # The error of the amount of ambient RNA is one for all genes.
+        "ambient_sd": [rows["ambient_sd"].sum()],
+    }
+    return programme_rate(pd.DataFrame(together), prior_cpm)
 
 
 def _fraction(count: float, total: int) -> Measured:

@@ -9,15 +9,16 @@ from relapsescope.figures.theme import INK, ROW
 from relapsescope.figures.verdicts import verdict_colour, verdict_shape, with_numbers
 from relapsescope.suppression import EARLIER, OVERALL
 from relapsescope.suppression import PANEL as UNTREATED
+from relapsescope.suppression_measures import PRIMARY
 
 WORDS = ("RAISED", "NOT_RAISED", "INDETERMINATE")
 TITLES = {EARLIER: "against earlier marrow", UNTREATED: "against marrow without CAR-T"}
 # Log2 ratios beyond are drawn at the edge: fractions of a cell or two set no limit.
 FARTHEST = 6.0
 MOST_SAMPLES = 12
-"""Samples up to which every measure is drawn; above, those of `FEW_MEASURES`."""
-FEW_MEASURES = ("suppressive_myeloid_fraction", "suppressive_mediators", "regulatory_t")
+"""Samples up to which every measure is drawn; above, the primary ones."""
 MEASURE_WORDS = {
+    "induced_suppressive_genes": "induced suppressive genes",
     "suppressive_myeloid_fraction": "suppressive myeloid cells (fraction)",
     "macrophage_fraction": "macrophages (fraction)",
     "treg_fraction": "regulatory T cells (fraction of CD4 T)",
@@ -39,7 +40,7 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
     if rows.empty:
         raise NotAssessableError("; ".join(f"{s}: {joint.loc[s, 'reason']}" for s in joint.index))
     if rows["sample_id"].nunique() > MOST_SAMPLES:
-        rows = rows[rows["measure"].isin(FEW_MEASURES)]
+        rows = rows[rows["measure"].isin(PRIMARY)]
     rows = rows.assign(joint_verdict=[joint.loc[s, "verdict"] for s in rows["sample_id"]])
     numbers = [name for name, kind in PANEL.columns.items() if kind == "number"]
     frame = with_numbers(rows, numbers)[list(PANEL.columns)].reset_index(drop=True)

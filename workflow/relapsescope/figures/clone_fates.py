@@ -7,7 +7,7 @@ from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.palette import UNORDERED
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 
-VISIT_WIDTH, HEIGHT = 92, 110
+VISIT_WIDTH, HEIGHT = 90, 110
 COLUMNS = 3
 BAR = 26
 NUMBERS = ("n_cells", "n_malignant", "fraction", "fraction_ci_low", "fraction_ci_high")
@@ -65,13 +65,13 @@ def _patient(frame: pd.DataFrame, colours: alt.Scale, widest: int, name: str) ->
     y = alt.Y(
         "fraction:Q",
         stack="zero",
-        title="Share of clone",
+        title=["Share of", "malignant cells"],
         axis=alt.Axis(format=".0%", grid=False, tickCount=3),
         scale=alt.Scale(domain=[0, 1]),
     )
     base = alt.Chart(frame, title=alt.TitleParams(name, anchor="start", fontSize=12))
     colour = alt.Color(
-        "clone_id:N", title="Clone", scale=colours, legend=alt.Legend(symbolOpacity=1)
+        "clone_id:N", title="Clone", scale=colours, legend=alt.Legend(symbolOpacity=1, orient="top")
     )
     order = alt.Order("clone_id:N")
     bands = base.mark_area(opacity=0.3, interpolate="monotone").encode(

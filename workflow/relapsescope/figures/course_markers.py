@@ -122,7 +122,7 @@ def curves(frame: pd.DataFrame, panel: str, *, legend: bool, width: int = 300) -
     calls = frame.drop_duplicates("day")
     strip = alt.Chart(calls).mark_square(size=60, opacity=1)
     words = alt.Chart(calls[calls["mark"] != ""]).mark_text(
-        align="center", baseline="top", fontSize=9
+        align="left", dx=3, baseline="top", fontSize=10
     )
     rules = alt.Chart(calls[calls["mark"].str.contains("PD")]).mark_rule(
         color=CALL_COLOURS["PD"], strokeDash=[3, 3]

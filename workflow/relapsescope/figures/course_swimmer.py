@@ -11,7 +11,7 @@ from relapsescope.figures.panel import (
     PanelData,
     PanelSettings,
 )
-from relapsescope.figures.theme import INK, QUIET, ROW
+from relapsescope.figures.theme import INK, PLAIN_WORDS, QUIET, ROW
 
 FIRST_DAY = -120
 """Earlier lines are years away and would press what matters into a corner."""
@@ -76,7 +76,7 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
     line = alt.Chart(follow_up).mark_rule(color="#C9CDD2", strokeWidth=2)
     bar = alt.Chart(bars).mark_bar(height=ROW - 10, opacity=0.85)
     calls, samples = marks[marks["kind"] != "sample"], marks[marks["kind"] == "sample"]
-    words = alt.Chart(frame[frame["kind"] == "response"]).mark_text(dy=-9, fontSize=9, color=QUIET)
+    words = alt.Chart(frame[frame["kind"] == "response"]).mark_text(dy=-9, fontSize=10, color=QUIET)
     shape = alt.Shape(
         "meaning:N",
         title="Mark",
@@ -98,6 +98,7 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
                 "label:N",
                 title="Line of therapy",
                 scale=alt.Scale(domain=classes, range=colours_for(classes, CLASS_COLOURS)),
+                legend=alt.Legend(labelExpr=PLAIN_WORDS),
             ),
         ),
         alt.Chart(calls).mark_point(**style).encode(y=y, x=x, shape=shape, color=colour),

@@ -19,6 +19,7 @@ from relapsescope.figures.panel import (
     PanelData,
     PanelSettings,
 )
+from relapsescope.figures.theme import PLAIN_WORDS
 from relapsescope.microenvironment import cell_type_order
 from relapsescope.vocabulary import LINEAGES, TIMEPOINTS
 
@@ -122,6 +123,7 @@ def _scatter(column: str) -> Callable[[pd.DataFrame], alt.Chart]:
         rows = frame[["umap_1", "umap_2", "value"]]
         axis = alt.Axis(ticks=False, labels=False, grid=False, domain=False)
         size = 7 if len(frame) < 5000 else 4
+        labels = {"labelExpr": PLAIN_WORDS} if column == "timepoint" else {}
         return (
             alt.Chart(rows)
             .mark_circle(size=size, opacity=0.8, aria=False)
@@ -133,7 +135,7 @@ def _scatter(column: str) -> Callable[[pd.DataFrame], alt.Chart]:
                     title=COLOURINGS[column],
                     sort=order,
                     scale=alt.Scale(domain=order, range=colours),
-                    legend=alt.Legend(columns=1 + len(order) // 28, symbolType="circle"),
+                    legend=alt.Legend(columns=1 + len(order) // 28, symbolType="circle", **labels),
                 ),
             )
             .properties(width=420, height=420)

@@ -16,6 +16,12 @@ ROW = 22
 PIXELS_PER_UNIT = 2
 """PNG pixels a chart unit: 2 gives about 190 dots an inch in print at the drawn size."""
 
+PLAIN_WORDS = (
+    "datum.label == 'car_t' ? 'CAR-T' : datum.label == 'imid' ? 'IMiD' : datum.label == 'adc' "
+    "? 'ADC' : replace(replace(datum.label, 'cd38', 'CD38'), /_/g, ' ')"
+)
+"""Label of a legend or axis whose values are words of the tables, as a reader writes them."""
+
 CONFIG: dict[str, Any] = {
     "background": "white",
     "font": FONT,

@@ -50,7 +50,7 @@ def patient_table(n: int) -> list[str]:
             got = pair.changes(world.effects, SETTINGS, MIN_REFERENCE_UMI)
             use = got.aside == ""
             covered += list((got.low <= truth[0])[use] & (got.high >= truth[0])[use])
-            called = got.direction(SETTINGS.min_log2_change) != ""
+            called = got.direction != ""
             false += list(called[use & (truth[0] == 0)])
             found += list(called[use & (np.abs(truth[0]) >= 1.9)])
         power = f"{100 * np.mean(found):.0f} %" if found else ""

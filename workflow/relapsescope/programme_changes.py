@@ -31,6 +31,8 @@ class Changes:
         `did` over its error: for ranking.
     aside
         Why a gene is not compared, "" where it is.
+    direction
+        `up` or `down` where the whole interval of the calls' level lies beyond the least change.
     library_log_sd
         Standard deviation (natural log) of a gene's change between the libraries that is taken
         for no reason of the cells.
@@ -44,13 +46,8 @@ class Changes:
     high: np.ndarray
     score: np.ndarray
     aside: np.ndarray
+    direction: np.ndarray
     library_log_sd: float
-
-    def direction(self, limit: float) -> np.ndarray:
-        """Return `up` or `down` where the whole interval lies beyond `limit`, else ""."""
-        with np.errstate(invalid="ignore"):
-            up, down = self.low >= limit, self.high <= -limit
-        return np.where(up, "up", np.where(down, "down", "")).astype(object)
 
 
 def changes(
@@ -109,15 +106,25 @@ def changes(
     )
     noise = np.sqrt(left + own)
     low, high = (np.full(len(genes), np.nan) for _ in range(2))
-    for gene in np.flatnonzero(use):
+    direction = np.full(len(genes), "", dtype=object)
+
+    def limits(gene: int, level: float) -> tuple[float, float]:
         found = ratio(
             _tally(now, gene),
             _tally(then, gene),
             log_sd=float(noise[gene]),
             shift=float(centre + shared[gene]),
+            level=level,
         )
-        low[gene] = np.log2(found.low) if found.low > 0 else -np.inf
-        high[gene] = np.log2(found.high) if found.high > 0 else -np.inf
+        with np.errstate(divide="ignore"):
+            return float(np.log2(found.low)), float(np.log2(found.high))
+
+    for gene in np.flatnonzero(use):
+        low[gene], high[gene] = limits(gene, 0.95)
+        if max(low[gene], -high[gene]) >= settings.min_log2_change:
+            surer = limits(gene, settings.call_level)
+            if max(surer[0], -surer[1]) >= settings.min_log2_change:
+                direction[gene] = "up" if surer[0] > 0 else "down"
     return Changes(
         genes=genes,
         plain=(logs - centre) / LOG2,
@@ -127,6 +134,7 @@ def changes(
         high=high,
         score=did / np.sqrt(sampling + noise**2),
         aside=aside,
+        direction=direction,
         library_log_sd=float(np.sqrt(np.median(left[use]) + own)) if use.any() else np.nan,
     )
 

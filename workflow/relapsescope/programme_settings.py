@@ -15,6 +15,7 @@ class ProgrammeSettings:
     min_umi: float
     max_foreign_share: float
     min_log2_change: float
+    call_level: float
     min_patients: int
     false_discovery_rate: float
     gene_sets: tuple[str, ...]

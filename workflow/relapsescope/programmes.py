@@ -99,8 +99,8 @@ def write_programmes(
         for pair in pairs:
             one = Compared(pair, pair.changes(effects, own, high.min_reference_umi))
             compared.append(one)
-            summary.append(_summary(one, own))
-            genes += _gene_rows(one, own)
+            summary.append(_summary(one))
+            genes += _gene_rows(one)
             enriched += patient_sets(one, sets, own, seed)
     together = one_per_patient([one.pair for one in compared])
     if len(together) >= own.min_patients:
@@ -142,9 +142,9 @@ def _refused(patient: str, clone: str, reason: str) -> dict[str, Any]:
     }
 
 
-def _summary(one: Compared, settings: ProgrammeSettings) -> dict[str, Any]:
+def _summary(one: Compared) -> dict[str, Any]:
     pair, found = one.pair, one.changes
-    direction = found.direction(settings.min_log2_change)
+    direction = found.direction
     reason = "one patient: effect sizes with intervals, no test"
     if not pair.same_tumour:
         reason += "; another immunoglobulin than before: these are differences of two tumours"
@@ -169,10 +169,10 @@ def _summary(one: Compared, settings: ProgrammeSettings) -> dict[str, Any]:
     }
 
 
-def _gene_rows(one: Compared, settings: ProgrammeSettings) -> list[dict[str, Any]]:
+def _gene_rows(one: Compared) -> list[dict[str, Any]]:
     """Return a row a gene with enough molecules; genes set aside have their counts only."""
     pair, found = one.pair, one.changes
-    direction = found.direction(settings.min_log2_change)
+    direction = found.direction
     rows = []
     for gene in np.flatnonzero(found.aside != FEW):
         row: dict[str, Any] = {

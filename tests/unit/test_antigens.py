@@ -74,6 +74,16 @@ def test_too_few_molecules_say_how_many_would_have_been_needed():
     )
 
 
+def test_a_likely_loss_in_few_molecules_says_how_many_would_have_shown_it():
+    """No molecule where 20 are expected: under 0.60 for sure, under 0.10 not."""
+    row = judged(*pair(0, exposure=20 / 300e-6, n_cells=20))
+    assert row["verdict"] == "REDUCED"
+    assert "the best estimate is loss, which is not shown" in row["reason"]
+    assert (
+        f"about {row['needed_umi']:.0f} expected molecules would have been needed" in row["reason"]
+    )
+
+
 def test_a_library_without_its_largest_cells_never_shows_loss():
     row = judged(*pair(0, umi_ceiling=True))
     assert row["verdict"] == "INDETERMINATE"

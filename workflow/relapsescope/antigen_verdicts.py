@@ -112,6 +112,8 @@ def judged(
             "the library's largest cells seem to have been removed, which alone lowers the "
             f"rate: {told}"
         )
+    if verdict == REDUCED and found.estimate < settings.lost_below:
+        told += f"; the best estimate is loss, which is not shown{_needed(needed)}"
     return verdict, told + (_needed(needed) if verdict == INDETERMINATE else "")
 
 

@@ -161,7 +161,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
-    test="one patient: none (descriptive; 99.9 % interval beyond 1.5-fold); all patients: PyDESeq2, paired",
+    test="one patient: none (descriptive; interval beyond 1.5-fold); all patients: paired PyDESeq2",
     reproducibility="seeded",
     tolerance="0",
 )

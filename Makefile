@@ -14,7 +14,7 @@ SIMULATOR := $(wildcard workflow/relapsescope/simulate/*.py resources/simulate/*
 
 RESULTS ?= results
 
-.PHONY: help run demo-data check-inputs unlock report figures check expected crate test lint bench lock clean
+.PHONY: help run demo-data check-inputs unlock report figures check expected crate test test-cluster lint bench lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,10 @@ crate: $(READY) ## Describe a run as an RO-Crate for a deposit (RESULTS=folder)
 
 test: $(READY) ## Every test (ARGS="-k name" for some)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-cluster: $(READY) ## The workflow on a real SLURM, started on this machine for the tests
+	tests/system-packages.sh cluster
+	$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
 
 lint: $(READY) demo-data ## Style of the code and of the workflow
 	$(BIN)/ruff check .

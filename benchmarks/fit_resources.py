@@ -34,13 +34,16 @@ HEADER = """\
 
 def rules_of_workflow() -> dict[str, str]:
     """Return the group of each rule that runs a script, "" where it has none."""
-    found = {}
+    found, local = {}, []
     for path in sorted((REPOSITORY / "workflow/rules").glob("*.smk")):
-        for block in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+        text = path.read_text()
+        for listed in re.findall(r"^localrules:\n((?: +\w+,\n)+)", text, flags=re.M):
+            local += re.findall(r"\w+", listed)
+        for block in re.split(r"^rule ", text, flags=re.M)[1:]:
             if "script:" in block:
                 group = re.search(r'group:\s*"(\w+)"', block)
                 found[block.partition(":")[0]] = group[1] if group else ""
-    return found
+    return found | dict.fromkeys(local, "local")
 
 
 def benchmarks_of(run: Path) -> list[tuple[str, str, Size, float, float]]:
@@ -87,14 +90,14 @@ def line_above(amounts: np.ndarray, values: np.ndarray) -> tuple[float, float]:
     return base * max(ratio, 1), slope * max(ratio, 1)
 
 
-def fit(rule: str, points: list[tuple[Size, float, float]]) -> ResourceModel:
+def fit(rule: str, group: str, points: list[tuple[Size, float, float]]) -> ResourceModel:
     """Return the rule's model."""
     unit = UNITS.get(rule, "thousand_barcodes")
     amounts = np.array([size.amount(unit) for size, _, _ in points])
     mb = line_above(amounts, np.array([mb for _, mb, _ in points]))
     seconds = line_above(amounts, np.array([max(s, 0.1) for _, _, s in points]))
     numbers = [round(float(value), 3) for value in (*mb, *seconds)]
-    return ResourceModel(rule, unit, *numbers, len(points), round(float(amounts.max()), 3))
+    return ResourceModel(rule, group, unit, *numbers, len(points), round(float(amounts.max()), 3))
 
 
 def main() -> None:
@@ -117,7 +120,7 @@ def main() -> None:
         if not points:
             print(f"{rule}: no benchmark in these runs; its row stays as it is")
             continue
-        model = fit(rule, points)
+        model = fit(rule, group, points)
         used = max(model.memory(size) / mb for size, mb, _ in points)
         print(f"{rule} ({group or 'alone'}): {model}; at most {used:.2f} times a job's own memory")
         table += "\t".join(str(value) for value in asdict(model).values()) + "\n"

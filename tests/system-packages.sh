@@ -8,8 +8,9 @@
 # Without root or apt-get it says what is missing and ends well: those tests are skipped with a reason.
 set -euo pipefail
 
-declare -A COMMANDS=([browser]="chromium" [cluster]="sbatch slurmctld slurmd munged")
-declare -A PACKAGES=([browser]="chromium fonts-liberation" [cluster]="slurm-wlm munge")
+declare -A COMMANDS=([browser]="chromium" [cluster]="sbatch slurmctld slurmd munged slurmdbd mariadbd")
+declare -A PACKAGES=([browser]="chromium fonts-liberation" 
+  [cluster]="munge slurmctld slurmd slurm-client slurmdbd slurm-wlm-mysql-plugin mariadb-server-core mariadb-client-core")
 
 missing() { # the commands of a group that are not there
   local command

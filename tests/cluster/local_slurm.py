@@ -181,11 +181,11 @@ class LocalSlurm:
     def kill_node(self, node: str) -> None:
         """End a node's daemon and all of its jobs at once, as a power cut does."""
         daemon = self._processes.pop(node)
-        tree = _descendants(daemon.pid)
         daemon.kill()
-        for pid in tree:
-            _kill(pid)
         daemon.wait()
+        # Who tells the controller of a job's end dies first.
+        for pid in self._job_processes(node):
+            _kill(pid)
 
     def revive_node(self, node: str) -> None:
         """Start a killed node again and wait until it takes jobs."""
@@ -201,19 +201,36 @@ class LocalSlurm:
             until = time.monotonic() + 15
             while self.ask("squeue", "-h", check=False) and time.monotonic() < until:
                 time.sleep(0.3)
+        for node in self.nodes:
+            for pid in self._job_processes(node):
+                _kill(pid)
         # The last started depend on the first.
-        for name, process in reversed(self._processes.items()):
-            tree = _descendants(process.pid) if name in self.nodes else []
+        for process in reversed(self._processes.values()):
             process.terminate()
             try:
                 process.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            for pid in tree:
-                _kill(pid)
         self._processes.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _job_processes(self, node: str) -> list[int]:
+        """Return the processes of a node's jobs, those that watch over them first."""
+        watchers, workers = [], []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                variables = (folder / "environ").read_bytes().split(b"\0")
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                of_parent = (Path("/proc") / str(parent) / "comm").read_text()
+            except OSError:
+                continue
+            ours = any(bytes(self.folder) in variable for variable in variables)
+            if ours and f"SLURMD_NODENAME={node}".encode() in variables:
+                workers.append(int(folder.name))
+                if of_parent.startswith("slurmstepd"):
+                    watchers.append(parent)
+        return [*watchers, *workers]
 
     def _configure(self) -> None:
         host = socket.gethostname().split(".")[0]
@@ -358,14 +375,6 @@ def _die_with_parent(nice: int) -> None:
     os.nice(nice)
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
-
-
-def _descendants(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found += [child, *_descendants(child)]
-    return found
 
 
 def _kill(pid: int) -> None:

@@ -24,9 +24,9 @@ def models(tmp_path, monkeypatch):
     path = tmp_path / "models.tsv"
     path.write_text(
         "# a comment\n"
-        "rule\tunit\tmb_base\tmb_per_unit\ts_base\ts_per_unit\tn_jobs\tlargest\n"
-        "small\tthousand_barcodes\t100\t2\t1\t0.5\t3\t10\n"
-        "large\tmillion_values_with_raw\t400\t40\t60\t30\t3\t10\n"
+        "rule\tgroup\tunit\tmb_base\tmb_per_unit\ts_base\ts_per_unit\tn_jobs\tlargest\n"
+        "small\t\tthousand_barcodes\t100\t2\t1\t0.5\t3\t10\n"
+        "large\t\tmillion_values_with_raw\t400\t40\t60\t30\t3\t10\n"
     )
     found = read_models(path)
     monkeypatch.setattr("relapsescope.resource_models.read_models", lambda: found)
@@ -73,6 +73,16 @@ def test_every_rule_asks_by_its_own_row_and_is_benchmarked(repository):
         assert f'**requests("{rule}"' in blocks[rule], rule
         assert "benchmark:" in blocks[rule], rule
         assert "retries:" not in blocks[rule], rule
+
+
+def test_groups_are_those_of_the_rules(repository):
+    """`relapsescope plan` knows from the table what Snakemake knows from the rules."""
+    for rule, block in rule_blocks(repository).items():
+        if rule in WITHOUT_SCRIPT:
+            continue
+        group = re.search(r'group:\s*"(\w+)"', block)
+        expected = "local" if rule in ("samples", "clone_table") else group[1] if group else ""
+        assert read_models()[rule].group == expected, rule
 
 
 def test_models_are_of_enough_memory_and_grow(repository):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from relapsescope import __version__, run_commands
+from relapsescope import __version__, plan_command, run_commands
 from relapsescope.errors import InputProblem
 from relapsescope.paths import REPOSITORY
 
@@ -127,7 +127,7 @@ def status(
     )
 
 
-for command in run_commands.COMMANDS:
+for command in (*run_commands.COMMANDS, plan_command.plan):
     app.command()(command)
 
 

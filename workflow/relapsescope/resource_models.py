@@ -52,6 +52,8 @@ class ResourceModel:
 
     Attributes
     ----------
+    group
+        With which jobs it runs in one scheduler job; empty: alone; `local`: in Snakemake's process.
     unit
         What memory and time grow with: see `Size.amount`.
     mb_base, mb_per_unit
@@ -63,6 +65,7 @@ class ResourceModel:
     """
 
     rule: str
+    group: str
     unit: str
     mb_base: float
     mb_per_unit: float

@@ -56,6 +56,8 @@ rule car_t:
         code=code_version("car_t", resources=("resources/genes.tsv",)),
     resources:
         **requests("car_t"),
+    group:
+        "cohort"
     message:
         "Tables: CAR-T cells, whether they persist, divide and are exhausted"
     script:

@@ -38,13 +38,16 @@ rule composition_shifts:
         f"{RESULTS}/logs/composition_shifts.log",
     conda:
         "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/composition_shifts.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings=lookup(dpath="microenvironment", within=config),
         code=code_version("niche_tables"),
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((700 + 20 * input.size_mb) * attempt),
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        **requests("composition_shifts"),
+    group:
+        "cohort"
     message:
         "Tables: how the composition shifted at relapse"
     script:

@@ -1,0 +1,220 @@
+"""The workflow on a real SLURM of this machine: same results, and what befalls jobs is survived."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.cluster.local_slurm import LocalSlurm, missing_programs
+from tests.conftest import Workplace, make_workplace
+from tests.runs.test_workflow import table_bytes
+
+pytestmark = pytest.mark.cluster
+
+MISSING = missing_programs(accounting=True)
+PATIENCE_S = 240
+BROKEN = "P2_relapse"
+ONE_LIBRARY_A_JOB = ("--config", "cluster={libraries_per_job: 1, patients_per_job: 1}")
+
+
+@pytest.fixture(scope="module")
+def slurm():
+    if MISSING:
+        pytest.skip(f"needs SLURM: no {', '.join(MISSING)} (tests/system-packages.sh cluster)")
+    with LocalSlurm(accounting=True) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def cohort(tiny_cohort, tmp_path_factory) -> Path:
+    """The tiny cohort and one library whose matrix passes the check and then cannot be read."""
+    folder = tmp_path_factory.mktemp("broken") / "cohort"
+    shutil.copytree(tiny_cohort, folder)
+    sheet = folder / "samples.tsv"
+    text = sheet.read_text()
+    (relapse,) = [line for line in text.splitlines() if "\trelapse\t" in line]
+    sample = relapse.split("\t")[0]
+    shutil.copytree(folder / "matrices" / sample, folder / "matrices" / BROKEN)
+    row = relapse.replace(sample, BROKEN).replace("\tP1\t", "\tP2\t")
+    sheet.write_text(f"{text}{row}\n")
+    with h5py.File(folder / "matrices" / BROKEN / "filtered_feature_bc_matrix.h5", "r+") as file:
+        indices = file["matrix/indices"]
+        indices[indices.shape[0] // 2] = np.iinfo(np.int32).max
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory, repository, cohort) -> Workplace:
+    """A workplace where the cohort has run on this machine without SLURM."""
+    workplace = make_workplace(tmp_path_factory.mktemp("local") / "w", repository, cohort)
+    run = workplace.snakemake(cores=2)
+    assert run.returncode == 0, run.stderr[-3000:]
+    return workplace
+
+
+@pytest.fixture
+def fresh(tmp_path, repository, cohort) -> Workplace:
+    """A workplace where nothing has run."""
+    return make_workplace(tmp_path / "w", repository, cohort)
+
+
+def submit(
+    workplace: Workplace, slurm: LocalSlurm, *arguments: str, profile: Path | None = None
+) -> subprocess.Popen:
+    """Start Snakemake with the cluster's profile; what it prints goes to `slurm.out`."""
+    command = workplace.command(*arguments)
+    at = command.index("--workflow-profile")
+    command[at + 1] = str(workplace.repository / "workflow/profiles/slurm")
+    cores = command.index("--cores")
+    command[cores : cores + 2] = ["--jobs", "20"]
+    command += ["--slurm-init-seconds-before-status-checks", "4"]
+    command += ["--profile", str(profile)] if profile else []
+    with open(workplace.folder / "slurm.out", "w") as output:
+        return subprocess.Popen(
+            command,
+            cwd=workplace.folder,
+            env=slurm.environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def ended_well(run: subprocess.Popen, workplace: Workplace) -> str:
+    """Return what a run printed, once it has ended with status 0."""
+    status = run.wait(timeout=PATIENCE_S)
+    said = (workplace.folder / "slurm.out").read_text()
+    assert status == 0, said[-4000:]
+    return said
+
+
+def wait_for(run: subprocess.Popen, what: Callable[[], object]) -> object:
+    """Return what `what` gives, once it is true while the run goes on."""
+    until = time.monotonic() + PATIENCE_S
+    while not (found := what()):
+        assert run.poll() is None, "the run ended first"
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    return found
+
+
+def jobs_since(slurm: LocalSlurm, n_before: int) -> list[dict[str, str]]:
+    return slurm.completed()[n_before:]
+
+
+def library_files(workplace: Workplace) -> dict[str, str]:
+    files = table_bytes(workplace.results)
+    return {name: value for name, value in files.items() if name.startswith("libraries/")}
+
+
+def test_a_cluster_gives_the_same_bytes_and_a_bad_library_fails_alone(slurm, local, fresh):
+    before = len(slurm.completed())
+    ended_well(submit(fresh, slurm), fresh)
+    expected, found = table_bytes(local.results), table_bytes(fresh.results)
+    assert len(found) > 100
+    assert set(found) == set(expected)
+    assert [name for name in expected if expected[name] != found[name]] == []
+    samples = pd.read_csv(fresh.results / "tables/samples.tsv", sep="\t").set_index("sample_id")
+    assert samples.loc[BROKEN, "verdict"] == "fail"
+    assert "filtered_feature_bc_matrix.h5" in samples.loc[BROKEN, "reason"]
+    assert (samples["verdict"] != "fail").sum() == 3
+    assert BROKEN in (fresh.results / "report/index.html").read_text()
+    jobs = jobs_since(slurm, before)
+    assert {job["JobState"] for job in jobs} == {"COMPLETED"}
+    assert 4 <= len(jobs) <= 2 * len(samples)
+    (report,) = (fresh.folder / "logs").glob("efficiency_report*.csv")
+    with open(report, newline="") as lines:
+        assert {row["RuleName"] for row in csv.DictReader(lines)} >= {"rule_atlas"}
+
+
+def test_a_site_s_profile_places_jobs_and_memory_that_ran_out_is_doubled(
+    slurm, local, tmp_path, repository
+):
+    """Account, partition and GPU come from outside the repository; the atlas needs about 1 GB."""
+    folder = tmp_path / "w"
+    shutil.copytree(local.folder, folder)
+    workplace = Workplace(folder, repository)
+    for path in (folder / "results/atlas").glob("*.parquet"):
+        path.unlink()
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "config.yaml").write_text(
+        "default-resources:\n  slurm_account: lab\n  slurm_partition: short\n"
+        "set-resources:\n  atlas:\n    slurm_partition: gpu\n    gpu: 1\n"
+        "    mem_mb: 500 * attempt\n    runtime: 10\n"
+    )
+    before = len(slurm.completed())
+    targets = ["results/atlas/embedding.parquet", "--allowed-rules", "atlas"]
+    said = ended_well(submit(workplace, slurm, *targets, profile=site), workplace)
+    assert "Error in rule atlas" in said
+    jobs = jobs_since(slurm, before)
+    assert [job["JobState"] for job in jobs[:1]] == ["FAILED"]
+    assert jobs[-1]["JobState"] == "COMPLETED"
+    assert {(job["Partition"], job["NodeList"]) for job in jobs} == {("gpu", slurm.nodes[-1])}
+    asked = slurm.ask("sacct", "-X", "-n", "-P", "--format=Account,ReqMem,AllocTRES", "-r", "gpu")
+    lines = asked.splitlines()[-len(jobs) :]
+    assert all(line.startswith("lab|") and "gres/gpu=1" in line for line in lines), asked
+    assert [line.split("|")[1] for line in lines] == [
+        f"{500 * attempt}M" for attempt in range(1, len(jobs) + 1)
+    ]
+    name = "atlas/embedding.parquet"
+    assert table_bytes(workplace.results)[name] == table_bytes(local.results)[name]
+
+
+def test_a_cancelled_job_is_sent_again(slurm, local, fresh):
+    before = len(slurm.completed())
+    run = submit(fresh, slurm, "--until", "library", *ONE_LIBRARY_A_JOB)
+    running = wait_for(run, slurm.running)
+    slurm.ask("scancel", next(iter(running)))
+    ended_well(run, fresh)
+    states = [job["JobState"] for job in jobs_since(slurm, before)]
+    assert states.count("CANCELLED") == 1
+    assert states.count("COMPLETED") == len(states) - 1 >= 5
+    assert library_files(fresh) == library_files(local)
+
+
+def test_jobs_of_a_dead_node_run_elsewhere(slurm, local, fresh):
+    before = len(slurm.completed())
+    run = submit(fresh, slurm, "--until", "library", *ONE_LIBRARY_A_JOB)
+    running = wait_for(run, slurm.running)
+    node, _ = next(iter(running.values()))
+    slurm.kill_node(node)
+    try:
+        ended_well(run, fresh)
+    finally:
+        slurm.revive_node(node)
+    states = [job["JobState"] for job in jobs_since(slurm, before)]
+    assert "NODE_FAIL" in states
+    assert library_files(fresh) == library_files(local)
+
+
+def test_a_run_that_was_killed_outright_goes_on(slurm, local, fresh):
+    """As docs/cluster.md says: cancel what is left by the run's name, unlock, start again."""
+    run = submit(fresh, slurm, "--until", "library", *ONE_LIBRARY_A_JOB)
+    summaries = fresh.results / "libraries"
+    wait_for(run, lambda: [*summaries.glob("*/library.json")])
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    names = set(slurm.ask("squeue", "-h", "-o", "%j").splitlines())
+    for name in names:
+        slurm.ask("scancel", "--name", name)
+    while slurm.running():
+        time.sleep(0.2)
+    done = {path: path.stat().st_mtime_ns for path in summaries.glob("*/library.json")}
+    again = submit(fresh, slurm, "--until", "library", *ONE_LIBRARY_A_JOB)
+    assert again.wait(timeout=PATIENCE_S) != 0
+    assert "unlock" in (fresh.folder / "slurm.out").read_text()
+    unlocked = fresh.snakemake("--unlock")
+    assert unlocked.returncode == 0, unlocked.stderr
+    ended_well(submit(fresh, slurm, "--until", "library", *ONE_LIBRARY_A_JOB), fresh)
+    assert library_files(fresh) == library_files(local)
+    assert done

@@ -18,8 +18,9 @@ rule receptors:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
         code=code_version("patient_receptors"),
     resources:
-        mem_mb=receptor_memory,
-        runtime=lambda wildcards, input, attempt: int((5 + input.size_mb / 10) * attempt),
+        **requests("receptors"),
+    group:
+        "patients"
     message:
         "Receptors of {wildcards.patient}: chains, clonotypes"
     script:
@@ -49,8 +50,9 @@ rule t_cells:
         seed=lookup(dpath="seed", within=config),
         code=code_version("t_cell_tables"),
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((600 + 20 * input.size_mb) * attempt),
-        runtime=lambda wildcards, input, attempt: int((10 + input.size_mb / 10) * attempt),
+        **requests("t_cells"),
+    group:
+        "cohort"
     message:
         "Tables: clonotypes and repertoires"
     script:

@@ -1,6 +1,7 @@
 """What became of each clone: its share of the malignant cells from before CAR-T to relapse."""
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from relapsescope.figures.evidence import Evidence
@@ -10,6 +11,8 @@ from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, Pan
 VISIT_WIDTH, HEIGHT = 90, 110
 COLUMNS = 3
 BAR = 26
+# Share from which a clone's events are written beside its bar.
+LEAST_NAMED = 0.1
 NUMBERS = ("n_cells", "n_malignant", "fraction", "fraction_ci_low", "fraction_ci_high")
 
 
@@ -79,7 +82,26 @@ def _patient(frame: pd.DataFrame, colours: alt.Scale, widest: int, name: str) ->
     )
     bars = base.mark_bar(size=BAR).encode(x=x, y=y, color=colour, order=order)
     layers = [bars] if len(labels) == 1 else [bands, bars]
+    named = _named(frame)
+    if len(named):
+        layers.append(
+            alt.Chart(named)
+            .mark_text(align="left", dx=BAR / 2 + 5, fontSize=10)
+            .encode(x=x, y=alt.Y("middle:Q"), text="words:N")
+        )
     return alt.layer(*layers).properties(width=VISIT_WIDTH * widest, height=HEIGHT)
+
+
+def _named(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return where the last visit's larger clones are, which of them returned, and their events."""
+    last = frame[frame["visit"] == frame["visit"].max()].sort_values("clone_id", ascending=True)
+    top = last["fraction"].cumsum()
+    returned = last["is_relapse_clone"].astype(str).str.lower() == "true"
+    events = last["cnv_events"].fillna("").astype(str).str.replace(";", " ").str.replace("-", "−")
+    words = last["clone_id"] + np.where(returned, " (relapse clone)", "")
+    words += np.where(events == "", "", ": " + events)
+    placed = last.assign(middle=top - last["fraction"] / 2, words=words)
+    return placed[placed["fraction"] >= LEAST_NAMED]
 
 
 PANEL = Panel(

@@ -7,7 +7,7 @@ from relapsescope.counts import Counts
 from relapsescope.mixture import CALIBRATION, add_mixed, mixed_exposure
 from relapsescope.plasma_cells import gene_space
 from relapsescope.rates import Tally
-from relapsescope.subclone_posterior import shared_posterior
+from relapsescope.subclone_posterior import shared_posterior, unseen_share
 from scipy import sparse
 
 from .mock_patients import CLONE, IDS, World, assess
@@ -137,3 +137,24 @@ def test_molecules_of_other_clones_by_hand():
 def row(sample, clone, tally):
     place = {"sample_id": sample, "kind": "clone", "clone_id": clone, "gene": "TNFRSF17"}
     return place | {"stratum": -1} | vars(tally)
+
+
+def test_the_unseen_share_by_hand():
+    # Cells that surely are not of the subclone miss a share s with probability (1 - s)^n.
+    assert unseen_share(np.zeros(100)) == pytest.approx(1 - 0.05 ** (1 / 100), rel=0.01)
+    assert unseen_share(np.zeros(0), n_sure=50) == pytest.approx(1 - 0.05 ** (1 / 50), rel=0.01)
+    # Cells that fit both alike say nothing, and half of them say half.
+    assert unseen_share(np.ones(100)) == 1.0
+    half = unseen_share(np.repeat([0.0, 1.0], 50))
+    assert half == pytest.approx(1 - 0.05 ** (1 / 50), rel=0.01)
+
+
+def test_a_clones_rows_tell_expected_shares_and_what_a_library_would_have_shown(relapsed):
+    result, truth = relapsed
+    rows = {(row["clone_id"], row["timepoint"]): row for row in result["clones"]}
+    at_relapse = result["cells"]["sample_id"] == "rel"
+    true_share = (truth[at_relapse] == 0).mean()
+    assert rows["A", "relapse"]["expected_fraction"] == pytest.approx(true_share, abs=0.05)
+    before = rows["B", "pre_infusion"]
+    assert before["detection_limit"] >= 1 - 0.05 ** (1 / before["n_malignant"]) - 1e-12
+    assert before["detection_limit"] < 0.06

@@ -33,6 +33,7 @@ CLONE_COLUMNS = (
     "fraction",
     "fraction_ci_low",
     "fraction_ci_high",
+    "expected_fraction",
     "detection_limit",
     "n_malignant",
     "light_chain",
@@ -72,6 +73,8 @@ class Clone:
         Numbers of its cells among the patient's plasma cells.
     probability
         (n_plasma_cells,) probability that a cell is malignant and of this clone.
+    unseen
+        (n_libraries,) share that each library would have shown, as in `Subclones`.
     """
 
     clone_id: str
@@ -81,6 +84,7 @@ class Clone:
     arms: ArmRatios | None
     events: tuple[str, ...]
     stability: float | None
+    unseen: np.ndarray
 
 
 def clone_rows(
@@ -99,7 +103,9 @@ def clone_rows(
     visits = in_time([Visit(lib.sample_id, lib.timepoint, lib.day) for lib in libraries])
     counts = {
         clone.clone_id: {
-            name: count_clone(int((cells.library[clone.cells] == i).sum()), int(n_malignant[i]))
+            name: count_clone(
+                int((cells.library[clone.cells] == i).sum()), int(n_malignant[i]), clone.unseen[i]
+            )
             for name, i in number.items()
         }
         for clone in clones
@@ -108,6 +114,7 @@ def clone_rows(
     last = relapses[-1].sample_id if relapses else None
     returned = relapse_clone({c: counts[c][last] for c in counts}) if last else None
     before = [v.sample_id for v in visits if v.timepoint in BEFORE]
+    expected = _expected_fractions(clones, cells.library, malignant, len(libraries))
     rows = []
     for clone in clones:
         is_relapse = clone.clone_id == returned
@@ -140,12 +147,52 @@ def clone_rows(
                     ),
                     "is_relapse_clone": is_relapse and visit.timepoint == "relapse",
                     "relation": link if is_relapse and visit.timepoint == "relapse" else "",
+                    "expected_fraction": expected[clone.clone_id][number[visit.sample_id]],
                     "share_before": earlier.fraction,
                     "n_changed_genes": changed if visit.timepoint == "relapse" else None,
                     "reason": "; ".join(filter(None, [reason, why])),
                 }
             )
-    return rows
+    shown = {row["sample_id"] for row in rows}
+    absent = [v for v in visits if v.timepoint == "relapse" and v.sample_id not in shown]
+    return rows + [no_clone_row(patient, visit, _why_none(malignancy, why)) for visit in absent]
+
+
+def no_clone_row(patient: str, visit: Visit, reason: str) -> dict[str, Any]:
+    """Return the row of a relapse library without any clone: its relation cannot be assessed."""
+    return {
+        "patient_id": patient,
+        "clone_id": None,
+        "timepoint": visit.timepoint,
+        "sample_id": visit.sample_id,
+        "n_cells": 0,
+        "cnv_evaluable": False,
+        "is_relapse_clone": False,
+        "relation": "not_assessable",
+        "reason": reason,
+    }
+
+
+def _why_none(malignancy: Malignancy, why: str) -> str:
+    undetermined = (malignancy.malignancy == "undetermined").any()
+    told = "malignant cells cannot be told" if undetermined else "no malignant plasma cells"
+    return "; ".join(filter(None, [told, *malignancy.reasons, why]))
+
+
+def _expected_fractions(
+    clones: Sequence[Clone], library: np.ndarray, malignant: np.ndarray, n_libraries: int
+) -> dict[str, list[float | None]]:
+    """Return each clone's mean posterior among the malignant cells of each library.
+
+    Counting assigned cells favours the larger clone where clones overlap; this does not.
+    """
+    total = np.sum([clone.probability for clone in clones], axis=0) if clones else 1.0
+    result = {}
+    for clone in clones:
+        share = clone.probability / np.maximum(total, 1e-12)
+        inside = [malignant & (library == i) for i in range(n_libraries)]
+        result[clone.clone_id] = [float(share[q].mean()) if q.any() else None for q in inside]
+    return result
 
 
 def _changed(cells: PatientCells, clone: Clone, before: Sequence[int]) -> int | None:
@@ -285,7 +332,11 @@ def empty_result(
         "cell_arms": dict.fromkeys((*texts[:3], "clone_id"), nothing),
         "cells": dict.fromkeys((*texts, "heavy_chain"), nothing)
         | {name: np.array([], dtype=float) for name in (*numbers, *odds)},
-        "clones": [],
+        "clones": [
+            no_clone_row(patient, Visit(lib.sample_id, lib.timepoint, lib.day), reason)
+            for lib in libraries
+            if lib.timepoint == "relapse"
+        ],
         "copy_number": [],
         "summary": {
             "patient_id": patient,

@@ -41,7 +41,7 @@ from relapsescope.plasma_cells import (
     read_plasma_library,
 )
 from relapsescope.settings import settings_of
-from relapsescope.subclones import Subclones, find_subclones
+from relapsescope.subclones import find_subclones, one_subclone
 from relapsescope.tables import write_json, write_parquet, write_tsv
 from relapsescope.tumour_cells import PatientCells, cell_arms, patient_cells
 
@@ -233,10 +233,10 @@ def name_clones(
 ) -> list[Clone]:
     """Return the clones, lettered: each immunoglobulin clone's subclones, by first appearance."""
     malignant = malignancy.malignancy == "malignant"
-    found: list[tuple[np.ndarray, int, np.ndarray, float | None]] = []
+    found: list[tuple[np.ndarray, int, np.ndarray, float | None, np.ndarray]] = []
     for number in sorted(set(malignancy.ig_clone[malignant])):
         members = np.flatnonzero(malignant & (malignancy.ig_clone == number))
-        split = Subclones(np.zeros(len(members), dtype=int), np.ones((len(members), 1)), None, ())
+        split = one_subclone(len(members), cells.n_libraries)
         if evaluable:
             split = find_subclones(
                 cells.subset(members),
@@ -248,9 +248,10 @@ def name_clones(
             share = np.full(len(malignant), split.posterior[:, label].mean())
             share[members] = split.posterior[:, label]
             share *= malignancy.probability * malignancy.ig_posterior[:, max(number, 0)]
-            found.append((members[split.label == label], int(number), share, split.stability))
+            own, unseen = members[split.label == label], split.unseen[label]
+            found.append((own, int(number), share, split.stability, unseen))
 
-    def appearance(item: tuple[np.ndarray, int, np.ndarray, float | None]) -> tuple:
+    def appearance(item: tuple) -> tuple:
         first = np.bincount(cells.library[item[0]], minlength=cells.n_libraries)
         totals = np.bincount(cells.library[malignant], minlength=cells.n_libraries)
         shares = first / np.maximum(totals, 1)
@@ -258,7 +259,9 @@ def name_clones(
 
     found.sort(key=appearance)
     clones = []
-    for letter, (members, number, share, stability) in zip(letters(len(found)), found, strict=True):
+    for letter, (members, number, share, stability, unseen) in zip(
+        letters(len(found)), found, strict=True
+    ):
         arms, events = None, ()
         if evaluable and len(members) >= settings.copy_number.min_group_cells:
             chosen = np.zeros(len(cells.library), dtype=bool)
@@ -270,7 +273,7 @@ def name_clones(
                 probability=settings.copy_number.event_probability,
                 min_effect=settings.copy_number.min_effect,
             )
-        clones.append(Clone(letter, members, number, share, arms, events, stability))
+        clones.append(Clone(letter, members, number, share, arms, events, stability, unseen))
     return clones
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relapsescope.proportions import exact_proportion
+from relapsescope.subclone_posterior import MISSED
 from relapsescope.vocabulary import TIMEPOINTS
 
 BEFORE = ("untreated", "pre_infusion")
@@ -41,16 +42,19 @@ def in_time(visits: Sequence[Visit]) -> list[Visit]:
     return sorted(visits, key=key)
 
 
-def count_clone(n_cells: int, n_malignant: int) -> CloneCount:
+def count_clone(n_cells: int, n_malignant: int, unseen: float = np.nan) -> CloneCount:
     """Return share and exact 95 % limits; the detection limit is the share that 3 cells make.
 
     With n malignant cells a clone of share 3/n is missed with 5 % probability (1 - 3/n to the
-    n-th power is exp(-3)).
+    n-th power is exp(-3)). Where its cells are not told surely from others', `unseen` is the
+    larger share that the library would have shown (`subclone_posterior.unseen_share`).
     """
     if n_malignant == 0:
         return CloneCount(n_cells, 0, None, None, None, None)
     share = exact_proportion(n_cells, n_malignant)
-    limit = min(1.0, 1 - 0.05 ** (1 / n_malignant))
+    limit = min(1.0, 1 - MISSED ** (1 / n_malignant))
+    if np.isfinite(unseen):
+        limit = max(limit, unseen)
     return CloneCount(n_cells, n_malignant, share.share, share.low, share.high, limit)
 
 
@@ -123,8 +127,15 @@ def relapse_clone(counts: dict[str, CloneCount]) -> str | None:
 
 
 def pooled(counts: Sequence[CloneCount]) -> CloneCount:
-    """Return the clone in several libraries taken together."""
+    """Return the clone in several libraries taken together.
+
+    Libraries add what they would have shown, in cells told surely that would show as much.
+    """
+    limits = np.array([c.detection_limit for c in counts if c.detection_limit is not None])
+    with np.errstate(divide="ignore"):
+        sure = float((np.log(MISSED) / np.log1p(-limits)).sum())
     return count_clone(
         int(np.sum([count.n_cells for count in counts])),
         int(np.sum([count.n_malignant for count in counts])),
+        1 - MISSED ** (1 / sure) if sure > 0 else np.nan,
     )

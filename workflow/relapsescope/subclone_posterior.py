@@ -1,6 +1,9 @@
 """How sure each malignant cell's subclone is: a posterior over all of a patient's subclones."""
 
+from dataclasses import dataclass
+
 import numpy as np
+from scipy import special
 
 from relapsescope.copy_number import CopyNumberSettings
 from relapsescope.malignancy import CloneSettings
@@ -13,6 +16,25 @@ FOLDS = 5
 # Rounds between the subclones' programmes and their members; labels settle in two or three.
 ROUNDS = 3
 SHARE_ROUNDS = 100
+# Probability with which a subclone at the limit of detection is missed.
+MISSED = 0.05
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Which subclone each cell is of, and how sure that is.
+
+    Attributes
+    ----------
+    label
+        (n_cells,) number of the subclone.
+    posterior, odds
+        (n_cells, n_subclones) probabilities, and log-likelihoods against the first subclone.
+    """
+
+    label: np.ndarray
+    posterior: np.ndarray
+    odds: np.ndarray
 
 
 def settle(
@@ -21,8 +43,8 @@ def settle(
     *,
     cn_settings: CopyNumberSettings,
     settings: CloneSettings,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return each cell's subclone and the (n_cells, n_subclones) posterior that it rests on.
+) -> Membership:
+    """Return each cell's subclone and the posterior that it rests on.
 
     Splitting two groups at a time never asks again where a cell belongs that an early split
     placed; here all subclones compete for every cell. A subclone that would be left with fewer
@@ -30,8 +52,8 @@ def settle(
     """
     n_subclones = int(label.max()) + 1
     if n_subclones == 1:
-        return label, np.ones((len(label), 1))
-    posterior = np.eye(n_subclones)[label]
+        return Membership(label, np.ones((len(label), 1)), np.zeros((len(label), 1)))
+    posterior, odds = np.eye(n_subclones)[label], np.zeros((len(label), n_subclones))
     for _ in range(ROUNDS):
         odds = log_odds(cells, label, cn_settings=cn_settings, settings=settings)
         posterior = shared_posterior(odds, cells.library)
@@ -40,7 +62,57 @@ def settle(
         if np.array_equal(now, label) or sizes.min() < settings.min_subclone_cells:
             break
         label = now
-    return label, posterior
+    return Membership(label, posterior, odds)
+
+
+def unseen_share(ratio: np.ndarray, n_sure: int = 0) -> float:
+    """Return the largest share that a subclone may have had among cells that are none of it.
+
+    Beyond it the cells are twenty times less likely than at the best share. Where cells are told
+    surely that is 1 - 0.05^(1/n), the share that n cells miss with 5 % probability; cells that
+    might be of the subclone say less.
+
+    Parameters
+    ----------
+    ratio
+        (n_cells,) likelihood of each cell in the subclone over that in the others.
+    n_sure
+        Further cells that surely are not of it.
+    """
+    shares = np.concatenate([[0.0], np.geomspace(1e-5, 1 - 1e-6, 2000)])
+    log_likelihood = n_sure * np.log1p(-shares)
+    for i in range(0, len(ratio), 500):
+        part = ratio[i : i + 500, None]
+        log_likelihood += np.log1p(shares * (part - 1)).sum(axis=0)
+    best = int(log_likelihood.argmax())
+    beyond = log_likelihood[best:] < log_likelihood[best] + np.log(MISSED)
+    return float(shares[best:][beyond][0]) if beyond.any() else 1.0
+
+
+def unseen_shares(membership: Membership, library: np.ndarray, n_libraries: int) -> np.ndarray:
+    """Return (n_subclones, n_libraries) shares that each library would have shown.
+
+    From the cells that were assigned to other subclones; NaN where a library has none, for
+    counting then says it all.
+    """
+    n_subclones = membership.odds.shape[1]
+    result = np.full((n_subclones, n_libraries), np.nan)
+    if n_subclones == 1:
+        return result
+    for number in range(n_libraries):
+        here = np.flatnonzero(library == number)
+        if not len(here):
+            continue
+        share = np.log(np.maximum(membership.posterior[here].mean(axis=0), 1e-6))
+        for own in range(n_subclones):
+            rest = [i for i in range(n_subclones) if i != own]
+            others = here[membership.label[here] != own]
+            if not len(others):
+                continue
+            prior = share[rest] - special.logsumexp(share[rest])
+            against = special.logsumexp(membership.odds[others][:, rest] + prior, axis=1)
+            result[own, number] = unseen_share(np.exp(membership.odds[others, own] - against))
+    return result
 
 
 def log_odds(

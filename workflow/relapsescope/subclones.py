@@ -10,7 +10,7 @@ from relapsescope.copy_number import CopyNumberSettings
 from relapsescope.malignancy import CloneSettings
 from relapsescope.programme_split import differ_in_programme
 from relapsescope.subclone_contrast import difference, membership
-from relapsescope.subclone_posterior import settle
+from relapsescope.subclone_posterior import settle, unseen_shares
 from relapsescope.tumour_cells import CELL_VARIANCE, PatientCells
 
 ROUNDS = 5
@@ -43,12 +43,22 @@ class Subclones:
         no sample splits, None where it was not computed.
     differences
         One line a split: which arms tell the two apart.
+    unseen
+        (n_subclones, n_libraries) share of each subclone that a library would have shown; NaN
+        where counting its cells says it all.
     """
 
     label: np.ndarray
     posterior: np.ndarray
     stability: float | None
     differences: tuple[str, ...]
+    unseen: np.ndarray
+
+
+def one_subclone(n_cells: int, n_libraries: int) -> Subclones:
+    """Return cells that were not looked at for subclones."""
+    unseen = np.full((1, n_libraries), np.nan)
+    return Subclones(np.zeros(n_cells, dtype=int), np.ones((n_cells, 1)), None, (), unseen)
 
 
 def find_subclones(
@@ -73,8 +83,9 @@ def find_subclones(
             again, _ = split_cells(cells.subset(drawn), cn_settings=cn_settings, settings=settings)
             scores.append(adjusted_rand_score(label[drawn], again))
         stability = float(np.mean(scores))
-    label, posterior = settle(cells, label, cn_settings=cn_settings, settings=settings)
-    return Subclones(label, posterior, stability, tuple(differences))
+    found = settle(cells, label, cn_settings=cn_settings, settings=settings)
+    unseen = unseen_shares(found, cells.library, cells.n_libraries)
+    return Subclones(found.label, found.posterior, stability, tuple(differences), unseen)
 
 
 def split_cells(

@@ -157,7 +157,7 @@ def read_evidence(results: Path, *, sheet: Sequence[Mapping[str, Any]] = ()) -> 
         },
         course=read_course(results),
         clonal={
-            "clones": _read_text(results / "tables" / "clones.tsv"),
+            "clones": _with_clone(_read_text(results / "tables" / "clones.tsv")),
             "plasma": _read_parts([Path(paths["cells"]) for paths in files]),
             "cell_arms": _read_parts([Path(paths["cell_arms"]) for paths in files]),
         },
@@ -215,6 +215,11 @@ def _read_parts(paths: Sequence[Path]) -> pd.DataFrame:
     parts = [pd.read_parquet(path) for path in paths if path.is_file()]
     parts = [part for part in parts if not part.empty]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _with_clone(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that are about a clone; others say why a relapse has none."""
+    return table if table.empty else table[table["clone_id"] != ""].reset_index(drop=True)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

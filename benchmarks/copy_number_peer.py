@@ -157,7 +157,7 @@ def peer(cohort: Cohort) -> tuple[dict[tuple[str, str], pd.Series], float]:
                 calls = cohort.calls(patient).set_index(["sample_id", "barcode"])["clone_id"]
                 key = pd.MultiIndex.from_product([[one.sample_id], one.barcodes])
                 clone = calls.reindex(key).to_numpy(dtype=object)
-                chosen = np.array([isinstance(name, str) for name in clone])
+                chosen = np.array([isinstance(name, str) for name in clone], dtype=bool)
                 labels += list(clone[chosen])
             else:
                 chosen = full[one.sample_id]

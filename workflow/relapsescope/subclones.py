@@ -26,6 +26,8 @@ CONFIRMED_Z = 4.0
 # Share of the cells in a repeat of the stability measure. Drawn without replacement: a cell twice
 # among the cells would be learned from and judged at once.
 RESAMPLED = 0.8
+# Most cells in a repeat: what splits a thousand cells splits more, and repeats are the cost.
+MOST_RESAMPLED = 1000
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def find_subclones(
         # Whether one subclone stays one takes fewer repeats than where a border runs.
         repeats = settings.bootstraps if label.any() else min(settings.bootstraps, 3)
         for _ in range(repeats):
-            drawn = np.sort(rng.choice(len(label), int(RESAMPLED * len(label)), replace=False))
+            n_drawn = min(int(RESAMPLED * len(label)), MOST_RESAMPLED)
+            drawn = np.sort(rng.choice(len(label), n_drawn, replace=False))
             again, _ = split_cells(cells.subset(drawn), cn_settings=cn_settings, settings=settings)
             scores.append(adjusted_rand_score(label[drawn], again))
         stability = float(np.mean(scores))

@@ -36,7 +36,7 @@ EXHAUSTED = (
     CAR,
     {"exhaustion_verdict": "EXHAUSTED", "good_effect_ci_low": "0.2", "chu_effect_ci_low": "0.1"},
 )
-RAISED = ("suppression", OVERALL, {"verdict": "RAISED", "log2_ratio_ci_low": "1.0"})
+RAISED = ("suppression", {}, {"verdict": "RAISED", "log2_ratio_ci_low": "1.0"})
 VGPR = ("course", LINE, {"best_response": "VGPR", "mrd_status": "positive"})
 NEW = ("clones", {}, {"relation": "same_ig_new_subclone", "share_before": "0.0"})
 

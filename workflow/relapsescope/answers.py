@@ -6,7 +6,7 @@ Generated from verdicts by rules, for every patient alike; never advice on treat
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relapsescope.cited import Cited, cited, joined, parse_cited
+from relapsescope.cited import Cited, Row, cited, joined, parse_cited
 from relapsescope.mechanisms import NOT_ASSESSABLE, SUPPORTED, Rules
 from relapsescope.patient_evidence import PatientEvidence
 from relapsescope.tumour_findings import RELATIONS
@@ -88,15 +88,22 @@ def why_not_killed(mechanisms: Sequence[Mapping[str, Any]], rules: Rules) -> Cit
 def how_sure(mechanisms: Sequence[Mapping[str, Any]], rules: Rules) -> Cited:
     """Return what speaks against the primary mechanism and what could not be assessed."""
     parts: list[Cited | str] = []
-    for row in mechanisms:
-        if row["is_primary"] and row["against"]:
+    for values in mechanisms:
+        if values["is_primary"]:
+            row = Row("mechanisms", {name: str(value) for name, value in values.items()})
+            parts.append(
+                cited(
+                    "the evidence has strength {s} on a scale up to one", s=row.number("strength")
+                )
+            )
             told = parse_cited(row["against"], row["against_cells"])
-            parts.append(Cited("against it: ") + told)
+            if told:
+                parts.append(Cited("against it: ") + told)
     unknown = [row["mechanism"] for row in mechanisms if row["verdict"] == NOT_ASSESSABLE]
     if unknown:
         parts.append(f"not assessable: {_named(unknown, rules)}")
-    if not parts:
-        return Cited("All six mechanisms could be assessed, and nothing recorded contradicts this.")
+    else:
+        parts.append("all six mechanisms could be assessed")
     told = joined(parts)
     return Cited(told.text[0].upper() + told.text[1:], told.spans) + "."
 

@@ -18,13 +18,13 @@ def car_t_non_persistence(patient: PatientEvidence) -> Finding:
     if row is None:
         return Finding("no_data", NOTHING, not_assessed=why)
     evidence = cited(
-        "{n} of {t} T cells in {sample} show the CAR ({share} %, interval {interval} %); from "
-        "{limit} % the library would have shown them",
-        n=row.number("n_cells"),
+        "{share} % of {t} T cells in {sample} are CAR-T cells (interval {interval} %; {n} show the "
+        "transgene); the library would have shown {limit} %",
+        share=row.percent("fraction_of_t"),
         t=row.number("n_t_cells"),
         sample=row.word("sample_id"),
-        share=row.percent("fraction_of_t"),
         interval=row.interval("fraction_ci_low", "fraction_ci_high", percent=True),
+        n=row.number("n_cells"),
         limit=row.percent("detection_limit"),
     )
     verdict = row["persistence_verdict"]
@@ -91,9 +91,10 @@ def t_cell_exhaustion(patient: PatientEvidence) -> Finding:
         for name in signatures
     ]
     evidence = cited(
-        "{n} CAR-T cells in {sample}, signatures against the earlier sample: {effects}; {verdict}",
+        "{n} CAR-T cells in {sample}, {verdict}; signatures against {base}: {effects}",
         n=row.number("n_cells"),
         sample=row.word("sample_id"),
+        base=_compared_with(row),
         effects=joined(effects, ", ") or Cited("none scored"),
         verdict=row.verdict("exhaustion_verdict"),
     )
@@ -104,6 +105,13 @@ def t_cell_exhaustion(patient: PatientEvidence) -> Finding:
         return Finding("undecided", evidence, not_assessed=row.word("reason"))
     state = "exhausted" if verdict == "EXHAUSTED" else "not_exhausted"
     return Finding(state, evidence, strength, against=_against_exhaustion(row, state, signatures))
+
+
+def _compared_with(row: Row) -> Cited:
+    base = row["compared_with"]
+    if base and base != row["sample_id"]:
+        return cited("the CAR-T cells of {sample}", sample=row.word("compared_with"))
+    return Cited("T cells without the transgene of the same library")
 
 
 def _against_exhaustion(row: Row, state: str, signatures: list[str]) -> Cited:

@@ -1,7 +1,7 @@
 """What marrow and course say, and which function reads the evidence of each mechanism."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from relapsescope.car_t_findings import car_t_non_persistence, t_cell_exhaustion
 from relapsescope.cited import Cited, Row, cited, joined
@@ -24,15 +24,8 @@ def suppressive_microenvironment(patient: PatientEvidence) -> Finding:
         for row in rows
         if row["measure"] != "overall" and row["sample_id"] == overall["sample_id"]
     ]
-    raised = [row for row in single if row["verdict"] == "RAISED"]
-    lows = [row.value("log2_ratio_ci_low") for row in [overall, *raised]]
-    lows = [low for low in lows if not math.isnan(low)]
-    shown = raised if overall["verdict"] == "RAISED" else single[:3]
-    evidence = joined(
-        [
-            cited("{s}: {v}", s=overall.word("sample_id"), v=overall.verdict()),
-            *(_measure(row) for row in shown[:4]),
-        ]
+    evidence = cited(
+        "{sample}: {reason}", sample=overall.word("sample_id"), reason=overall.word("reason")
     )
     state = {"RAISED": "raised", "NOT_RAISED": "not_raised"}.get(overall["verdict"], "undecided")
     if state == "undecided":
@@ -41,40 +34,33 @@ def suppressive_microenvironment(patient: PatientEvidence) -> Finding:
     return Finding(
         state,
         evidence,
-        clipped(1 - 2 ** -max(lows, default=0.0)),
+        clipped(1 - 2 ** -_least_rise(single)) if state == "raised" else 0.0,
         against=_listed(single, contrary),
         not_assessed=_listed(single, "INDETERMINATE"),
     )
 
 
-def _measure(row: Row) -> Cited:
-    return cited(
-        "{name} {value} against {base} in {comparison} (log2 ratio {ratio}, interval {interval})",
-        name=row["measure"].replace("_", " "),
-        value=row.number("value"),
-        base=row.number("comparison_value"),
-        comparison=COMPARISONS.get(row["comparison"], row["comparison"]),
-        ratio=row.number("log2_ratio"),
-        interval=row.interval("log2_ratio_ci_low", "log2_ratio_ci_high"),
-    )
+def _least_rise(rows: Sequence[Row]) -> float:
+    """Return the rise (log2) of the measure that rose most, at least and over every comparison."""
+    lows: dict[str, list[float]] = {}
+    for row in rows:
+        if row["verdict"] == "RAISED" and row["log2_ratio_ci_low"]:
+            lows.setdefault(row["measure"], []).append(row.value("log2_ratio_ci_low"))
+    return max((min(found) for found in lows.values()), default=0.0)
+
+
+def _listed(rows: Sequence[Row], verdict: str) -> Cited:
+    """Return the measures all of whose comparisons have this verdict."""
+    verdicts: dict[str, set[str]] = {}
+    for row in rows:
+        verdicts.setdefault(row["measure"], set()).add(row["verdict"])
+    names = [name for name, found in verdicts.items() if found == {verdict}]
+    words = {"RAISED": "raised", "NOT_RAISED": "not raised", "INDETERMINATE": "not decided"}
+    return Cited(f"{words[verdict]}: {', '.join(names)} (suppression.tsv)" if names else "")
 
 
 # Strength by best response: a rank by convention, with MRD positive in CR below VGPR.
 RANKS = {"PD": 1.0, "SD": 0.9, "MR": 0.8, "PR": 0.7, "VGPR": 0.6, "mrd_positive": 0.5}
-COMPARISONS = {
-    "earlier_marrow": "the patient's earlier marrow",
-    "untreated_panel": "untreated patients' marrows",
-}
-
-
-def _listed(rows: list[Row], verdict: str) -> Cited:
-    names = dict.fromkeys(
-        f"{row['measure'].replace('_', ' ')} ({row['comparison'].replace('_', ' ')})"
-        for row in rows
-        if row["verdict"] == verdict
-    )
-    words = {"RAISED": "raised", "NOT_RAISED": "not raised", "INDETERMINATE": "not decided"}
-    return Cited(f"{words[verdict]}: {', '.join(names)}" if names else "")
 
 
 def residual_disease(patient: PatientEvidence) -> Finding:

@@ -14,6 +14,7 @@ from .mock_car_t import write_car_t
 from .mock_course import write_course
 from .mock_molecules import write_molecules
 from .mock_niche import write_niche
+from .mock_t_cells import write_t_cells
 
 SHARES = {
     "CD4 T": 0.2,
@@ -64,6 +65,7 @@ def write_results(folder, *, n_cells=120, hostile=False, seed=0):
     write_atlas(folder, cells)
     write_molecules(folder, libraries, cells, hostile=HOSTILE_REASON if hostile else "")
     write_car_t(folder, hostile=HOSTILE_REASON if hostile else "")
+    write_t_cells(folder, hostile=HOSTILE_REASON if hostile else "")
     write_niche(folder, hostile=HOSTILE_REASON if hostile else "")
     write_course(folder, regimen=HOSTILE_REASON if hostile else None)
     sheet = [

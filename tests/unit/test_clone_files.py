@@ -75,7 +75,7 @@ def test_calls_are_joined_by_library_and_barcode(of_failed, tmp_path):
         output=output,
     )
     cells = pd.read_parquet(output)
-    assert list(cells.columns) == [*CELL_COLUMNS, "clone_probability"]
+    assert list(cells.columns) == [*CELL_COLUMNS, "clone_probability", "t_cell_state"]
     known = cells[cells["malignancy"].notna()]
     found = known[["sample_id", "barcode", "malignancy"]].to_numpy().tolist()
     assert found == [["S2", "CC", "normal"], ["S2", "GG", "malignant"]]

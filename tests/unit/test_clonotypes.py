@@ -11,9 +11,7 @@ from relapsescope.clonotypes import (
     rarefied_clonality,
 )
 
-SETTINGS = ReceptorSettings(
-    expanded_cells=2, hyperexpanded_share=0.1, min_cells=4, draws=50, shown_clonotypes=5
-)
+SETTINGS = ReceptorSettings(expanded_cells=2, hyperexpanded_share=0.1, min_cells=4, draws=50)
 
 
 def test_clonality_by_hand():

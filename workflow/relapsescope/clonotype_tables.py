@@ -48,7 +48,6 @@ class ReceptorSettings:
     hyperexpanded_share: float
     min_cells: int
     draws: int
-    shown_clonotypes: int
 
 
 def receptor_tables(

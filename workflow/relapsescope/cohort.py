@@ -38,6 +38,7 @@ CELL_COLUMNS = {
 }
 CAR_COLUMNS = ("car_status", "phase", "cycling")
 SCORES = "exhaustion_"
+T_CELL_STATE = "t_cell_state"
 CLONE_CALLS = (
     "light_chain",
     "malignancy",
@@ -69,6 +70,7 @@ def join_cells(
     embedding_path: str,
     clone_paths: Sequence[str],
     car_paths: Sequence[str] = (),
+    state_paths: Sequence[str] = (),
     output: str,
 ) -> None:
     """Write `cells.parquet`: every barcode of every library, with all that is known of it.
@@ -87,6 +89,8 @@ def join_cells(
     car_paths
         The patients' CAR-T calls, phases and scores (`car_cells.call_patient`), keyed likewise; of
         them `CAR_COLUMNS` and the columns `exhaustion_…` are taken.
+    state_paths
+        The states of the patients' T cells (`patient_states.call_patient_states`).
     """
     parts = []
     for row, path in zip(rows, cells_paths, strict=True):
@@ -100,7 +104,8 @@ def join_cells(
     cells = cells.merge(embedding, on=keys, how="left", validate="1:1")
     calls = [pd.read_parquet(path, columns=[*keys, *CLONE_CALLS]) for path in clone_paths]
     states = [_car_columns(pd.read_parquet(path)) for path in car_paths]
-    for found in (calls, states):
+    t_cells = [pd.read_parquet(path, columns=[*keys, T_CELL_STATE]) for path in state_paths]
+    for found in (calls, states, t_cells):
         found = [part for part in found if not part.empty]
         if found:
             joined = pd.concat(found, ignore_index=True)
@@ -110,7 +115,8 @@ def join_cells(
     place = columns.index("cycling") + 1
     columns[place:place] = scores
     further = [name for name in cells.columns if name not in columns]
-    further += [name for name in CLONE_CALLS if name not in (*columns, *further)]
+    extra = (*CLONE_CALLS, T_CELL_STATE)
+    further += [name for name in extra if name not in (*columns, *further)]
     cells = cells.reindex(columns=[*columns, *further])
     cells = cells.astype(CELL_COLUMNS)
     with whole_file(Path(output)) as partial:

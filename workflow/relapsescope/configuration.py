@@ -58,6 +58,7 @@ SECTIONS_OF_JOBS = (
     "car_fraction",
     "proliferation",
     "receptors",
+    "t_cell_states",
     "report",
 )
 

@@ -23,8 +23,9 @@ CAR_FILES = {"car_cells": "car_cells.parquet", "exhaustion": "exhaustion.tsv"}
 PROGRAMME_TABLES = ("programmes", "programme_comparisons", "enrichment")
 NICHE_TABLES = ("suppression", "interactions", "composition_shifts")
 CAR_TABLES = ("car_t", "exhaustion")
+STATE_FILES = {"states": "t_cell_states.parquet"}
 RECEPTOR_FILES = {"cells": "receptors.parquet", "summary": "receptors.json"}
-T_CELL_TABLES = ("clonotypes", "receptors")
+T_CELL_TABLES = ("clonotypes", "receptors", "t_cell_states")
 MOLECULAR_TABLES = ("antigens", "anxa1", "targets", "anxa1_untreated", "detection")
 
 

@@ -15,6 +15,8 @@ from relapsescope.clonotype_tables import (
     receptor_tables,
 )
 from relapsescope.settings import settings_of
+from relapsescope.t_cell_composition import COLUMNS as STATE_COLUMNS
+from relapsescope.t_cell_composition import state_rows
 from relapsescope.tables import write_tsv
 
 CELLS = ("sample_id", "barcode", "patient_id", "cell_type", "car_status")
@@ -43,7 +45,7 @@ def write_t_cell_tables(
     receptor_paths, summary_paths
         The patients' `receptors.parquet` and `receptors.json`.
     outputs
-        Paths `clonotypes` and `receptors`.
+        Paths `clonotypes`, `receptors` and `t_cell_states`.
     settings
         Section `receptors` of the configuration.
     """
@@ -70,6 +72,7 @@ def write_t_cell_tables(
         repertoires += of_samples
     write_tsv(Path(outputs["clonotypes"]), CLONOTYPE_COLUMNS, clonotypes)
     write_tsv(Path(outputs["receptors"]), RECEPTOR_COLUMNS, repertoires)
+    write_tsv(Path(outputs["t_cell_states"]), STATE_COLUMNS, state_rows(cells, rows))
 
 
 def t_cells_of(cells_path: str) -> pd.DataFrame:

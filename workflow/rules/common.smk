@@ -15,6 +15,7 @@ from relapsescope.patient_files import (
     MOLECULE_FILES,
     NICHE_FILES,
     RECEPTOR_FILES,
+    STATE_FILES,
     donors,
     libraries_by_patient,
     molecular_paths,

@@ -16,6 +16,7 @@ CATEGORIES = (
         ("composition_shift", "suppression", "ligand_receptor"), "Microenvironment"
     )
     | dict.fromkeys(("car_t_fraction", "exhaustion", "car_t_cycling"), "CAR-T cells")
+    | dict.fromkeys(("t_cell_states", "clonotype_tracking"), "T cells")
     | dict.fromkeys(FIGURES, "Figures")
     | dict.fromkeys(
         ("antigen_rates", "antigen_detection", "anxa1_compartments", "target_matrix"), "Antigens"
@@ -50,6 +51,7 @@ rule figures:
         programmes=list(PROGRAMMES.values()),
         niche=list(NICHE.values()),
         car_t=list(CAR_TABLES.values()),
+        t_cells=list(T_CELLS.values()),
         course=list(COURSE.values()),
         answers=list(ANSWERS.values()),
     output:

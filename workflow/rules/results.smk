@@ -9,6 +9,7 @@ rule cells:
         car_cells=[
             patient_paths(RESULTS, patient, CAR_FILES)["car_cells"] for patient in SAMPLES_OF
         ],
+        states=[patient_paths(RESULTS, patient, STATE_FILES)["states"] for patient in SAMPLES_OF],
     output:
         cells=f"{RESULTS}/tables/cells.parquet",
     log:

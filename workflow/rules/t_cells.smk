@@ -1,4 +1,4 @@
-"""T cells: receptors a patient, clonotypes and repertoires over the cohort."""
+"""T cells: receptors and states a patient, their tables over the cohort."""
 
 T_CELLS = t_cell_paths(RESULTS)
 
@@ -25,6 +25,33 @@ rule receptors:
         "Receptors of {wildcards.patient}: chains, clonotypes"
     script:
         "../scripts/receptors.py"
+
+
+rule t_cell_states:
+    input:
+        unpack(lambda wildcards: files_of(SAMPLES_OF[wildcards.patient])),
+        car_cells=patient_paths(RESULTS, "{patient}", CAR_FILES)["car_cells"],
+    output:
+        **patient_paths(RESULTS, "{patient}", STATE_FILES),
+    log:
+        f"{RESULTS}/logs/t_cell_states/{{patient}}.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/t_cell_states/{{patient}}.tsv"
+    params:
+        rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
+        settings=lookup(dpath="t_cell_states", within=config),
+        code=code_version(
+            "patient_states", resources=("resources/genes.tsv", "resources/t_cell_states.tsv")
+        ),
+    resources:
+        mem_mb=patients_memory,
+        runtime=lambda wildcards, input, attempt: int((5 + input.size_mb / 20) * attempt),
+    message:
+        "T cell states of {wildcards.patient}"
+    script:
+        "../scripts/t_cell_states.py"
 
 
 rule t_cells:
@@ -54,6 +81,6 @@ rule t_cells:
     group:
         "cohort"
     message:
-        "Tables: clonotypes and repertoires"
+        "Tables: clonotypes, repertoires and states of T cells"
     script:
         "../scripts/t_cells.py"

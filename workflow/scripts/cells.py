@@ -10,5 +10,6 @@ with job_log(snakemake.log[0]):
         embedding_path=snakemake.input.embedding,
         clone_paths=snakemake.input.clones,
         car_paths=snakemake.input.car_cells,
+        state_paths=snakemake.input.states,
         output=snakemake.output.cells,
     )

@@ -18,6 +18,7 @@ from relapsescope.patient_files import (
     niche_paths,
     patient_paths,
     programme_paths,
+    t_cell_paths,
 )
 
 CELL_COLUMNS = (
@@ -88,6 +89,8 @@ class Evidence:
         ``mechanisms``, ``answers`` and ``claims`` (`answer_tables.ANSWER_TABLES`), all fields text.
     car
         ``car_t`` and ``exhaustion`` (`patient_files.CAR_TABLES`), all fields text.
+    t_cells
+        The tables of T cells by name (`patient_files.T_CELL_TABLES`), all fields text.
     """
 
     cells: pd.DataFrame
@@ -106,6 +109,7 @@ class Evidence:
     niche: dict[str, pd.DataFrame]
     answers: dict[str, pd.DataFrame]
     car: dict[str, pd.DataFrame]
+    t_cells: dict[str, pd.DataFrame]
 
     @property
     def sample_ids(self) -> list[str]:
@@ -163,6 +167,7 @@ def read_evidence(results: Path, *, sheet: Sequence[Mapping[str, Any]] = ()) -> 
         },
         clone_summaries={found["patient_id"]: found for found in summaries if found},
         normal_plasma=_read_json(results / "clones" / "normal_plasma.json"),
+        t_cells={name: _read_text(Path(path)) for name, path in t_cell_paths(results).items()},
         molecular={name: _read_text(Path(path)) for name, path in molecular_paths(results).items()},
         programmes=read_programmes(results),
         niche={name: _read_text(Path(path)) for name, path in niche_paths(results).items()},

@@ -24,6 +24,7 @@ class PanelSettings:
     map_points: int = 60_000
     figure_map_points: int = 10_000
     markers_per_cluster: int = 5
+    tracked_clonotypes: int = 8
     seed: int = 1
 
 

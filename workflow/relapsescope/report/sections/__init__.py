@@ -24,6 +24,7 @@ from relapsescope.report.sections import (
     programmes,
     quality,
     summary,
+    t_cells,
 )
 
 COHORT_SECTIONS = (
@@ -33,6 +34,7 @@ COHORT_SECTIONS = (
     clones.build,
     antigens.build,
     car_t.build,
+    t_cells.build,
     programmes.build,
     microenvironment.build,
     course.build,
@@ -65,6 +67,7 @@ PATIENT_DETAILS = (
     patient.build_calls,
     patient_molecules.build_molecules,
     car_t.build_patient,
+    t_cells.build_patient,
     programmes.build_patient,
     microenvironment.build_patient,
     patient_methods.build_rules,

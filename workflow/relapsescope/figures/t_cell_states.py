@@ -1,0 +1,99 @@
+"""Which states the T cells of each sample are in, with and without the CAR."""
+
+import altair as alt
+import pandas as pd
+
+from relapsescope.figures.evidence import Evidence
+from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
+from relapsescope.figures.theme import ROW
+from relapsescope.figures.verdicts import with_numbers
+from relapsescope.t_cell_states import STATES
+
+POPULATIONS = {"T": "all T", "car_detected": "CAR seen", "car_not_detected": "CAR not seen"}
+COLOURS = {
+    "naive_central_memory": "#88CCEE",
+    "effector_memory": "#0072B2",
+    "cytotoxic": "#009E73",
+    "terminal_effector": "#117733",
+    "progenitor_exhausted": "#E69F00",
+    "terminally_exhausted": "#D55E00",
+    "regulatory": "#CC79A7",
+    "MAIT": "#999933",
+    "gamma_delta": "#332288",
+    "proliferating": "#882255",
+    "undetermined": "#D5D8DC",
+}
+
+
+def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
+    """Return the shares of states of every sample and population."""
+    table = evidence.t_cells["t_cell_states"]
+    if table.empty:
+        raise NotAssessableError("no library holds a T cell that passed QC")
+    numbers = [name for name, kind in PANEL.columns.items() if kind == "number"]
+    frame = with_numbers(table, numbers)[list(PANEL.columns)].reset_index(drop=True)
+    whole = frame[frame["population"] == "T"].drop_duplicates("sample_id")
+    return PanelData(frame, int(whole["n_cells"].sum()), int(frame["patient_id"].nunique()))
+
+
+def chart(frame: pd.DataFrame) -> alt.LayerChart:
+    """Draw one bar a sample and population, states stacked in the order of differentiation."""
+    rows = frame.assign(
+        label=frame["sample_id"] + ", " + frame["population"].map(POPULATIONS),
+        place=frame["state"].map(STATES.index),
+        words=frame["state"].str.replace("_", " "),
+    )
+    labels = list(dict.fromkeys(rows["label"]))
+    totals = rows.drop_duplicates("label")[["label", "n_cells"]]
+    totals = totals.assign(note=[f"{n:,.0f} cells" for n in totals["n_cells"]], end=1.0)
+    y = alt.Y("label:N", sort=labels, title=None)
+    words = [state.replace("_", " ") for state in STATES]
+    bars = (
+        alt.Chart(rows[rows["n_state"] > 0])
+        .mark_bar(height=ROW - 6, stroke="white", strokeWidth=0.6)
+        .encode(
+            y=y,
+            x=alt.X(
+                "fraction:Q",
+                title="Share of the T cells",
+                axis=alt.Axis(format=".0%", grid=False),
+                scale=alt.Scale(domain=[0, 1]),
+            ),
+            order=alt.Order("place:Q"),
+            color=alt.Color(
+                "words:N",
+                title=None,
+                sort=words,
+                scale=alt.Scale(domain=words, range=[COLOURS[state] for state in STATES]),
+                legend=alt.Legend(orient="bottom", columns=4, offset=14),
+            ),
+        )
+    )
+    notes = alt.Chart(totals).mark_text(align="left", dx=5)
+    return alt.layer(bars, notes.encode(y=y, x="end:Q", text="note:N")).properties(
+        width=430, height=alt.Step(ROW)
+    )
+
+
+PANEL = Panel(
+    name="t_cell_states",
+    title="States of T cells",
+    claim="Which states the T cells of each sample are in, with and without the CAR",
+    columns={
+        "patient_id": "text",
+        "sample_id": "text",
+        "timepoint": "text",
+        "sorting": "text",
+        "population": "text",
+        "state": "text",
+        "n_cells": "number",
+        "n_state": "number",
+        "fraction": "number",
+        "fraction_ci_low": "number",
+        "fraction_ci_high": "number",
+    },
+    collect=collect,
+    chart=chart,
+    test="exact (Clopper-Pearson) 95 % intervals",
+    unit="T cells",
+)

@@ -1,0 +1,154 @@
+"""The table of CAR-T cells: a row a library and population, with the reason where there is none."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from relapsescope.car_calls import CarSettings
+from relapsescope.car_sensitivity import FractionSettings
+from relapsescope.car_t import CONTRACT, CarTSettings, Cohort, car_t_rows, columns_of
+from relapsescope.cell_cycle import CycleSettings
+from relapsescope.exhaustion_rows import EFFECT_COLUMNS
+from relapsescope.paths import REPOSITORY
+from relapsescope.proliferation import ProliferationSettings
+
+CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+SETTINGS = CarTSettings(
+    CarSettings(**CONFIG["car_calls"]),
+    CycleSettings(**CONFIG["cell_cycle"]),
+    FractionSettings(**CONFIG["car_fraction"]),
+    ProliferationSettings(**CONFIG["proliferation"]),
+)
+
+
+def t_cells(n, n_car, n_cycling, *, status="not_detected", depth=3000.0):
+    """Return `n` T cells: the first `n_car` detected, of these the first `n_cycling` dividing."""
+    place = np.arange(n)
+    car = place < n_car
+    cycling = place < n_cycling
+    return pd.DataFrame(
+        {
+            "car_status": np.where(car, "detected", status),
+            "cycling": cycling,
+            "t_stratum": np.where(place % 2, "CD4", "CD8"),
+            "car_umi": np.where(car, 2.0, 0.0),
+            "car_ambient_umi": 0.001,
+            "native_umi": depth,
+            "s_umi": np.where(cycling, 30.0, 1.0),
+            "g2m_umi": 1.0,
+            "s_expected": 1.0,
+            "g2m_expected": 1.0,
+        }
+    )
+
+
+def sheet_row(sample, timepoint, day, *, car_feature=("CAR",), sorting="none", patient="P"):
+    return {
+        "patient_id": patient,
+        "sample_id": sample,
+        "timepoint": timepoint,
+        "day": day,
+        "tissue": "bone_marrow",
+        "sorting": sorting,
+        "car_feature": list(car_feature),
+    }
+
+
+def effects(sample, population, verdict):
+    rows = [
+        dict.fromkeys(EFFECT_COLUMNS, "")
+        | {"sample_id": sample, "population": population, "exhaustion_verdict": verdict}
+        | {"set": name, "role": role, "mean": "0.05", "effect": "1.1", "reason": "both rose"}
+        for name, role in (("good2021", "exhaustion"), ("effector", "effector"))
+    ]
+    return {(sample, population): pd.DataFrame(rows)}
+
+
+@pytest.fixture
+def cohort():
+    rows = [
+        sheet_row("H", "healthy", None, car_feature=(), patient="H"),
+        sheet_row("PRE", "pre_infusion", -10),
+        sheet_row("EXP", "expansion", 14),
+        sheet_row("REL", "relapse", 300),
+        sheet_row("UNNAMED", "relapse", 300, car_feature=(), patient="Q"),
+        sheet_row("NONE", "relapse", 300, car_feature=(), patient="R"),
+        sheet_row("BAD", "relapse", 300, patient="S"),
+    ]
+    return Cohort(
+        sheet={row["sample_id"]: row for row in rows},
+        t_cells={
+            "H": t_cells(100, 0, 1, status="not_assessable"),
+            "PRE": t_cells(200, 0, 2),
+            "EXP": t_cells(400, 150, 50),
+            "REL": t_cells(300, 30, 0),
+            "UNNAMED": t_cells(100, 0, 1, status="not_assessable"),
+            "NONE": t_cells(100, 0, 1, status="not_assessable"),
+        },
+        effects=effects("REL", "car_detected", "EXHAUSTED"),
+        features={"UNNAMED": ["BCMA_CAR", "CD3_antibody"], "NONE": ["CD3_antibody"]},
+        verdicts={"BAD": "fail"},
+    )
+
+
+@pytest.fixture
+def rows(cohort):
+    return {(r["sample_id"], r["population"]): r for r in car_t_rows(cohort, SETTINGS, seed=1)}
+
+
+def test_every_library_of_a_car_t_course_has_both_populations(rows):
+    samples = {"PRE", "EXP", "REL", "UNNAMED", "NONE", "BAD"}
+    expected = {(s, p) for s in samples for p in ("car_detected", "car_not_detected")}
+    assert set(rows) == expected
+
+
+def test_columns_begin_with_the_contracts():
+    columns = columns_of(["good2021"])
+    assert tuple(columns[: len(CONTRACT)]) == CONTRACT
+    assert columns[len(CONTRACT)] == "good2021_mean"
+    assert len(set(columns)) == len(columns)
+
+
+def test_numbers_of_a_library(rows):
+    row = rows["REL", "car_detected"]
+    assert (row["n_cells"], row["n_t_cells"]) == (30, 300)
+    assert row["detected_fraction"] == 0.1
+    assert row["fraction_of_t"] > 0.1
+    assert row["fraction_ci_low"] <= row["fraction_of_t"] <= row["fraction_ci_high"]
+    assert row["cd4_fraction"] == 0.5
+    assert row["cycling_fraction"] == 0
+    assert row["persistence_verdict"] == "PERSISTENT"
+    assert row["proliferation_verdict"] == "NOT_PROLIFERATING"
+    assert "EXP" in row["proliferation_reason"]
+    assert row["exhaustion_verdict"] == "EXHAUSTED"
+    assert row["good2021_effect"] == "1.1"
+    assert row["effector_change"] == "1.1"
+    other = rows["REL", "car_not_detected"]
+    assert other["n_cells"] == 270
+    assert other["fraction_of_t"] == pytest.approx(1 - row["fraction_of_t"])
+    assert other["proliferation_verdict"] == "INDETERMINATE"
+
+
+def test_the_peak_divides(rows):
+    assert rows["EXP", "car_detected"]["proliferation_verdict"] == "PROLIFERATING"
+    before = rows["PRE", "car_detected"]
+    assert before["n_cells"] == 0
+    assert before["persistence_verdict"] == "INDETERMINATE"
+    assert "before the infusion" in before["proliferation_reason"]
+
+
+@pytest.mark.parametrize(
+    ("sample", "words"),
+    [
+        ("UNNAMED", "BCMA_CAR, which looks like a CAR transgene: name it"),
+        ("NONE", "no transgene: car_feature is empty"),
+        ("BAD", "failed quality control"),
+    ],
+)
+def test_what_cannot_be_told_is_empty_and_says_why(rows, sample, words):
+    row = rows[sample, "car_detected"]
+    for name in ("exhaustion", "proliferation", "persistence"):
+        assert row[f"{name}_verdict"] == "INDETERMINATE"
+    assert row["reason"].startswith("not assessable: ")
+    assert words in row["reason"]
+    assert not {"n_cells", "fraction_of_t", "detection_limit", "cycling_fraction"} & set(row)

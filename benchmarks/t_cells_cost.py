@@ -93,6 +93,7 @@ def run(folder: Path, names: list[str]) -> None:
         rows,
         car_paths=[made["car_cells"]],
         exhaustion_paths=[made["exhaustion"]],
+        receptor_paths=[],
         summary_paths=[row["summary"] for row in rows],
         outputs={"car_t": made["car_t"], "exhaustion": made["all"]},
         settings=config,

@@ -28,6 +28,7 @@ def t_cells(n, n_car, n_cycling, *, status="not_detected", depth=3000.0):
     cycling = place < n_cycling
     return pd.DataFrame(
         {
+            "barcode": [f"C{i}" for i in place],
             "car_status": np.where(car, "detected", status),
             "cycling": cycling,
             "t_stratum": np.where(place % 2, "CD4", "CD8"),
@@ -88,6 +89,13 @@ def cohort():
         effects=effects("REL", "car_detected", "EXHAUSTED"),
         features={"UNNAMED": ["BCMA_CAR", "CD3_antibody"], "NONE": ["CD3_antibody"]},
         verdicts={"BAD": "fail"},
+        # 15 and 5 CAR-T cells of two clonotypes; each other T cell its own.
+        clonotypes={
+            "REL": pd.Series(
+                [*["a"] * 15, *["b"] * 5, *[f"c{i}" for i in range(200)]],
+                index=[f"C{i}" for i in [*range(20), *range(50, 250)]],
+            )
+        },
     )
 
 
@@ -123,7 +131,11 @@ def test_numbers_of_a_library(rows):
     assert row["exhaustion_verdict"] == "EXHAUSTED"
     assert row["good2021_effect"] == "1.1"
     assert row["effector_change"] == "1.1"
+    # 1 + (3/4 ln 3/4 + 1/4 ln 1/4) / ln 2.
+    assert row["clonality"] == pytest.approx(0.188722, abs=1e-5)
+    assert rows["EXP", "car_detected"]["clonality"] is None
     other = rows["REL", "car_not_detected"]
+    assert other["clonality"] == pytest.approx(0.0, abs=1e-9)
     assert other["n_cells"] == 270
     assert other["fraction_of_t"] == pytest.approx(1 - row["fraction_of_t"])
     assert other["proliferation_verdict"] == "INDETERMINATE"

@@ -20,6 +20,7 @@ from relapsescope.car_sensitivity import (
     sensitivity_of,
 )
 from relapsescope.cell_cycle import CycleSettings
+from relapsescope.clonotypes import clonality
 from relapsescope.contrasts import STRATA, Sample, earlier_samples
 from relapsescope.exhaustion_rows import (
     BEFORE_INFUSION,
@@ -55,7 +56,7 @@ FURTHER = (
     "activation_change_ci_high",
 )
 USED = (
-    *("sample_id", "car_status", "cycling", "t_stratum", "car_umi", "car_ambient_umi"),
+    *("sample_id", "barcode", "car_status", "cycling", "t_stratum", "car_umi", "car_ambient_umi"),
     *("native_umi", "s_umi", "g2m_umi", "s_expected", "g2m_expected"),
 )
 
@@ -86,6 +87,8 @@ class Cohort:
         Names of each library's features that are no genes.
     verdicts
         Quality verdict of each library.
+    clonotypes
+        Clonotype of each T cell with a receptor, by sample: index the barcode.
     """
 
     sheet: Mapping[str, Mapping[str, Any]]
@@ -93,6 +96,7 @@ class Cohort:
     effects: Mapping[tuple[str, str], pd.DataFrame]
     features: Mapping[str, Sequence[str]]
     verdicts: Mapping[str, str]
+    clonotypes: Mapping[str, pd.Series]
 
 
 def write_car_t(
@@ -100,6 +104,7 @@ def write_car_t(
     *,
     car_paths: Sequence[str],
     exhaustion_paths: Sequence[str],
+    receptor_paths: Sequence[str],
     summary_paths: Sequence[str],
     outputs: Mapping[str, str],
     settings: Mapping[str, Any],
@@ -113,6 +118,8 @@ def write_car_t(
         The sheet's rows.
     car_paths, exhaustion_paths
         What `car_cells.call_patient` wrote of each patient.
+    receptor_paths
+        The patients' T cells with a receptor (`patient_receptors.call_patient_receptors`).
     summary_paths
         `library.json` of each library, in the sheet's order.
     outputs
@@ -129,7 +136,7 @@ def write_car_t(
     parts = [_read(path) for path in exhaustion_paths]
     parts = [part for part in parts if not part.empty] or parts[:1]
     effects = pd.concat(parts, ignore_index=True)
-    cohort = read_cohort(sheet, car_paths, effects, summary_paths)
+    cohort = read_cohort(sheet, car_paths, effects, receptor_paths, summary_paths)
     names = list(dict.fromkeys(effects.loc[effects["role"] == "exhaustion", "set"]))
     write_tsv(Path(outputs["car_t"]), columns_of(names), car_t_rows(cohort, limits, seed=seed))
     write_tsv(Path(outputs["exhaustion"]), EFFECT_COLUMNS, effects.to_dict("records"))
@@ -145,6 +152,7 @@ def read_cohort(
     sheet: Sequence[Mapping[str, Any]],
     car_paths: Sequence[str],
     effects: pd.DataFrame,
+    receptor_paths: Sequence[str],
     summary_paths: Sequence[str],
 ) -> Cohort:
     """Return what the rows are made from."""
@@ -153,6 +161,12 @@ def read_cohort(
         table = pd.read_parquet(path, columns=list(USED))
         table = table[table["t_stratum"] != ""]
         t_cells |= {str(name): part for name, part in table.groupby("sample_id", sort=False)}
+    clonotypes: dict[str, pd.Series] = {}
+    for path in receptor_paths:
+        table = pd.read_parquet(path, columns=["sample_id", "barcode", "clonotype_id"])
+        table = table.dropna(subset=["clonotype_id"]).set_index("barcode")
+        parts = table.groupby("sample_id", sort=False)["clonotype_id"]
+        clonotypes |= {str(name): part for name, part in parts}
     summaries = [json.loads(Path(path).read_text(encoding="utf-8")) for path in summary_paths]
     by_sample = {one["sample_id"]: one for one in summaries}
     keys = ["sample_id", "population"]
@@ -165,6 +179,7 @@ def read_cohort(
             for name, one in by_sample.items()
         },
         verdicts={name: one["verdict"] for name, one in by_sample.items()},
+        clonotypes=clonotypes,
     )
 
 
@@ -276,6 +291,7 @@ def _rows(
             "n_t_cells": len(table),
             **_shares(fraction, status),
             "cd4_fraction": _cd4(own),
+            "clonality": _clonality(own, cohort.clonotypes.get(name)),
             "detection_limit": fraction.detection_limit,
             "persistence_verdict": persistence,
             "persistence_reason": why,
@@ -305,6 +321,14 @@ def _shares(fraction: Fraction, status: str) -> dict[str, float]:
 def _cd4(table: pd.DataFrame) -> float | None:
     counts = [int((table["t_stratum"] == stratum).sum()) for stratum in STRATA]
     return counts[0] / sum(counts) if sum(counts) else None
+
+
+def _clonality(table: pd.DataFrame, clonotypes: pd.Series | None) -> float | None:
+    """Return the population's clonality over its cells with a receptor; None without contigs."""
+    if clonotypes is None:
+        return None
+    own = clonotypes[clonotypes.index.isin(table["barcode"])]
+    return clonality(own.value_counts().to_numpy())
 
 
 def _cycle(

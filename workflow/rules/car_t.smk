@@ -37,6 +37,9 @@ rule car_t:
             name: [patient_paths(RESULTS, patient, CAR_FILES)[name] for patient in SAMPLES_OF]
             for name in CAR_FILES
         },
+        receptors=[
+            patient_paths(RESULTS, patient, RECEPTOR_FILES)["cells"] for patient in SAMPLES_OF
+        ],
         summaries=LIBRARY_FILES["summaries"],
     output:
         **CAR_TABLES,

@@ -8,6 +8,7 @@ with job_log(snakemake.log[0]):
         snakemake.params.rows,
         car_paths=snakemake.input.car_cells,
         exhaustion_paths=snakemake.input.exhaustion,
+        receptor_paths=snakemake.input.receptors,
         summary_paths=snakemake.input.summaries,
         outputs=dict(snakemake.output.items()),
         settings=snakemake.params.settings,

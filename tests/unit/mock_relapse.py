@@ -18,7 +18,13 @@ TABLES = {
     ],
     "clones": [
         RELAPSE
-        | {"clone_id": "B", "fraction": "0.95", "fraction_ci_low": "0.9", "n_malignant": "200"}
+        | {
+            "clone_id": "B",
+            "n_cells": "190",
+            "fraction": "0.95",
+            "fraction_ci_low": "0.9",
+            "n_malignant": "200",
+        }
         | {"fraction_ci_high": "0.98", "share_before": "0.4", "cnv_evaluable": "True"}
         | {"is_relapse_clone": "True", "relation": "same_ig_same_subclone", "reason": "80 of 200"}
     ],

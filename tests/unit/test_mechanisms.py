@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from relapsescope.cited import parse_cited, uncited_numbers
+from relapsescope.cited import Row, parse_cited, uncited_numbers
 from relapsescope.mechanism_facts import FACTS
 from relapsescope.mechanisms import (
     NOT_ASSESSABLE,
@@ -299,6 +299,17 @@ def test_relapse_is_a_library_or_a_progression_after_car_t():
     assert relapsed_patients(before, sheet[:2]) == ["P"]
     course = patient(("course", LINE, {"progression_day": ""})).tables
     assert relapsed_patients(course, sheet[:2]) == []
+
+
+def test_of_two_relapse_libraries_the_last_day_and_then_the_fuller_one_speaks():
+    sorted_one = {"sample_id": "P_sorted", "timepoint": "relapse", "tissue": "bone_marrow"}
+    later = patient(sheet=[*SHEET, sorted_one | {"day": "310"}])
+    same = patient(sheet=[*SHEET, sorted_one | {"day": "300"}])
+    fewer = {"sample_id": "P_sorted", "n_cells": "20"}
+    for found, expected in ((later, "P_sorted"), (same, "P_relapse")):
+        (row,) = found.tables["clones"]
+        found.tables["clones"].append(Row("clones", row.values | fewer))
+        assert found.relapse_clone["sample_id"] == expected
 
 
 def test_every_state_of_the_rules_can_be_reached_and_none_is_missing():

@@ -1,5 +1,6 @@
 """What the tables of a run hold of one patient: the rows that verdicts on relapse rest on."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,9 +50,15 @@ class PatientEvidence:
 
     @property
     def relapse_clone(self) -> Row | None:
-        """The relapse clone's row of `clones.tsv` at the last relapse with malignant cells."""
+        """The relapse clone's row of `clones.tsv`: of the last day, the library of most of it."""
+        days = {library.sample_id: library.day for library in self.relapses}
         rows = [row for row in self.tables["clones"] if row.is_true("is_relapse_clone")]
-        return rows[-1] if rows else None
+
+        def key(row: Row) -> tuple[float, float]:
+            day = days.get(row["sample_id"], math.nan)
+            return (-math.inf if math.isnan(day) else day, row.value("n_cells"))
+
+        return max(rows, key=key) if rows else None
 
     @property
     def car_line(self) -> Row | None:

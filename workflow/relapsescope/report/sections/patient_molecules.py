@@ -12,6 +12,7 @@ from relapsescope.report.sections.antigens import (
 )
 from relapsescope.report.sections.clones import IMMUNOGLOBULIN, RELATIONS, events_of
 
+NO_OTHER_CELLS = "no cell type with enough cells shows it"
 NO_RELAPSE_CLONE = "no relapse clone was found in this patient, so nothing is said of its antigens"
 
 
@@ -69,7 +70,9 @@ def build_targets(context: PatientContext) -> Section:
                     "antigen": row["antigen"],
                     "verdict": row["verdict"].lower(),
                     "agents": context.cite(row.word("agents")),
-                    "off_tumour": context.cite(row.word("off_tumour")),
+                    "off_tumour": context.cite(row.word("off_tumour"))
+                    if row["off_tumour"]
+                    else NO_OTHER_CELLS,
                 }
                 for row in rows
                 if row["agents"] and not row["agents"].startswith("none listed")

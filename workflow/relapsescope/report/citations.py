@@ -1,34 +1,20 @@
 """Numbers on a page as links to the table cells that they come from, listed at the page's end."""
 
 import re
-from pathlib import Path
 from urllib.parse import unquote
 
 from markupsafe import Markup, escape
 
-from relapsescope.answer_tables import read_rows, table_path
-from relapsescope.cited import NUMBER, Cell, Cited, Row
+from relapsescope.cited import NUMBER, Cell, Cited
+from relapsescope.report.run_tables import RunTables
 
 
 class Citations:
-    """The cells behind a page's numbers, in the order in which the page first shows them.
+    """The cells behind one page's numbers, in the order in which the page first shows them."""
 
-    Parameters
-    ----------
-    results
-        The run's folder; tables are read from it when first asked for.
-    """
-
-    def __init__(self, results: Path) -> None:
-        self._results = results
-        self._tables: dict[str, list[Row]] = {}
+    def __init__(self, tables: RunTables) -> None:
+        self._tables = tables
         self._places: dict[Cell, int] = {}
-
-    def rows(self, table: str) -> list[Row]:
-        """Return a table's rows; none where this run has no such table."""
-        if table not in self._tables:
-            self._tables[table] = read_rows(table, table_path(self._results, table))
-        return self._tables[table]
 
     def markup(self, told: Cited) -> Markup:
         """Return a text whose cited numbers link to the list of cells."""
@@ -62,7 +48,5 @@ class Citations:
         )
 
     def _value(self, cell: Cell) -> str:
-        for row in self.rows(cell.table):
-            if row.key == cell.row:
-                return row[cell.column]
-        return ""
+        row = self._tables.row(cell.table, cell.row)
+        return row[cell.column] if row else ""

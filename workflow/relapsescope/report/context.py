@@ -21,6 +21,7 @@ from relapsescope.paths import REPOSITORY
 from relapsescope.report.citations import Citations
 from relapsescope.report.download import DownloadLink, csv_link, csv_text_link
 from relapsescope.report.inline_svg import inline_svg
+from relapsescope.report.run_tables import RunTables
 
 UNITS = {panel.name: panel.unit for panel in PANELS}
 
@@ -83,6 +84,8 @@ class Context:
         Version by software.
     patients
         Patients with a page of their own.
+    tables
+        The run's tables, shared by all pages; read from `results` by default.
     """
 
     evidence: Evidence
@@ -92,6 +95,11 @@ class Context:
     config: Mapping[str, Any]
     versions: Mapping[str, str]
     patients: tuple[str, ...] = ()
+    tables: RunTables | None = None
+
+    def __post_init__(self) -> None:
+        if self.tables is None:
+            object.__setattr__(self, "tables", RunTables(self.results))
 
     def patient_href(self, patient_id: str) -> str:
         """Return the link from the cohort's page to a patient's; empty where there is none."""
@@ -135,11 +143,12 @@ class PatientContext(Context):
     citations: Citations = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "citations", Citations(self.results))
+        super().__post_init__()
+        object.__setattr__(self, "citations", Citations(self.tables))
 
     def rows(self, table: str) -> list[Row]:
         """Return this patient's rows of a table of the run, all fields text."""
-        return [row for row in self.citations.rows(table) if row["patient_id"] == self.patient_id]
+        return self.tables.of_patient(table, self.patient_id)
 
     def cite(self, told: Cited | str) -> Markup:
         """Return a text with its numbers linked to the cells that they come from."""

@@ -16,6 +16,7 @@ from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings, panel_settings
 from relapsescope.report.context import TEMPLATES, Context, PatientContext, Section
 from relapsescope.report.methods_text import methods_text
+from relapsescope.report.run_tables import RunTables
 from relapsescope.report.sections import COHORT_SECTIONS, PATIENT_DETAILS, PATIENT_SECTIONS
 from relapsescope.tables import whole_file
 
@@ -64,6 +65,7 @@ def build_report(
         "config": config,
         "versions": versions,
         "patients": tuple(patients),
+        "tables": RunTables(results),
     }
     sections = [build(Context(**common)) for build in COHORT_SECTIONS]
     _write(page, assemble("Cohort report", sections))

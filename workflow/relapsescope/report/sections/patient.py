@@ -86,7 +86,7 @@ def build_calls(context: PatientContext) -> Section:
 
 def build_samples(context: PatientContext) -> Section:
     """Return the quality of the libraries behind what this page says."""
-    found = {row["sample_id"]: row for row in context.citations.rows("samples")}
+    found = {row["sample_id"]: row for row in context.tables.rows("samples")}
     rows = [
         row | {"cells": _quality(context, found.get(row["sample_id"]))}
         for row in library_rows(context, _samples(context))

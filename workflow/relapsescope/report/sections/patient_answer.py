@@ -55,7 +55,7 @@ def build_limits(context: PatientContext) -> Section:
     sheet = context.evidence.sheet
     items += [
         {"what": f"Library {row['sample_id']}", "why": context.cite(row.word("reason"))}
-        for row in context.citations.rows("samples")
+        for row in context.tables.rows("samples")
         if row["verdict"] == "fail"
         and sheet.get(row["sample_id"], {}).get("patient_id") == context.patient_id
     ]

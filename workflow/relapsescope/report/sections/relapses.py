@@ -5,7 +5,6 @@ from typing import Any
 
 from relapsescope.cited import Row
 from relapsescope.mechanisms import SUPPORTED, read_rules
-from relapsescope.report.citations import Citations
 from relapsescope.report.context import Context
 from relapsescope.report.sections.clones import RELATIONS
 
@@ -22,15 +21,14 @@ CAR_T_WORDS = {
 
 def patient_rows(context: Context) -> list[dict[str, Any]]:
     """Return what the table of patients says of each patient with a page."""
-    tables = Citations(context.results)
-    return [patient_row(context, tables, name) for name in context.patients]
+    return [patient_row(context, name) for name in context.patients]
 
 
-def patient_row(context: Context, tables: Citations, patient_id: str) -> dict[str, Any]:
+def patient_row(context: Context, patient_id: str) -> dict[str, Any]:
     """Return a patient's row; fields are empty where nothing is known."""
 
     def own(table: str) -> list[Row]:
-        return [row for row in tables.rows(table) if row["patient_id"] == patient_id]
+        return context.tables.of_patient(table, patient_id)
 
     mechanisms = own("mechanisms")
     clone = next((row for row in own("clones")[::-1] if row.is_true("is_relapse_clone")), None)

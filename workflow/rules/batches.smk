@@ -13,11 +13,15 @@ BATCH_RECORDS = [
     for kind, of_kind in BATCHES.items()
     for number in of_kind
 ]
-OF_PATIENT = [
-    path
-    for step in (rules.clones, rules.molecules, rules.niche, rules.ligand_receptor, rules.car_cells)
-    for path in step.output
-]
+PATIENT_STEPS = (
+    rules.clones,
+    rules.molecules,
+    rules.niche,
+    rules.ligand_receptor,
+    rules.car_cells,
+    rules.receptors,
+)
+OF_PATIENT = [path for step in PATIENT_STEPS for path in step.output]
 RECORD_BATCH = "printf '%s\\n' {params.names:q} > {output.record} 2> {log}"
 
 

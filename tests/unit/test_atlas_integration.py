@@ -15,6 +15,7 @@ from relapsescope.atlas.integration import (
     quiet_scvi,
     scvi_encoder,
     train_scvi,
+    usable_accelerator,
 )
 from relapsescope.counts import Counts
 from relapsescope.fragments import write_fragment
@@ -319,3 +320,16 @@ def test_a_cohort_without_immune_cells_has_an_empty_atlas(tmp_path):
     assert len(read_columns(tmp_path / "out" / "embedding.parquet")["barcode"]) == 0
     assert "no immune cell" in (tmp_path / "out" / "integration.tsv").read_text()
     assert "no immune cell" in load_bundle(tmp_path / "out" / "bundle").notes[0]
+
+
+def test_a_gpu_is_used_where_there_is_one_and_said(monkeypatch):
+    import torch
+
+    assert usable_accelerator("cpu") == ("cpu", "")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    device, note = usable_accelerator("gpu")
+    assert device == "cpu"
+    assert "no GPU was found" in note
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A100")
+    assert usable_accelerator("gpu") == ("gpu", "scVI was trained on a GPU (A100)")

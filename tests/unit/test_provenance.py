@@ -79,3 +79,19 @@ def test_run_manifest_says_what_ran_and_how_it_ended(tmp_path):
     assert content["seed"] == 7
     assert re.fullmatch("[0-9a-f]{64}", content["sheet_sha256"])
     assert content["ended"] >= content["started"]
+
+
+@pytest.mark.parametrize(
+    ("notes", "expected"),
+    [
+        (["neighbours: exact"], "bytes"),
+        (["scVI was trained on a GPU (A100)", "neighbours: exact"], "statistics"),
+        (["no GPU was found where one was wanted: scVI was trained on the CPU"], "bytes"),
+        (None, "bytes"),
+    ],
+)
+def test_the_manifest_says_how_exactly_the_atlas_comes_again(tmp_path, notes, expected):
+    if notes is not None:
+        (tmp_path / "atlas/bundle").mkdir(parents=True)
+        (tmp_path / "atlas/bundle/bundle.json").write_text(json.dumps({"notes": notes}))
+    assert provenance.reproducibility(tmp_path)["atlas"] == expected

@@ -3,12 +3,13 @@
 import csv
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from relapsescope.clinical import check_clinical
 from relapsescope.errors import InputProblem
+from relapsescope.header_memory import HeaderMemory
 from relapsescope.matrix import MatrixHeader, likely_transgenes, read_header
 from relapsescope.resource_models import Size
 from relapsescope.sheet import CAR_T_COURSE, Library, parse_sheet
@@ -28,6 +29,8 @@ CONTIG_COLUMNS = {
     "bcr_contigs": ("barcode", "chain", "v_gene", "umis", "productive"),
 }
 
+HeaderReader = Callable[[Path], MatrixHeader]
+
 
 @dataclass(frozen=True)
 class CheckResult:
@@ -40,7 +43,11 @@ class CheckResult:
 
 
 def check_inputs(
-    sheet: str | Path, clinical: str | Path | None = None, *, contents: bool = True
+    sheet: str | Path,
+    clinical: str | Path | None = None,
+    *,
+    contents: bool = True,
+    memory: Path | None = None,
 ) -> CheckResult:
     """Return the sheet's libraries and warnings, after looking at every input.
 
@@ -54,6 +61,8 @@ def check_inputs(
         Folder of clinical tables; None or absent: there are none.
     contents
         Whether to look into the files that the sheet names.
+    memory
+        File in which headers of good matrices are remembered; None: nothing is written.
 
     Raises
     ------
@@ -63,10 +72,14 @@ def check_inputs(
     libraries, table = parse_sheet(sheet)
     sizes: dict[str, Size] = {}
     if contents:
+        known = HeaderMemory(memory) if memory else None
+        header_of = known.header if known else read_header
         for library in libraries:
-            sizes[library.sample_id] = _check_matrices(table, library)
+            sizes[library.sample_id] = _check_matrices(table, library, header_of)
             for column in ("tcr_contigs", "bcr_contigs"):
                 _check_contigs(table, library, column)
+        if known:
+            known.save()
     patient_ids = {library.patient_id for library in libraries}
     records = check_clinical(clinical, patient_ids=patient_ids)
     problems = [*_by_line(table.problems), *records.problems]
@@ -91,11 +104,13 @@ def _by_line(lines: list[str]) -> list[str]:
     return sorted(dict.fromkeys(lines), key=line_number)
 
 
-def _header(table: Table, library: Library, column: str) -> MatrixHeader | None:
+def _header(
+    table: Table, library: Library, column: str, header_of: HeaderReader
+) -> MatrixHeader | None:
     """Return a matrix's header, None with a problem."""
     path = getattr(library, column)
     try:
-        return read_header(path)
+        return header_of(path)
     except InputProblem as found:
         for text in found.problems:
             # The message begins with the file, or with one in its folder.
@@ -105,9 +120,9 @@ def _header(table: Table, library: Library, column: str) -> MatrixHeader | None:
         return None
 
 
-def _check_matrices(table: Table, library: Library) -> Size:
-    filtered = _header(table, library, "matrix")
-    raw = _header(table, library, "raw_matrix") if library.raw_matrix else None
+def _check_matrices(table: Table, library: Library, header_of: HeaderReader) -> Size:
+    filtered = _header(table, library, "matrix", header_of)
+    raw = _header(table, library, "raw_matrix", header_of) if library.raw_matrix else None
     if filtered:
         _check_filtered(table, library, filtered, raw)
         _check_car_feature(table, library, filtered)

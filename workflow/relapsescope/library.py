@@ -1,5 +1,6 @@
 """One library from its matrix to flagged, typed cells: everything that needs no other library."""
 
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,9 @@ def process_library(
 ) -> dict[str, Any]:
     """Read, judge and type one library, write its four files, and return its summary.
 
-    A matrix that turns out to be unreadable makes the library's verdict `fail`, with the
-    reason; the other libraries go on.
+    A matrix that turns out to be unreadable, or breaks a step, makes the library's verdict
+    `fail`, with the reason; the other libraries go on. Lack of memory is no such verdict: a
+    cluster sends the job again with more.
 
     Parameters
     ----------
@@ -54,7 +56,16 @@ def process_library(
     raw, raw_unreadable = read_or_explain(row["raw_matrix"]) if row["raw_matrix"] else (None, "")
     if raw_unreadable:
         raw = None
-    cells, genes, summary = assess(counts, raw, settings=settings)
+    try:
+        cells, genes, summary = assess(counts, raw, settings=settings)
+    except (InputProblem, MemoryError):
+        raise
+    except Exception as error:
+        # Whatever is wrong with one library, the others go on; the log has the traceback.
+        traceback.print_exc()
+        unreadable = f"it could not be processed ({type(error).__name__}: {error})"
+        counts = no_counts()
+        cells, genes, summary = assess(counts, None, settings=settings)
     if unreadable:
         summary |= {"verdict": "fail", "reason": unreadable}
     notes = [*counts.notes, *summary["notes"], *filter(None, [raw_unreadable])]
@@ -71,9 +82,14 @@ def read_or_explain(path: str) -> tuple[Counts, str]:
     try:
         return read_counts(path), ""
     except InputProblem as problem:
-        nothing = np.array([], dtype=object)
-        empty = sparse.csr_matrix((0, 0), dtype=np.int32)
-        return Counts(empty, nothing, nothing, nothing, {}, ()), "; ".join(problem.problems)
+        return no_counts(), "; ".join(problem.problems)
+
+
+def no_counts() -> Counts:
+    """Return the counts of a library without barcodes and genes."""
+    nothing = np.array([], dtype=object)
+    empty = sparse.csr_matrix((0, 0), dtype=np.int32)
+    return Counts(empty, nothing, nothing, nothing, {}, ())
 
 
 def assess(

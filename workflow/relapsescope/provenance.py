@@ -16,6 +16,7 @@ from typing import Any
 
 from relapsescope import __version__
 from relapsescope.paths import REPOSITORY
+from relapsescope.vocabulary import ON_GPU
 
 PATHS = ("samples", "clinical", "results")
 """Keys of the configuration that say where files are, not how they are analysed."""
@@ -196,6 +197,7 @@ def write_run_manifest(
             "clinical_sha256": folder_hashes(config.get("clinical")),
             "lock_sha256": file_hash(REPOSITORY / "envs/lock.txt"),
             "seed": config.get("seed"),
+            "reproducibility": reproducibility(path.parent),
             "threads": {name: os.environ.get(name) for name in THREAD_VARIABLES},
             "processor": processor(),
             "n_processors": os.cpu_count(),
@@ -203,6 +205,20 @@ def write_run_manifest(
             "research_use_only": True,
         },
     )
+
+
+def reproducibility(results: Path) -> dict[str, str]:
+    """Return how exactly a run's results come again, by step: with one lock, config and input.
+
+    ``bytes``: the same files. ``statistics``: the same within the spread between seeds, as sums
+    on a GPU have no fixed order; what follows from the map (clusters, layout) shares it.
+    """
+    try:
+        notes = json.loads((results / "atlas/bundle/bundle.json").read_text())["notes"]
+    except (OSError, ValueError, KeyError):
+        notes = []
+    on_gpu = any(note.startswith(ON_GPU) for note in notes)
+    return {"atlas": "statistics" if on_gpu else "bytes", "other steps": "bytes"}
 
 
 def run_state(path: Path) -> str | None:

@@ -41,3 +41,5 @@ CELL_TYPES = {
     "Monocyte": ("CD14 monocyte", "CD16 monocyte"),
 }
 VERDICTS = ("pass", "warn", "fail")
+# In the notes of an atlas, where that is so: its results come again in kind, not byte for byte.
+ON_GPU = "scVI was trained on a GPU"

@@ -24,6 +24,9 @@ from relapsescope.sheet import CAR_T_COURSE, Library, read_sheet
 if TYPE_CHECKING:
     from relapsescope.check import CheckResult
 
+# Beside Snakemake's own records, in the working directory.
+HEADERS = Path(".snakemake/relapsescope/headers.json")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -126,7 +129,7 @@ def _check_configuration(config: Mapping[str, Any]) -> None:
 def _checked(sheet: Path, clinical: Path | None) -> "CheckResult":
     from relapsescope.check import check_inputs
 
-    checked = check_inputs(sheet, clinical)
+    checked = check_inputs(sheet, clinical, memory=HEADERS)
     for warning in checked.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return checked

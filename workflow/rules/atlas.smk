@@ -29,6 +29,8 @@ rule atlas:
     threads: lookup(dpath="numeric_threads", within=config)
     resources:
         **requests("atlas"),
+        # A cluster without GPUs, and with the same configuration, sets it to 0 (docs/cluster.md).
+        gpu=1 if config["atlas"]["accelerator"] == "gpu" else None,
     message:
         "Atlas: gene selection, integration, clusters and map of the immune cells"
     script:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from relapsescope.vocabulary import ON_GPU
+
 BATCH_NORM_EPSILON = 1e-3  # scvi-tools' FCLayers
 
 
@@ -110,7 +112,7 @@ def integrate(
     library, group
         (n_cells,) library and cell type; the sketch is drawn evenly from their combinations.
     accelerator
-        ``cpu`` or ``gpu``.
+        ``cpu``, or ``gpu``: a GPU where there is one.
 
     Notes
     -----
@@ -138,13 +140,15 @@ def integrate(
     sketch = draw_sketch(code, group, size=settings.sketch_cells, random=random)
     # A cell without a count of a selected gene has no library size to scale to.
     sketch = sketch[np.asarray(counts[sketch].sum(axis=1)).ravel() > 0]
+    device, device_note = usable_accelerator(accelerator)
     state = train_scvi(
         counts[sketch],
         libraries[code[sketch]],
         settings=settings,
         seed=seed,
-        accelerator=accelerator,
+        accelerator=device,
     )
+    notes = [device_note, "" if len(libraries) > 1 else "one library: nothing to integrate"]
     encoder = scvi_encoder(state, settings.n_layers)
     return Integration(
         latent=encoder.encode(counts, total_counts),
@@ -152,8 +156,23 @@ def integrate(
         encoder=encoder,
         state=state,
         libraries=tuple(libraries),
-        note="" if len(libraries) > 1 else "one library: nothing to integrate",
+        note="; ".join(filter(None, notes)),
     )
+
+
+def usable_accelerator(wanted: str) -> tuple[str, str]:
+    """Return where scVI trains, ``cpu`` or ``gpu``, and what a reader of its results must know.
+
+    One configuration serves machines with a GPU and without: where torch sees none, the CPU is
+    used and the note says so.
+    """
+    if wanted != "gpu":
+        return "cpu", ""
+    import torch
+
+    if torch.cuda.is_available():
+        return "gpu", f"{ON_GPU} ({torch.cuda.get_device_name()})"
+    return "cpu", "no GPU was found where one was wanted: scVI was trained on the CPU"
 
 
 def log_normalised(counts: sparse.csr_matrix, total_counts: np.ndarray) -> sparse.csr_matrix:

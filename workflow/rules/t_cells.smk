@@ -46,8 +46,9 @@ rule t_cell_states:
             "patient_states", resources=("resources/genes.tsv", "resources/t_cell_states.tsv")
         ),
     resources:
-        mem_mb=patients_memory,
-        runtime=lambda wildcards, input, attempt: int((5 + input.size_mb / 20) * attempt),
+        **requests("t_cell_states"),
+    group:
+        "patients"
     message:
         "T cell states of {wildcards.patient}"
     script:

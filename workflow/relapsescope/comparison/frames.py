@@ -8,8 +8,12 @@ import pandas as pd
 
 from relapsescope.comparison.tolerance import Tolerance
 
-SENTENCES = ("reason", "evidence", "note", "off_tumour", "test")
-"""Columns whose words must agree; the numbers in them stand in columns of their own."""
+SENTENCES = (
+    *("reason", "evidence", "note", "off_tumour", "against", "not_assessed"),
+    *("answer", "computed", "result"),
+)
+"""Columns, with those that end in `_reason`, whose words must agree; the numbers in them stand
+in columns of their own."""
 EXAMPLES = 3
 NUMBER = re.compile(r"[-−+]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?")
 
@@ -98,7 +102,8 @@ def _text_differences(
     places = [i for i, pair in enumerate(zip(found, expected, strict=True)) if pair[0] != pair[1]]
     if not places:
         return []
-    worded = name in SENTENCES and all(
+    sentence = name in SENTENCES or name.endswith("_reason")
+    worded = sentence and all(
         NUMBER.sub("#", found[i]) == NUMBER.sub("#", expected[i]) for i in places
     )
     if worded:

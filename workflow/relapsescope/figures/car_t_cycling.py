@@ -73,4 +73,5 @@ PANEL = Panel(
     chart=chart,
     test="exact (Clopper-Pearson) 95 % intervals",
     unit="T cells",
+    tolerance="0.05",
 )

@@ -147,4 +147,5 @@ PANEL = Panel(
     collect=collect,
     chart=chart,
     test="rates with 95 % intervals against ambient RNA; consensus ranks (LIANA)",
+    tolerance="0.05",
 )

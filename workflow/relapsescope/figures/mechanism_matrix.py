@@ -82,4 +82,5 @@ PANEL = Panel(
     chart=chart,
     test="written rules (resources/mechanism_rules.yaml)",
     unit="",
+    tolerance="0.05",
 )

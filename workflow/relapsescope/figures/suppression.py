@@ -121,4 +121,5 @@ PANEL = Panel(
     chart=chart,
     test="difference from other libraries with their measured variation, 95 % t intervals; "
     "joint verdict by intersection-union and Holm",
+    tolerance="0.05",
 )

@@ -9,6 +9,7 @@ import yaml
 from relapsescope.molecules import Clones
 from relapsescope.paired_test import OUTLIER, test_over_patients
 from relapsescope.paths import REPOSITORY
+from relapsescope.programme_arms import arm_of_symbols, changed_arms
 from relapsescope.programme_pairs import one_per_patient, pairs_of, relapsed_patients
 from relapsescope.programmes import write_programmes
 from relapsescope.pseudobulk import PatientPseudobulks, Pseudobulk, set_aside, without_doublets
@@ -275,6 +276,10 @@ def written(tmp_path_factory):
             "sample_id": ["P1_rel", "P2_rel"],
             "is_relapse_clone": ["True", "True"],
             "relation": ["same_ig_new_subclone", "not_assessable"],
+            "timepoint": "relapse",
+            "fraction": "1",
+            "cnv_events": "",
+            "cnv_evaluable": "False",
         }
     )
     clones.to_csv(folder / "clones.tsv", sep="\t", index=False)
@@ -314,6 +319,22 @@ def test_what_is_not_compared_says_why(written):
     cohort = rows.loc[("cohort", "")]
     assert cohort["status"] == "not_assessable"
     assert "needs 2" in cohort["reason"]
+
+
+def test_genes_on_an_arm_that_differs_say_so(tmp_path):
+    """Clone A was 98 % of the tumour before; B lost 16p and no longer has the gain of 1q."""
+    rows = [
+        ("A", "pre_infusion", "0.98", "+1q;-13q", "False", "true"),
+        ("B", "pre_infusion", "0.02", "-13q;-16p", "False", "true"),
+        ("B", "relapse", "1", "-13q;-16p", "True", "true"),
+        ("C", "relapse", "0", "", "True", "false"),
+    ]
+    names = ["clone_id", "timepoint", "fraction", "cnv_events", "is_relapse_clone", "cnv_evaluable"]
+    table = pd.DataFrame(rows, columns=names).assign(patient_id="P")
+    table.to_csv(tmp_path / "clones.tsv", sep="\t", index=False)
+    found = changed_arms([str(tmp_path / "clones.tsv")])
+    assert found == {("P", "B"): {"16p": "-16p new", "1q": "+1q gone"}}
+    assert arm_of_symbols()["TNFRSF17"] == "16p"
 
 
 def test_no_field_holds_infinity_or_nan(written):

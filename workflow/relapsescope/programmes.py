@@ -16,6 +16,7 @@ from relapsescope.gene_sets import read_gene_sets
 from relapsescope.library_effects import LibraryEffects, library_effects, read_pooled
 from relapsescope.molecules import read_clones
 from relapsescope.paired_test import PairedTest, test_over_patients
+from relapsescope.programme_arms import arm_of_symbols, changed_arms
 from relapsescope.programme_pairs import (
     REFERENCE_TISSUE,
     Compared,
@@ -41,7 +42,7 @@ GENE_COLUMNS = (
     *("comparison", "patient_id", "clone_id", "gene", "status", "set_aside"),
     *("umi_before", "umi_relapse", "foreign_fraction_before", "foreign_fraction_relapse"),
     *("rate_before_cpm", "rate_relapse_cpm", "log2_fold_change", "reference_log2_change"),
-    *("did_log2_fold_change", "ci_low", "ci_high", "change", "score"),
+    *("did_log2_fold_change", "ci_low", "ci_high", "change", "score", "arm", "arm_change"),
     *("n_patients", "statistic", "p_value", "adjusted_p_value"),
 )
 COMPARISON_COLUMNS = (
@@ -85,6 +86,7 @@ def write_programmes(
     high = settings_of(Anxa1Settings, settings["anxa1"], name="anxa1")
     sets = read_gene_sets(own.gene_sets)
     clones = read_clones(clones_paths)
+    arms, arm_of = changed_arms(clones_paths), arm_of_symbols()
     effects = _effects(libraries, list(pooled_paths.values()), antigens.library_log_sd)
     compared: list[Compared] = []
     summary: list[dict[str, Any]] = []
@@ -100,7 +102,8 @@ def write_programmes(
             one = Compared(pair, pair.changes(effects, own, high.min_reference_umi))
             compared.append(one)
             summary.append(_summary(one))
-            genes += _gene_rows(one)
+            changed = arms.get((patient, pair.clone_id), {})
+            genes += _gene_rows(one, arm_of, changed)
             enriched += patient_sets(one, sets, own, seed)
     together = one_per_patient([one.pair for one in compared])
     if len(together) >= own.min_patients:
@@ -169,7 +172,9 @@ def _summary(one: Compared) -> dict[str, Any]:
     }
 
 
-def _gene_rows(one: Compared) -> list[dict[str, Any]]:
+def _gene_rows(
+    one: Compared, arm_of: Mapping[str, str], changed: Mapping[str, str]
+) -> list[dict[str, Any]]:
     """Return a row a gene with enough molecules; genes set aside have their counts only."""
     pair, found = one.pair, one.changes
     direction = found.direction
@@ -183,7 +188,9 @@ def _gene_rows(one: Compared) -> list[dict[str, Any]]:
             "status": DESCRIPTIVE,
             "set_aside": found.aside[gene],
             "n_patients": 1,
+            "arm": arm_of.get(str(found.genes[gene]), ""),
         }
+        row["arm_change"] = changed.get(row["arm"], "")
         for name, arm in (("before", pair.then), ("relapse", pair.now)):
             row |= {
                 f"umi_{name}": int(arm.umi[gene]),

@@ -38,7 +38,15 @@ CELL_COLUMNS = (
     "umap_2",
     "leiden",
 )
-PROGRAMME_TEXT = ("comparison", "patient_id", "clone_id", "gene", "set_aside", "change")
+PROGRAMME_TEXT = (
+    "comparison",
+    "patient_id",
+    "clone_id",
+    "gene",
+    "set_aside",
+    "change",
+    "arm_change",
+)
 PROGRAMME_NUMBERS = (
     "log2_fold_change",
     "did_log2_fold_change",

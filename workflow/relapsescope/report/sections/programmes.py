@@ -94,6 +94,7 @@ def _gene(row: dict) -> dict[str, str]:
         "gene": row["gene"],
         "clone_id": row["clone_id"],
         "change": row["change"],
+        "arm_change": row["arm_change"],
         "log2": f"{row['did_log2_fold_change']:.1f} ({ends[0]} to {ends[1]})",
     }
 

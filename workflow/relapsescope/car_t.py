@@ -22,6 +22,7 @@ from relapsescope.car_sensitivity import (
 from relapsescope.cell_cycle import CycleSettings
 from relapsescope.clonotypes import clonality
 from relapsescope.contrasts import STRATA, Sample, earlier_samples
+from relapsescope.exhaustion import ExhaustionSettings
 from relapsescope.exhaustion_rows import (
     BEFORE_INFUSION,
     COMPARISON_GROUP,
@@ -125,7 +126,7 @@ def write_car_t(
     outputs
         Paths `car_t` and `exhaustion`.
     settings
-        Sections `car_calls`, `cell_cycle`, `car_fraction` and `proliferation`.
+        Sections `car_calls`, `cell_cycle`, `exhaustion`, `car_fraction` and `proliferation`.
     """
     limits = CarTSettings(
         settings_of(CarSettings, settings["car_calls"], name="car_calls"),
@@ -137,7 +138,8 @@ def write_car_t(
     parts = [part for part in parts if not part.empty] or parts[:1]
     effects = pd.concat(parts, ignore_index=True)
     cohort = read_cohort(sheet, car_paths, effects, receptor_paths, summary_paths)
-    names = list(dict.fromkeys(effects.loc[effects["role"] == "exhaustion", "set"]))
+    panel = settings_of(ExhaustionSettings, settings["exhaustion"], name="exhaustion")
+    names = (*panel.primary, *panel.sensitivity)
     write_tsv(Path(outputs["car_t"]), columns_of(names), car_t_rows(cohort, limits, seed=seed))
     write_tsv(Path(outputs["exhaustion"]), EFFECT_COLUMNS, effects.to_dict("records"))
 

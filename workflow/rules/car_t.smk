@@ -53,7 +53,9 @@ rule car_t:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings={
             section: lookup(dpath=section, within=config)
-            for section in ("car_calls", "cell_cycle", "car_fraction", "proliferation")
+            for section in (
+                "car_calls", "cell_cycle", "exhaustion", "car_fraction", "proliferation"
+            )
         },
         seed=lookup(dpath="seed", within=config),
         code=code_version("car_t", resources=("resources/genes.tsv",)),

@@ -1,10 +1,11 @@
-"""What the CAR-T step costs for many T cells: CPU, wall time and peak memory.
+"""What the steps of T cells cost for many of them: CPU, wall time and peak memory.
 
     python benchmarks/t_cells_cost.py [--cells 100000] [--libraries 10]
 
 Libraries of drawn T cells (`tests/unit/t_cell_cohort.py`, repeated) of one patient are written as a
-library's job leaves them; then the patient's job and the cohort's table run as the workflow calls
-them, in a process of their own.
+library's job leaves them, with contigs of clones of very uneven sizes; then the patient's jobs
+(CAR-T cells, states, receptors) and the cohort's tables run as the workflow calls them, one after
+another in a process of their own. Peaks are of all steps up to then.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -26,6 +28,9 @@ from relapsescope.car_cells import call_patient  # noqa: E402
 from relapsescope.car_t import write_car_t  # noqa: E402
 from relapsescope.counts import Counts, FeatureBlock  # noqa: E402
 from relapsescope.fragments import write_fragment  # noqa: E402
+from relapsescope.patient_receptors import call_patient_receptors  # noqa: E402
+from relapsescope.patient_states import call_patient_states  # noqa: E402
+from relapsescope.t_cell_tables import write_t_cell_tables  # noqa: E402
 from relapsescope.tables import write_json, write_parquet  # noqa: E402
 from scipy import sparse  # noqa: E402
 from t_cell_cohort import Visit, draw_visit, foreign_rates  # noqa: E402
@@ -53,6 +58,7 @@ def write_library(folder: Path, n_cells: int, seed: int) -> None:
         Counts(matrix, names, counts.gene_ids, counts.symbols, blocks, ()),
     )
     total = matrix.sum(axis=1).A1
+    write_contigs(folder / "contigs.csv", n_cells, rng)
     text = {
         "lineage": np.full(n_cells, "T", dtype=object),
         "cell_type": cell_type[picked],
@@ -77,17 +83,29 @@ def write_library(folder: Path, n_cells: int, seed: int) -> None:
     )
 
 
+def write_contigs(path: Path, n_cells: int, rng: np.random.Generator) -> None:
+    """Write alpha and beta chains of clones whose sizes follow a power law, some not captured."""
+    lines = ["barcode,chain,cdr3,cdr3_nt,umis,productive,v_gene,j_gene"]
+    for cell, clone in enumerate(rng.zipf(1.5, n_cells) % 2_000_000):
+        digits = "".join("ACGT"[(clone >> 2 * i) & 3] for i in range(12))
+        for chain, captured in (("TRA", 0.8), ("TRB", 0.9)):
+            if rng.random() < captured:
+                lines.append(f"C{cell},{chain},CF,TGT{digits}TTT,5,true,{chain}V1,{chain}J1")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def run(folder: Path, names: list[str]) -> None:
-    """Run both jobs on the written libraries and print what they took."""
+    """Run the jobs on the written libraries and print what each took."""
     config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
     rows = [
         {"sample_id": name, "patient_id": "P", "timepoint": "relapse" if i else "expansion"}
         | {"day": 30 * i, "tissue": "bone_marrow", "sorting": "none", "car_feature": ["CAR"]}
         | {kind: str(folder / name / file) for kind, file in FILES.items()}
+        | {"tcr_contigs": str(folder / name / "contigs.csv")}
         for i, name in enumerate(names)
     ]
     made = {name: str(folder / name) for name in ("car_cells", "exhaustion", "car_t", "all")}
-    wall, cpu = time.perf_counter(), time.process_time()
+    started = time.perf_counter(), time.process_time()
     call_patient(rows, outputs=made, settings=config, seed=1)
     write_car_t(
         rows,
@@ -99,12 +117,62 @@ def run(folder: Path, names: list[str]) -> None:
         settings=config,
         seed=1,
     )
+    started = report("CAR-T cells", *started)
+    states = folder / "t_cell_states.parquet"
+    call_patient_states(
+        rows,
+        car_cells_path=made["car_cells"],
+        output=str(states),
+        settings=config["t_cell_states"],
+    )
+    started = report("states", *started)
+    receptors = {"cells": str(folder / "receptors.parquet")}
+    receptors["summary"] = str(folder / "receptors.json")
+    call_patient_receptors(
+        rows,
+        cells_paths=[row["cells"] for row in rows],
+        summary_paths=[row["summary"] for row in rows],
+        outputs=receptors,
+    )
+    started = report("receptors", *started)
+    write_joined(rows, Path(made["car_cells"]), states, folder / "cohort.parquet")
+    started = time.perf_counter(), time.process_time()
+    write_t_cell_tables(
+        rows,
+        cells_path=str(folder / "cohort.parquet"),
+        receptor_paths=[receptors["cells"]],
+        summary_paths=[receptors["summary"]],
+        outputs={
+            name: str(folder / f"{name}.tsv")
+            for name in ("clonotypes", "receptors", "t_cell_states")
+        },
+        settings=config,
+        seed=1,
+    )
+    report("tables", *started)
+
+
+def write_joined(rows: list[dict], car: Path, states: Path, output: Path) -> None:
+    """Write the cells of all libraries as `tables/cells.parquet` holds them."""
+    cells = pd.concat(
+        [pd.read_parquet(row["cells"]).assign(sample_id=row["sample_id"]) for row in rows]
+    )
+    keys = ["sample_id", "barcode"]
+    for path, column in ((car, "car_status"), (states, "t_cell_state")):
+        cells = cells.merge(pd.read_parquet(path, columns=[*keys, column]), on=keys, how="left")
+    cells.assign(patient_id="P").to_parquet(output)
+
+
+def report(step: str, wall: float, cpu: float) -> tuple[float, float]:
+    """Print what a step took and return the time now."""
     spent = {
+        "step": step,
         "cpu_s": round(time.process_time() - cpu, 1),
         "wall_s": round(time.perf_counter() - wall, 1),
         "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2, 2),
     }
-    print(json.dumps(spent))
+    print(json.dumps(spent), flush=True)
+    return time.perf_counter(), time.process_time()
 
 
 def main() -> None:

@@ -50,7 +50,9 @@ def _largest(own: pd.DataFrame, most: int) -> pd.DataFrame:
 def chart(frame: pd.DataFrame) -> alt.VConcatChart:
     """Draw one chart a patient: stacked bars, and bands between them that follow a clonotype."""
     patients = list(dict.fromkeys(frame["patient_id"]))
-    return alt.vconcat(*(_patient(frame[frame["patient_id"] == name], name) for name in patients))
+    charts = [_patient(frame[frame["patient_id"] == name], name) for name in patients]
+    # Clonotypes are named a patient at a time, so each chart has its own colours.
+    return alt.vconcat(*charts).resolve_scale(color="independent")
 
 
 def _patient(frame: pd.DataFrame, name: str) -> alt.LayerChart:
@@ -72,6 +74,7 @@ def _patient(frame: pd.DataFrame, name: str) -> alt.LayerChart:
         title="Clonotype",
         sort=names,
         scale=alt.Scale(domain=names, range=[UNORDERED[i % 19] for i in range(len(names))]),
+        legend=alt.Legend(symbolOpacity=1),
     )
     edges = rows.merge(pd.DataFrame({"side": (-BAR, BAR)}), how="cross")
     edges = edges.assign(at=edges["place"] + edges["side"])

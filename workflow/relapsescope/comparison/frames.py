@@ -10,7 +10,8 @@ from relapsescope.comparison.tolerance import Tolerance
 
 SENTENCES = (
     *("reason", "evidence", "note", "off_tumour", "against", "not_assessed"),
-    *("answer", "computed", "result"),
+    *("answer", "computed", "result", "evidence_cells", "against_cells", "not_assessed_cells"),
+    *("answer_cells", "result_cells"),
 )
 """Columns, with those that end in `_reason`, whose words must agree; the numbers in them stand
 in columns of their own."""

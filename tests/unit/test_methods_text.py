@@ -44,6 +44,7 @@ def test_every_step_is_told_in_plain_text(run, config):
         "Antigens, ANXA1 and targets",
         "Gene programmes of the relapse clones",
         "CAR-T cells",
+        "T-cell states and clonotypes",
         "Microenvironment",
         "Mechanisms of relapse",
         "Clinical course",

@@ -96,4 +96,6 @@ PANEL = Panel(
     chart=chart,
     test="exact (Clopper-Pearson) 95 % intervals",
     unit="T cells",
+    reproducibility="seeded",
+    tolerance="0.05",
 )

@@ -21,6 +21,8 @@ TEXTS = jinja2.Environment(
 STEPS = {
     "programmes": ("programmes", "log2_fold_change"),
     "car_t": ("car_t", "fraction_of_t"),
+    "t_cell_states": ("t_cell_states", "n_cells"),
+    "clonotypes": ("clonotypes", "clonotype_id"),
     "suppression": ("suppression", "value"),
     "interactions": ("interactions", "ligand_cpm"),
     "mechanisms": ("mechanisms", "verdict"),

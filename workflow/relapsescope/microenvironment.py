@@ -100,7 +100,7 @@ def composition(
     """
     if not pseudocount > 0:
         raise ValueError(f"pseudocount must be over 0, not {pseudocount}")
-    kept = cells.loc[cells["qc_pass"].astype(bool)]
+    kept = cells.loc[cells["qc_pass"].astype(bool)].reset_index(drop=True)
     if kept.empty:
         return _typed(pd.DataFrame(columns=list(COLUMNS)))
     samples = kept[["sample_id", "patient_id", "timepoint"]].astype(object).drop_duplicates()

@@ -100,7 +100,7 @@ BASE = NULLS[0]
 POWER = (
     *(
         replace(BASE, name=f"{f:.0%} of the myeloid cells suppressive", suppressed=f)
-        for f in (0.1, 0.2, 0.3, 0.5)
+        for f in (0.1, 0.2, 0.3, 0.5, 0.7)
     ),
     replace(BASE, name="30 %, two untreated patients", suppressed=0.3, n_untreated=2),
     replace(BASE, name="30 %, ten untreated patients", suppressed=0.3, n_untreated=10),

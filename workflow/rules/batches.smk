@@ -20,6 +20,7 @@ PATIENT_STEPS = (
     rules.ligand_receptor,
     rules.car_cells,
     rules.receptors,
+    rules.t_cell_states,
 )
 OF_PATIENT = [path for step in PATIENT_STEPS for path in step.output]
 RECORD_BATCH = "printf '%s\\n' {params.names:q} > {output.record} 2> {log}"

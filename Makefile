@@ -14,7 +14,7 @@ SIMULATOR := $(wildcard workflow/relapsescope/simulate/*.py resources/simulate/*
 
 RESULTS ?= results
 
-.PHONY: help run demo-data check-inputs unlock report figures check expected crate test test-cluster lint bench lock clean
+.PHONY: help run demo-data check-inputs unlock report figures check expected crate test test-cluster lint bench bench-resources lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,6 +68,17 @@ SHEET ?= ../shared/data/carpall/samples.tsv
 bench: $(READY) ## CPU beside a plain scanpy script (SHEET=…, ARGS="--repeats 1 --labels …")
 	rm -rf results/bench
 	$(BIN)/python benchmarks/bench.py $(SHEET) --work results/bench $(ARGS)
+
+GRID := tiny=1 tiny=5 tiny=25
+bench-resources: $(READY) ## Fit memory and time of every rule to a grid of simulated cohorts (RUNS="more runs")
+	for cohort in $(GRID); do
+	  run=results/bench/resources/$${cohort/=/_}
+	  rm -rf $$run && mkdir -p $$run && cp -r config $$run/
+	  $(BIN)/relapsescope simulate $$run/cohort --plan tests/runs/plans/$${cohort%=*}.yaml --scale $${cohort#*=}
+	  $(BIN)/snakemake --snakefile Snakefile --workflow-profile workflow/profiles/default --cores 1 \
+	    --directory $$run --config samples=cohort/samples.tsv clinical=cohort/clinical results=results cellxgene=true
+	done
+	$(BIN)/python benchmarks/fit_resources.py results/bench/resources/* $(RUNS) --write
 
 $(READY): envs/lock.txt pyproject.toml
 	@python=$$(command -v python3.11 || command -v python3 || true)

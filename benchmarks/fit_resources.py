@@ -19,15 +19,37 @@ import numpy as np
 from relapsescope.check import check_inputs
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import libraries_by_patient
-from relapsescope.resource_models import COLUMNS, MODELS, ResourceModel, Size, total_size
+from relapsescope.resource_models import (
+    COLUMNS,
+    MODELS,
+    ResourceModel,
+    Size,
+    read_models,
+    request,
+    total_size,
+)
 from scipy.optimize import nnls
 
 SHARE_BELOW = 0.95
+# Benchmarks sample twice a second: of the shortest jobs they see less than Python with pandas.
+LEAST_SEEN_MB = 200.0
+# Small runs show no growth where there must be some: the cells' table, or the counts, in memory.
+LEAST_GROWTH_MB = {
+    "thousand_barcodes": 2.0,
+    "million_values": 6.0,
+    "million_values_with_raw": 6.0,
+}
+# On a busy machine a job waits. Where it does not, it takes its CPU time and so many seconds.
+START_S = 1.0
+DOCS = REPOSITORY / "docs/cluster.md"
+# Cells of the table in the docs, with this many stored counts each and as many in the raw matrix.
+CELLS = (2_000, 10_000, 100_000)
+VALUES_A_CELL = 2_000
 UNITS = {"library": "million_values_with_raw"} | dict.fromkeys(
     ("atlas", "clones", "molecules", "normal_plasma", "cellxgene"), "million_values"
 )
 HEADER = """\
-# Memory (MB, resident) and wall time (s) of a job: base + per_unit x units; {share:.0%} of the
+# Memory (MB, resident) and time (s) of a job alone on a CPU: base + per_unit x units; {share:.0%} of the
 # benchmarked jobs lie below. Written by `make bench-resources` (benchmarks/fit_resources.py).
 """
 
@@ -76,12 +98,17 @@ def benchmarks_of(run: Path) -> list[tuple[str, str, Size, float, float]]:
         with open(path, newline="") as lines:
             for row in csv.DictReader(lines, delimiter="\t"):
                 if row["max_rss"] not in ("NA", "-"):
-                    rows.append((rule, job, size, float(row["max_rss"]), float(row["s"])))
+                    mb = max(float(row["max_rss"]), LEAST_SEEN_MB)
+                    quiet = float(row["cpu_time"]) + START_S
+                    rows.append((rule, job, size, mb, min(float(row["s"]), quiet)))
     return rows
 
 
-def line_above(amounts: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+def line_above(amounts: np.ndarray, values: np.ndarray, *, least: float) -> tuple[float, float]:
     """Return base and slope, neither negative, of a line that has 95 % of the values below it."""
+    if amounts.max() < 2 * amounts.min():
+        # Jobs of one size do not tell base from slope: all beyond Python's own grows with size.
+        return least, float(np.quantile(np.maximum(values - least, 0) / amounts, SHARE_BELOW))
     # Larger jobs scatter more: relative errors are what is small.
     weights = 1 / values
     matrix = np.stack([np.ones_like(amounts), amounts], axis=1) * weights[:, None]
@@ -94,10 +121,34 @@ def fit(rule: str, group: str, points: list[tuple[Size, float, float]]) -> Resou
     """Return the rule's model."""
     unit = UNITS.get(rule, "thousand_barcodes")
     amounts = np.array([size.amount(unit) for size, _, _ in points])
-    mb = line_above(amounts, np.array([mb for _, mb, _ in points]))
-    seconds = line_above(amounts, np.array([max(s, 0.1) for _, _, s in points]))
+    mb = line_above(amounts, np.array([mb for _, mb, _ in points]), least=LEAST_SEEN_MB)
+    mb = (mb[0], max(mb[1], LEAST_GROWTH_MB[unit]))
+    seconds = line_above(amounts, np.array([s for _, _, s in points]), least=START_S)
     numbers = [round(float(value), 3) for value in (*mb, *seconds)]
     return ResourceModel(rule, group, unit, *numbers, len(points), round(float(amounts.max()), 3))
+
+
+def table_of_docs(models: dict[str, ResourceModel]) -> str:
+    """Return the models as Markdown: memory and time that a job uses, and what it asks for."""
+    heads = "".join(f" {cells:,} cells |" for cells in CELLS)
+    lines = [f"| rule | jobs measured |{heads} asks for at {CELLS[0]:,} |"]
+    lines.append("|---|---:|" + "---:|" * (len(CELLS) + 1))
+    for rule, model in sorted(models.items()):
+        sizes = [Size(n, n * VALUES_A_CELL, n * VALUES_A_CELL) for n in CELLS]
+        used = "".join(f" {model.memory(s):,.0f} MB, {model.seconds(s):,.0f} s |" for s in sizes)
+        asks = request(rule, sizes[0])
+        row = f"| `{rule}` | {model.n_jobs} |{used} {asks.mem_mb:,} MB, {asks.runtime} min |"
+        lines.append(row)
+    return "\n".join(lines)
+
+
+def write_docs(path: Path = DOCS) -> None:
+    """Put the table of the present models into the docs."""
+    text, table = path.read_text(encoding="utf-8"), table_of_docs(read_models())
+    start, end = "<!-- resource table -->\n", "<!-- end of it -->\n"
+    before, _, rest = text.partition(start)
+    after = rest.partition(end)[2]
+    path.write_text(f"{before}{start}\n{table}\n\n{end}{after}", encoding="utf-8")
 
 
 def main() -> None:
@@ -115,10 +166,13 @@ def main() -> None:
                 cells = (rule, job, *asdict(size).values(), mb, s)
                 lines.write("\t".join(map(str, cells)) + "\n")
     table = HEADER.format(share=SHARE_BELOW) + "\t".join(COLUMNS) + "\n"
-    for rule, group in rules_of_workflow().items():
+    models = read_models()
+    for rule, group in sorted(rules_of_workflow().items()):
         points = [(size, mb, s) for name, _, size, mb, s in rows if name == rule]
         if not points:
             print(f"{rule}: no benchmark in these runs; its row stays as it is")
+            if rule in models:
+                table += "\t".join(str(value) for value in asdict(models[rule]).values()) + "\n"
             continue
         model = fit(rule, group, points)
         used = max(model.memory(size) / mb for size, mb, _ in points)
@@ -126,6 +180,8 @@ def main() -> None:
         table += "\t".join(str(value) for value in asdict(model).values()) + "\n"
     if chosen.write:
         MODELS.write_text(table, encoding="utf-8")
+        read_models.cache_clear()
+        write_docs()
 
 
 if __name__ == "__main__":

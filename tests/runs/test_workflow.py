@@ -14,7 +14,10 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from relapsescope.check import check_inputs
 from relapsescope.cohort import CELL_COLUMNS, SAMPLE_COLUMNS
+from relapsescope.patient_files import libraries_by_patient
+from relapsescope.resource_models import read_models, request, total_size
 
 CONTRACT_CELL_COLUMNS = re.findall(
     r"\w+",
@@ -221,6 +224,31 @@ def test_the_manifest_says_how_the_run_ended(finished):
     assert manifest["state"] == "succeeded"
     assert manifest["started"] <= manifest["ended"]
     assert manifest["threads"]["OMP_NUM_THREADS"] == "1"
+
+
+def test_jobs_used_what_their_models_say(finished):
+    """Memory within a factor of 2, jobs under 200 MB apart; requests enough for what was used.
+
+    Of time only that the request was enough: a busy machine tells nothing more.
+    """
+    checked = check_inputs(finished.sheet)
+    of_patient = {
+        patient: total_size(checked.sizes[sample] for sample in samples)
+        for patient, samples in libraries_by_patient(checked.libraries).items()
+    }
+    everything = total_size(checked.sizes.values())
+    benchmarks = [*(finished.results / "benchmarks").rglob("*.tsv")]
+    assert len(benchmarks) > 20
+    for path in benchmarks:
+        of_one = path.parent.name != "benchmarks"
+        rule, job = (path.parent.name, path.stem) if of_one else (path.stem, "")
+        size = {**checked.sizes, **of_patient, "": everything}[job]
+        used = pd.read_csv(path, sep="\t").iloc[0]
+        model, asks = read_models()[rule], request(rule, size)
+        assert asks.mem_mb >= used["max_rss"], path
+        assert asks.runtime * 60 >= used["s"], path
+        assert model.memory(size) < 2 * max(used["max_rss"], 200), path
+        assert model.memory(size) > used["max_rss"] / 2, path
 
 
 def test_a_finished_run_runs_nothing_again(finished):

@@ -39,6 +39,7 @@ LEAST_GROWTH_MB = {
     "million_values": 6.0,
     "million_values_with_raw": 6.0,
 }
+SMALL_UNITS = 5.0
 # On a busy machine a job waits. Where it does not, it takes its CPU time and so many seconds.
 START_S = 1.0
 DOCS = REPOSITORY / "docs/cluster.md"
@@ -49,8 +50,8 @@ UNITS = {"library": "million_values_with_raw"} | dict.fromkeys(
     ("atlas", "clones", "molecules", "normal_plasma", "cellxgene"), "million_values"
 )
 HEADER = """\
-# Memory (MB, resident) and time (s) of a job alone on a CPU: base + per_unit x units; {share:.0%} of the
-# benchmarked jobs lie below. Written by `make bench-resources` (benchmarks/fit_resources.py).
+# Memory (MB, resident) and time (s) of a job alone on a CPU: base + per_unit x units; {share:.0%}
+# of the benchmarked jobs lie below. Written by `make bench-resources` (benchmarks/fit_resources.py).
 """
 
 
@@ -107,7 +108,10 @@ def benchmarks_of(run: Path) -> list[tuple[str, str, Size, float, float]]:
 def line_above(amounts: np.ndarray, values: np.ndarray, *, least: float) -> tuple[float, float]:
     """Return base and slope, neither negative, of a line that has 95 % of the values below it."""
     if amounts.max() < 2 * amounts.min():
-        # Jobs of one size do not tell base from slope: all beyond Python's own grows with size.
+        # Jobs of one size do not tell base from slope. What a small one takes are its imports; what
+        # a large one takes beyond Python's own is taken to grow with size.
+        if amounts.max() < SMALL_UNITS:
+            return float(np.quantile(values, SHARE_BELOW)), 0.0
         return least, float(np.quantile(np.maximum(values - least, 0) / amounts, SHARE_BELOW))
     # Larger jobs scatter more: relative errors are what is small.
     weights = 1 / values

@@ -178,7 +178,7 @@ def test_a_shallower_library_alone_has_not_stopped_dividing():
         called = at_equal_depth(plain, plain, CYCLE, seed=1).own
         return plain, called
 
-    (deep, seen), (shallow, less) = at(4000), at(800)
+    (deep, seen), (shallow, less) = at(4000), at(500)
     assert less.share < 0.75 * seen.share
     peak = at_equal_depth(shallow, deep, CYCLE, seed=1)
     assert peak.own.high > peak.earlier.low

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse, special
 
 from relapsescope.counts import Counts
 from relapsescope.signatures import GeneSet, set_weights
@@ -22,6 +22,7 @@ class CycleSettings:
     dispersion: float
     resting_share: float
     prior_cells: float
+    cycling_cpm: float
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class CycleCalls:
     phase
         (n_barcodes,) `S` or `G2M` in cycling cells, `G1` in the others (resting cells included).
     umi, expected
-        (n_barcodes, 2) molecules of the S and of the G2/M genes, and what a resting cell of the
-        same lineage and depth holds of them.
+        (n_barcodes, 2) weighted molecules of the S and of the G2/M genes (on the scale of a
+        Poisson count), and what a resting cell of the same lineage and depth holds of them.
     """
 
     cycling: np.ndarray
@@ -57,11 +58,13 @@ def call_cycle(
     """Return which cells of a library divide.
 
     Several genes of the published sets are transcribed outside the cycle too, at rates that
-    depend on the cell type. So each lineage's rate is taken from its own cells that are not
-    called, beginning with the lower `resting_share` of them; a cell is called when its molecules
-    of either phase would be seen in a resting cell with a chance of at most `p` (negative
-    binomial). The number of cells called does not grow with the library's depth by itself, but a
-    shallow cell may not show that it divides.
+    depend on the cell type. So each lineage's rates are taken from its own cells that are not
+    called, beginning with the lower `resting_share` of them, and a gene's molecules weigh the
+    logarithm of what a dividing cell (`cycling_cpm` more) holds over what a resting one does:
+    one of MKI67 says more than one of HMGB2. A cell is called when its molecules of either phase
+    would be seen in a resting cell with a chance of at most `p` (negative binomial). The number
+    of cells called does not grow with the library's depth by itself, but a shallow cell may not
+    show that it divides.
 
     Parameters
     ----------
@@ -74,21 +77,21 @@ def call_cycle(
     """
     member = set_weights(counts.symbols, sets) > 0
     at = np.flatnonzero(member.any(axis=1))
-    columns = counts.matrix.tocsc()[:, at]
-    umi = np.asarray(columns @ member[at].astype(float))
-    n_genes = np.diff(sparse.csr_matrix(columns).indptr)
+    columns = sparse.csr_matrix(counts.matrix.tocsc()[:, at])
+    member = member[at].astype(float)
+    n_genes = np.diff(columns.indptr)
     exposure = np.maximum(exposure, 1.0)
     groups = [np.flatnonzero(lineage == name) for name in sorted(set(lineage))]
-    rate = umi.sum(axis=1) / exposure
+    share = columns.sum(axis=1).A1 / exposure
     called = np.zeros(len(exposure), dtype=bool)
     for group in groups:
         good = group[use[group]]
         if good.size:
-            called[good] = rate[good] > np.quantile(rate[good], settings.resting_share)
-    expected = np.zeros_like(umi)
+            called[good] = share[good] > np.quantile(share[good], settings.resting_share)
+    umi = expected = np.zeros((len(exposure), len(sets)))
     for _ in range(ROUNDS):
         last = called
-        expected = _expected(umi, exposure, groups, use & ~called, settings.prior_cells)
+        umi, expected = _weighed(columns, member, exposure, groups, use & ~called, settings)
         chance = _chance(umi, expected, settings.dispersion)
         called = (chance.min(axis=1) <= settings.p) & (n_genes >= settings.min_genes)
         if (called == last).all():
@@ -115,30 +118,45 @@ def thinned_calls(
     keep
         (n_cells,) between 0 and 1.
     """
-    left = rng.binomial(umi.astype(np.int64), keep[:, None])
+    left = rng.binomial(np.rint(umi).astype(np.int64), keep[:, None])
     chance = _chance(left, expected * keep[:, None], settings.dispersion)
     return (chance.min(axis=1) <= settings.p) & (left.sum(axis=1) >= settings.min_genes)
 
 
-def _expected(
-    umi: np.ndarray,
+def _weighed(
+    columns: sparse.csr_matrix,
+    member: np.ndarray,
     exposure: np.ndarray,
     groups: list[np.ndarray],
     resting: np.ndarray,
-    prior_cells: float,
-) -> np.ndarray:
-    """Return what resting cells hold; a small lineage's rate is drawn towards that of all."""
-    usual = umi[resting].sum(axis=0) / max(exposure[resting].sum(), 1.0)
-    prior = prior_cells * float(np.median(exposure)) if exposure.size else 0.0
+    settings: CycleSettings,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weighted molecules and what resting cells hold of them, both (n_cells, 2).
+
+    A sum of weighted Poisson counts is taken for a multiple of a Poisson count of the same mean
+    and variance; both are divided by that multiple. A small lineage's rates are drawn towards
+    those of all cells.
+    """
+    umi = np.zeros((len(exposure), member.shape[1]))
     expected = np.zeros_like(umi)
+    molecules, whole = columns[resting].sum(axis=0).A1, exposure[resting].sum()
+    # Half a molecule: a gene that no resting cell shows has no weight without end.
+    usual = (molecules + 0.5) / max(whole, 1.0)
+    prior = settings.prior_cells * float(np.median(exposure)) if exposure.size else 0.0
     for group in groups:
         own = group[resting[group]]
-        rate = (umi[own].sum(axis=0) + usual * prior) / (exposure[own].sum() + prior)
-        expected[group] = exposure[group, None] * rate
-    return expected
+        seen = columns[own].sum(axis=0).A1
+        rate = (seen + usual * prior) / (exposure[own].sum() + prior)
+        weights = np.log1p(settings.cycling_cpm / 1e6 / rate)[:, None] * member
+        mean, variance = rate @ weights, rate @ weights**2
+        scale = variance / mean
+        umi[group] = columns[group] @ weights / scale
+        expected[group] = exposure[group, None] * mean / scale
+    return umi, expected
 
 
 def _chance(umi: np.ndarray, expected: np.ndarray, dispersion: float) -> np.ndarray:
-    """Return the chance of at least so many molecules in a resting cell."""
+    """Return the chance of at least so many molecules in a resting cell (negative binomial)."""
     size = 1.0 / dispersion
-    return stats.nbinom.sf(umi - 1, size, size / (size + np.maximum(expected, 1e-9)))
+    share = np.maximum(expected, 1e-9) / (size + np.maximum(expected, 1e-9))
+    return np.where(umi > 0, special.betainc(np.maximum(umi, 1e-9), size, share), 1.0)

@@ -142,9 +142,10 @@ def run(folder: Path, names: list[str]) -> None:
         cells_path=str(folder / "cohort.parquet"),
         receptor_paths=[receptors["cells"]],
         summary_paths=[receptors["summary"]],
+        state_paths=[str(states)],
         outputs={
             name: str(folder / f"{name}.tsv")
-            for name in ("clonotypes", "receptors", "t_cell_states")
+            for name in ("clonotypes", "receptors", "t_cell_states", "t_cell_measures")
         },
         settings=config,
         seed=1,

@@ -24,7 +24,12 @@ OUTPUTS = {
     "antigens": ["tables/antigens.tsv", "tables/anxa1.tsv", "tables/targets.tsv"],
     "car_t": ["tables/car_t.tsv", "tables/exhaustion.tsv"],
     "programmes": ["tables/programmes.tsv", "tables/enrichment.tsv"],
-    "t_cells": ["tables/clonotypes.tsv", "tables/receptors.tsv", "tables/t_cell_states.tsv"],
+    "t_cells": [
+        "tables/clonotypes.tsv",
+        "tables/receptors.tsv",
+        "tables/t_cell_states.tsv",
+        "tables/t_cell_measures.tsv",
+    ],
     "figures": ["figures/manifest.tsv", "figures/cells_kept.svg", "source_data/cells_kept.csv"],
     "page": ["report/index.html"],
 }

@@ -3,6 +3,7 @@
 from relapsescope.clonotype_tables import CLONOTYPE_COLUMNS, RECEPTOR_COLUMNS
 from relapsescope.patient_files import t_cell_paths
 from relapsescope.t_cell_composition import COLUMNS as STATE_COLUMNS
+from relapsescope.t_cell_measures import COLUMNS as MEASURE_COLUMNS
 from relapsescope.tables import write_tsv
 
 PLACE = {"patient_id": "P1", "sorting": "none"}
@@ -16,6 +17,7 @@ def write_t_cells(results, *, hostile=""):
         "clonotypes": CLONOTYPE_COLUMNS,
         "receptors": RECEPTOR_COLUMNS,
         "t_cell_states": STATE_COLUMNS,
+        "t_cell_measures": MEASURE_COLUMNS,
     }
     for name, path in t_cell_paths(results).items():
         write_tsv(type(results)(path), columns[name], rows[name])
@@ -53,7 +55,15 @@ def t_cell_rows(hostile=""):
         for population in ("T", "car_detected")
         for state, n in (("cytotoxic", 7), ("undetermined", 3), ("MAIT", 0))
     ]
+    measures = [
+        PLACE
+        | limits
+        | {"sample_id": "P1_relapse", "timepoint": "relapse", "population": "T"}
+        | {"measure": "cd4_cytotoxic", "n_cells": 40, "n_found": 9, "fraction": 0.225}
+        | {"source": hostile or "Ledergor 2024"}
+    ]
     return {
+        "t_cell_measures": measures,
         "clonotypes": clonotypes,
         "receptors": [*receptors, unusable],
         "t_cell_states": states,

@@ -10,6 +10,7 @@ from relapsescope.figures.draw import parse_source, source_text
 from relapsescope.figures.panel import NotAssessableError, PanelSettings
 from relapsescope.figures.theme import to_svg
 from relapsescope.t_cell_composition import COLUMNS as STATE_COLUMNS
+from relapsescope.t_cell_measures import COLUMNS as MEASURE_COLUMNS
 
 from .mock_t_cells import t_cell_rows
 
@@ -21,6 +22,7 @@ def evidence(**rows):
         "clonotypes": CLONOTYPE_COLUMNS,
         "receptors": RECEPTOR_COLUMNS,
         "t_cell_states": STATE_COLUMNS,
+        "t_cell_measures": MEASURE_COLUMNS,
     }
     tables = {
         name: pd.DataFrame(

@@ -6,6 +6,7 @@ import pytest
 from relapsescope.counts import Counts
 from relapsescope.signatures import GeneSet
 from relapsescope.t_cell_composition import state_rows
+from relapsescope.t_cell_measures import measure_rows
 from relapsescope.t_cell_states import (
     SCORED,
     STATES,
@@ -177,3 +178,30 @@ def test_the_composition_by_hand():
     assert table.loc[("S", "car_detected", "cytotoxic"), "fraction"] == 1
     assert table.loc[("S", "car_not_detected", UNDETERMINED), "n_state"] == 1
     assert "car_detected" not in table.loc["other"].index.get_level_values("population")
+
+
+def test_the_measures_of_earlier_studies_by_hand():
+    cells = pd.DataFrame(
+        [
+            # cell type, state, HAVCR2 or TIGIT, clonotype
+            ("CD4 T", "cytotoxic", True, "T1"),
+            ("CD4 T", "terminal_effector", False, "T1"),
+            ("CD4 T", "terminally_exhausted", True, "T1"),
+            ("CD4 T", UNDETERMINED, True, None),
+            ("CD8 T", "effector_memory", False, "T2"),
+            ("CD8 T", "progenitor_exhausted", False, "T3"),
+        ],
+        columns=["cell_type", "t_cell_state", "inhibitory", "clonotype_id"],
+        dtype=object,
+    ).assign(sample_id="S", car_status="not_assessable")
+    library = {"patient_id": "P", "sample_id": "S", "timepoint": "relapse", "sorting": "none"}
+    table = pd.DataFrame(measure_rows(cells, [library], expanded_cells=2))
+    assert set(table["population"]) == {"T"}
+    found = table.set_index("measure")[["n_found", "n_cells"]].apply(tuple, axis=1).to_dict()
+    assert found == {
+        "cd4_cytotoxic": (2, 4),
+        "cd4_cytotoxic_inhibited": (1, 4),
+        "cd8_effector_memory": (1, 2),
+        "exhausted_in_expanded": (1, 3),
+        "exhausted_in_single": (1, 2),
+    }

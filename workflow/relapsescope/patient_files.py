@@ -25,7 +25,7 @@ NICHE_TABLES = ("suppression", "interactions", "composition_shifts")
 CAR_TABLES = ("car_t", "exhaustion")
 STATE_FILES = {"states": "t_cell_states.parquet"}
 RECEPTOR_FILES = {"cells": "receptors.parquet", "summary": "receptors.json"}
-T_CELL_TABLES = ("clonotypes", "receptors", "t_cell_states")
+T_CELL_TABLES = ("clonotypes", "receptors", "t_cell_states", "t_cell_measures")
 MOLECULAR_TABLES = ("antigens", "anxa1", "targets", "anxa1_untreated", "detection")
 
 

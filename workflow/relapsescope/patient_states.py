@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from relapsescope.counts import Counts
 from relapsescope.fragments import read_fragment
 from relapsescope.settings import settings_of
 from relapsescope.t_cell_states import (
@@ -18,6 +19,7 @@ from relapsescope.t_cell_states import (
 )
 from relapsescope.tables import read_columns, write_parquet
 
+INHIBITORY = ("HAVCR2", "TIGIT")
 TEXT = ("sample_id", "barcode", "t_cell_state", "state_evidence")
 SCORES = tuple(f"z_{name}" for name in SCORED)
 
@@ -53,6 +55,7 @@ def call_patient_states(
     ]
     empty = {name: np.array([], dtype=object) for name in TEXT}
     empty |= {name: np.array([], dtype=np.float32) for name in SCORES}
+    empty["inhibitory"] = np.array([], dtype=bool)
     columns = {
         name: np.concatenate([part[name] for part in parts]) if parts else nothing
         for name, nothing in empty.items()
@@ -85,4 +88,11 @@ def _library_states(
         "barcode": barcodes,
         "t_cell_state": state,
         "state_evidence": evidence,
+        "inhibitory": _holds(counts, rows),
     } | {name: scores[:, i].astype(np.float32) for i, name in enumerate(SCORES)}
+
+
+def _holds(counts: Counts, rows: np.ndarray) -> np.ndarray:
+    """Return whether each cell holds a molecule of an inhibitory receptor."""
+    columns = np.flatnonzero(np.isin(counts.symbols.astype(str), INHIBITORY))
+    return np.asarray(counts.matrix[rows][:, columns].sum(axis=1)).ravel() > 0

@@ -64,6 +64,7 @@ rule t_cells:
         summaries=[
             patient_paths(RESULTS, patient, RECEPTOR_FILES)["summary"] for patient in SAMPLES_OF
         ],
+        states=[patient_paths(RESULTS, patient, STATE_FILES)["states"] for patient in SAMPLES_OF],
     output:
         **T_CELLS,
     log:

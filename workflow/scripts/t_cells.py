@@ -9,6 +9,7 @@ with job_log(snakemake.log[0]):
         cells_path=snakemake.input.cells,
         receptor_paths=snakemake.input.receptors,
         summary_paths=snakemake.input.summaries,
+        state_paths=snakemake.input.states,
         outputs=dict(snakemake.output.items()),
         settings=snakemake.params.settings,
         seed=snakemake.params.seed,

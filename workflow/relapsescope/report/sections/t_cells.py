@@ -8,6 +8,13 @@ from relapsescope.report.sections.antigens import number, with_interval
 PANELS = ("t_cell_states", "clonotype_tracking")
 NO_CELLS = "no library holds a T cell that passed QC"
 LARGEST = 10
+MEASURE_WORDS = {
+    "cd4_cytotoxic": "CD4 T cells in a cytotoxic state",
+    "cd4_cytotoxic_inhibited": "CD4 T cells in a cytotoxic state with HAVCR2 or TIGIT",
+    "cd8_effector_memory": "CD8 T cells in effector memory",
+    "exhausted_in_expanded": "cells of expanded clonotypes in an exhausted state",
+    "exhausted_in_single": "cells of clonotypes seen once in an exhausted state",
+}
 
 
 def build(context: Context) -> Section:
@@ -42,6 +49,7 @@ def build_patient(context: PatientContext) -> Section:
             rows=[_repertoire(row) for row in repertoires if row["assessable"] == "True"],
             missing=_missing(repertoires),
             clonotypes=_clonotypes(tables["clonotypes"]),
+            measures=[_measure(row) for row in tables["t_cell_measures"].to_dict("records")],
         ),
     )
 
@@ -128,6 +136,16 @@ def _clonotypes(table: pd.DataFrame) -> list[dict[str, str]]:
             }
         )
     return rows
+
+
+def _measure(row: dict[str, str]) -> dict[str, str]:
+    return row | {
+        "timepoint_words": row["timepoint"].replace("_", " "),
+        "population_words": row["population"].replace("_", " "),
+        "measure_words": MEASURE_WORDS[row["measure"]],
+        "cells": f"{row['n_found']} of {row['n_cells']}",
+        "share": _percent(row, "fraction", "fraction_ci_low", "fraction_ci_high"),
+    }
 
 
 def _percent(row: dict[str, str], *names: str) -> str:

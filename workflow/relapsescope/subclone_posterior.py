@@ -92,8 +92,8 @@ def unseen_share(ratio: np.ndarray, n_sure: int = 0) -> float:
 def unseen_shares(membership: Membership, library: np.ndarray, n_libraries: int) -> np.ndarray:
     """Return (n_subclones, n_libraries) shares that each library would have shown.
 
-    From the cells that were assigned to other subclones; NaN where a library has none, for
-    counting then says it all.
+    From the cells that were assigned to other subclones, as if all cells of the library were
+    such; NaN where a library has none, for counting then says it all.
     """
     n_subclones = membership.odds.shape[1]
     result = np.full((n_subclones, n_libraries), np.nan)
@@ -111,7 +111,11 @@ def unseen_shares(membership: Membership, library: np.ndarray, n_libraries: int)
                 continue
             prior = share[rest] - special.logsumexp(share[rest])
             against = special.logsumexp(membership.odds[others][:, rest] + prior, axis=1)
-            result[own, number] = unseen_share(np.exp(membership.odds[others, own] - against))
+            limit = unseen_share(np.exp(membership.odds[others, own] - against))
+            # Read from the others' cells, said of as many cells as the library has.
+            told = np.log(MISSED) / np.log1p(-limit) if limit < 1 else 0.0
+            told *= len(here) / len(others)
+            result[own, number] = 1 - MISSED ** (1 / told) if told > 0 else 1.0
     return result
 
 

@@ -58,6 +58,11 @@ def patient_row(context: Context, patient_id: str) -> dict[str, Any]:
     shown = returned if len(returned) else clones.head(1)
     first = shown.iloc[-1].to_dict() if len(shown) else {}
     reasons = [*summary.get("reasons", []), summary.get("cnv_reason") or ""]
+    if len(returned):
+        relation = RELATIONS.get(first.get("relation", ""), "")
+    else:
+        own = {timepoints.get(found["sample_id"]) for found in summary.get("libraries", [])}
+        relation = RELATIONS["not_assessable"] if "relapse" in own else ""
     return {
         "patient_id": patient_id,
         "href": context.patient_href(patient_id),
@@ -69,7 +74,8 @@ def patient_row(context: Context, patient_id: str) -> dict[str, Any]:
         "n_malignant": sum(found.get("n_malignant", 0) for found in summary.get("libraries", [])),
         "immunoglobulin": " ".join(filter(None, (first.get(k) for k in IMMUNOGLOBULIN))),
         "clone": clone_words(returned.iloc[-1].to_dict()) if len(returned) else "",
-        "relation": RELATIONS.get(first.get("relation", ""), "") if len(returned) else "",
+        "relation": relation,
+        "relation_reason": first.get("reason", "") if len(returned) else "",
         "events": events_of(first),
         "n_clones": clones["clone_id"].nunique() if len(clones) else 0,
         "reason": "; ".join(dict.fromkeys(filter(None, reasons))),

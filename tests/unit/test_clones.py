@@ -168,3 +168,11 @@ def test_relation(before, same, known, expected):
     )
     assert link == expected
     assert reason
+
+
+def test_a_minor_subclone_before_needs_a_sure_cell():
+    counted = {"same_ig_before": 200, "ig_known": True, "new_share": 0.05}
+    _, sure = relation(count_clone(2, 200), **counted, n_sure=1)
+    _, unsure = relation(count_clone(2, 200), **counted, n_sure=0)
+    assert "pre-existing" in sure
+    assert "not surely seen" in unsure

@@ -62,6 +62,9 @@ ARM_COLUMNS = (
     "event",
 )
 
+# Probability from which a single cell shows that a clone was there before CAR-T.
+SURE = 0.95
+
 
 @dataclass(frozen=True)
 class Clone:
@@ -128,6 +131,7 @@ def clone_rows(
                 same_ig_before=same,
                 ig_known=clone.ig_clone >= 0,
                 new_share=settings.new_share,
+                n_sure=_sure(clone, cells.library, [number[name] for name in before]),
             )
             changed = _changed(cells, clone, [number[name] for name in before])
             if changed and link == "same_ig_same_subclone":
@@ -193,6 +197,12 @@ def _expected_fractions(
         inside = [malignant & (library == i) for i in range(n_libraries)]
         result[clone.clone_id] = [float(share[q].mean()) if q.any() else None for q in inside]
     return result
+
+
+def _sure(clone: Clone, library: np.ndarray, before: Sequence[int]) -> int:
+    """Return how many of the clone's cells in these libraries are surely of it."""
+    own = clone.cells[np.isin(library[clone.cells], before)]
+    return int((clone.probability[own] >= SURE).sum())
 
 
 def _changed(cells: PatientCells, clone: Clone, before: Sequence[int]) -> int | None:

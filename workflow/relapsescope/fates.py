@@ -86,6 +86,7 @@ def relation(
     same_ig_before: int,
     ig_known: bool,
     new_share: float,
+    n_sure: int | None = None,
 ) -> tuple[str, str]:
     """Return the relapse clone's relation to the malignant cells before CAR-T, and why.
 
@@ -95,6 +96,8 @@ def relation(
         The relapse clone in the libraries before CAR-T together.
     same_ig_before
         Malignant cells before CAR-T with the relapse clone's immunoglobulin.
+    n_sure
+        How many of the relapse clone's cells before CAR-T are surely its own; None: all.
     """
     if before.n_malignant == 0:
         return "not_assessable", "no malignant cells before CAR-T"
@@ -114,8 +117,11 @@ def relation(
         return "not_assessable", (
             f"{share}; shares under {100 * before.detection_limit:.1f} % cannot be seen"
         )
-    minor = "a pre-existing minor subclone: " if before.n_cells else "not found before CAR-T: "
-    return "same_ig_new_subclone", minor + share
+    if not before.n_cells:
+        return "same_ig_new_subclone", f"not found before CAR-T: {share}"
+    if n_sure == 0:
+        return "same_ig_new_subclone", f"before CAR-T not surely seen: {share}, none of them sure"
+    return "same_ig_new_subclone", f"a pre-existing minor subclone: {share}"
 
 
 def relapse_clone(counts: dict[str, CloneCount]) -> str | None:

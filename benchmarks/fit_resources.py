@@ -51,7 +51,7 @@ UNITS = {"library": "million_values_with_raw"} | dict.fromkeys(
 )
 HEADER = """\
 # Memory (MB, resident) and time (s) of a job alone on a CPU: base + per_unit x units; {share:.0%}
-# of the benchmarked jobs lie below. Written by `make bench-resources` (benchmarks/fit_resources.py).
+# of benchmarked jobs lie below. Written by `make bench-resources` (benchmarks/fit_resources.py).
 """
 
 

@@ -13,13 +13,24 @@ from relapsescope.check import check_inputs
 from relapsescope.errors import InputProblem
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import libraries_by_patient
-from relapsescope.resource_models import Request, batches, read_models, request, total_size
+from relapsescope.resource_models import (
+    Request,
+    batch_request,
+    batches,
+    read_models,
+    request,
+    total_size,
+)
 
 # As in workflow/profiles/slurm: a job is sent again so many times, each with more of both.
 RETRIES = 2
 # What must end before what; jobs of one step run beside each other.
 STEPS = (("libraries",), ("normal_plasma",), ("patients", "atlas"), ("cohort",), ("report",))
 LOCAL = "local"
+RECORDS = {"library_batch": "libraries", "patient_batch": "patients"}
+"""Rules that record a batch, by group."""
+OF_ONE = r"/(?:libraries|patients)/([^/]+)/[^/]+$"
+OF_ONE_BATCH = r"/batches/[a-z]+_(\d+)\.txt$"
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,8 @@ def plan_run(
     if summary is None:
         summary = pending_outputs(config, configuration)
     for rule, name in _pending(summary):
+        if rule in RECORDS:
+            jobs.append(Job(rule, name, RECORDS[rule], batch_request()))
         if rule not in models:
             continue
         libraries = [name] if name in checked.sizes else patients.get(name, list(checked.sizes))
@@ -161,7 +174,7 @@ def plan_as_dict(jobs: Sequence[Job], submissions: Sequence[Submission]) -> dict
     return {
         "rules": {
             rule: {
-                "group": read_models()[rule].group,
+                "group": RECORDS.get(rule) or read_models()[rule].group,
                 "n_jobs": len(asks),
                 "mem_mb": max(each.mem_mb for each in asks),
                 "runtime_min": max(each.runtime for each in asks),
@@ -211,7 +224,7 @@ def _pending(summary: str) -> list[tuple[str, str]]:
     for line in summary.splitlines()[1:]:
         output, _, rule, _, _, plan = line.split("\t")
         if plan != "no update":
-            of_one = re.search(r"/(?:libraries|patients)/([^/]+)/[^/]+$", output)
+            of_one = re.search(OF_ONE_BATCH if rule in RECORDS else OF_ONE, output)
             found[rule, of_one[1] if of_one else ""] = None
     return list(found)
 
@@ -224,7 +237,11 @@ def _submissions(
         if job.group == LOCAL:
             continue
         step = job.group or job.rule
-        of_batch = (n for n, names in members.get(step, {}).items() if job.name in names)
+        of_batch = (
+            number
+            for number, names in members.get(step, {}).items()
+            if (number == job.name if job.rule in RECORDS else job.name in names)
+        )
         grouped[step, next(of_batch, "")].append(job)
     return [Submission(step, tuple(of_one)) for (step, _), of_one in grouped.items()]
 

@@ -18,7 +18,12 @@ LEAST_MB = 750
 MEMORY_MARGIN = 1.25
 # A cluster's nodes may be slower than the machine of the benchmarks, and busy.
 TIME_MARGIN = 2.0
-START_MINUTES = 3.0
+# What starting a job takes on a slow file system: once for a batch, beside a little for each of
+# its jobs, whose times add up.
+START_MINUTES = 5.0
+MEMBER_MINUTES = 0.5
+BATCHED = ("libraries", "patients")
+"""Groups of which a scheduler job holds many jobs."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +130,14 @@ def request(rule: str, size: Size, attempt: int = 1) -> Request:
     """Return what a rule's job asks for: more at each attempt, never less than `LEAST_MB`."""
     model = read_models()[rule]
     memory = max(LEAST_MB, SNAKEMAKE_MB + MEMORY_MARGIN * model.memory(size))
-    minutes = START_MINUTES + TIME_MARGIN * model.seconds(size) / 60
+    start = MEMBER_MINUTES if model.group in BATCHED else START_MINUTES
+    minutes = start + TIME_MARGIN * model.seconds(size) / 60
     return Request(mem_mb=math.ceil(memory) * attempt, runtime=math.ceil(minutes) * attempt)
+
+
+def batch_request(attempt: int = 1) -> Request:
+    """Return what the record of a batch asks for: the start of the whole batch."""
+    return Request(mem_mb=LEAST_MB * attempt, runtime=math.ceil(START_MINUTES) * attempt)
 
 
 def batches(names: Iterable[str], n_each: int) -> dict[str, list[str]]:

@@ -48,7 +48,8 @@ rule library_batch:
     params:
         names=batch_of("libraries"),
     resources:
-        **requests("library", samples=[]),
+        mem_mb=lambda wildcards, attempt: batch_request(attempt).mem_mb,
+        runtime=lambda wildcards, attempt: batch_request(attempt).runtime,
     group:
         "libraries"
     message:
@@ -69,7 +70,8 @@ rule patient_batch:
     params:
         names=batch_of("patients"),
     resources:
-        **requests("library", samples=[]),
+        mem_mb=lambda wildcards, attempt: batch_request(attempt).mem_mb,
+        runtime=lambda wildcards, attempt: batch_request(attempt).runtime,
     group:
         "patients"
     message:

@@ -25,7 +25,7 @@ from relapsescope.patient_files import (
     t_cell_paths,
 )
 from relapsescope.provenance import code_version
-from relapsescope.resource_models import batches, request
+from relapsescope.resource_models import batch_request, batches, request
 from relapsescope.workflow_start import begin_or_exit
 
 RUN = begin_or_exit(config, check=workflow.is_main_process)

@@ -66,7 +66,16 @@ CONTRACT_MOLECULAR_COLUMNS = {
 }
 TOTALS = {"all", "default", "total"}
 REDUCE_STEPS = {
-    *("atlas", "cells", "samples", "microenvironment", "clone_table", "antigens", "figures"),
+    *(
+        "atlas",
+        "cells",
+        "samples",
+        "microenvironment",
+        "clone_table",
+        "antigens",
+        "figures",
+        "programmes",
+    ),
     "car_t",
     *("suppression", "interactions", "composition_shifts", "page"),
 }

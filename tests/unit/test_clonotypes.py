@@ -6,10 +6,11 @@ import pytest
 from relapsescope.clonotype_tables import ReceptorSettings, receptor_tables
 from relapsescope.clonotypes import (
     clonality,
-    clonality_interval,
+    clonality_intervals,
     estimated_repertoire,
     rarefied_clonality,
 )
+from scipy import stats
 
 SETTINGS = ReceptorSettings(expanded_cells=2, hyperexpanded_share=0.1, min_cells=4, draws=50)
 
@@ -54,6 +55,17 @@ def test_rarefaction_is_what_drawing_cells_gives():
     assert rarefied_clonality(counts, 25) == pytest.approx(wanted, abs=0.004)
 
 
+def test_large_clonotypes_are_rarefied_as_exactly_as_small_ones():
+    # All terms of the hypergeometric distribution, by scipy, for sizes of thousands.
+    counts = np.array([5000, 900, 40, *[1] * 60])
+    total, cells = counts.sum(), 500
+    k = np.arange(1, cells + 1)
+    chance = np.array([stats.hypergeom.pmf(k, total, size, cells) for size in counts])
+    entropy = -(chance * (k / cells) * np.log(k / cells)).sum()
+    wanted = 1 - entropy / np.log(chance.sum())
+    assert rarefied_clonality(counts, cells) == pytest.approx(wanted, rel=1e-8)
+
+
 def test_a_sample_of_fewer_cells_of_the_same_repertoire_is_comparable_when_rarefied():
     # Observed clonality rises with the number of cells; at equal numbers it does not.
     rng = np.random.default_rng(2)
@@ -86,7 +98,8 @@ def test_the_interval_of_clonality_holds_the_truth_as_often_as_it_says(exponent)
     truth = np.mean([clonality(rng.multinomial(100, repertoire)) for _ in range(400)])
     held = 0
     for _ in range(100):
-        found = clonality_interval(rng.multinomial(100, repertoire), 100, draws=40, rng=rng)
+        drawn = rng.multinomial(100, repertoire)
+        (found,) = clonality_intervals(drawn, [100], draws=40, rng=rng)
         held += found.low <= truth <= found.high
     # 95 % of 100; under 88 has a chance of 1 in 1,000.
     assert held >= 88

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from relapsescope.clonotypes import clonality_interval
+from relapsescope.clonotypes import clonality_intervals
 from relapsescope.proportions import Proportion, exact_limits, exact_proportion
 
 CLONOTYPE_COLUMNS = (
@@ -257,11 +257,10 @@ def _evenness(
     counts = typed["clonotype_id"].value_counts().sort_index().to_numpy()
     seed, *names = key
     rng = np.random.default_rng([seed, zlib.crc32("\n".join(names).encode())])
+    wanted = {"clonality": len(typed)} | ({} if common is None else {"clonality_common": common})
+    intervals = clonality_intervals(counts, list(wanted.values()), draws=settings.draws, rng=rng)
     found: dict[str, Any] = {}
-    for name, cells in (("clonality", len(typed)), ("clonality_common", common)):
-        if cells is None:
-            continue
-        one = clonality_interval(counts, cells, draws=settings.draws, rng=rng)
+    for name, one in zip(wanted, intervals, strict=True):
         found |= {name: one.estimate, f"{name}_ci_low": one.low, f"{name}_ci_high": one.high}
     return found | {"common_cells": common}
 

@@ -1,5 +1,6 @@
 """How uneven clonotypes are: clonality, its rarefaction and its interval."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,23 +58,38 @@ def rarefied_clonality(counts: np.ndarray, cells: int) -> float:
     if cells == total:
         shares = counts / total
         return max(0.0, 1 - float(-(shares * np.log(shares)).sum()) / np.log(len(counts)))
-    sizes, times = np.unique(counts, return_counts=True)
-    drawn = np.arange(1, min(int(sizes[-1]), cells) + 1)
+    times = np.bincount(counts)
+    sizes = np.flatnonzero(times)
+    size, drawn = _reachable(sizes, cells, total)
     chance = np.exp(
-        _log_choose(sizes[:, None], drawn)
-        + _log_choose(total - sizes[:, None], cells - drawn)
+        _log_choose(size, drawn)
+        + _log_choose(total - size, cells - drawn)
         - _log_choose(total, cells)
     )
-    seen = times @ chance
-    richness = seen.sum()
-    entropy = -(seen * (drawn / cells) * np.log(drawn / cells)).sum()
-    return max(0.0, 1 - float(entropy / np.log(richness))) if richness > 1 else NOT_A_NUMBER
+    seen = times[size] * chance
+    richness = float(seen.sum())
+    entropy = -float((seen * (drawn / cells) * np.log(drawn / cells)).sum())
+    return max(0.0, 1 - entropy / np.log(richness)) if richness > 1 else NOT_A_NUMBER
 
 
-def clonality_interval(
-    counts: np.ndarray, cells: int, *, draws: int, rng: np.random.Generator
-) -> Clonality:
-    """Return the clonality at `cells` cells with a 95 % interval for the sampling of cells.
+def _reachable(sizes: np.ndarray, cells: int, total: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return each size with every number of its cells that may be drawn, but for 1 in 10^10.
+
+    Without it, a clonotype of thousands of cells would cost thousands of terms a draw.
+    """
+    mean = sizes * cells / total
+    spread = np.sqrt(mean * (1 - sizes / total) * (total - cells) / max(total - 1, 1))
+    least = np.maximum(np.floor(mean - 8 * spread - 15), 1).astype(np.int64)
+    most = np.minimum(np.ceil(mean + 8 * spread + 15), np.minimum(sizes, cells)).astype(np.int64)
+    n = np.maximum(most - least + 1, 0)
+    start = np.repeat(np.cumsum(n) - n, n)
+    return np.repeat(sizes, n), np.arange(n.sum()) - start + np.repeat(least, n)
+
+
+def clonality_intervals(
+    counts: np.ndarray, cells: Sequence[int], *, draws: int, rng: np.random.Generator
+) -> list[Clonality]:
+    """Return the clonality at each number of cells with 95 % intervals for the sampling of cells.
 
     Libraries of the same size are drawn from the estimated repertoire, unseen clonotypes
     included (Chao et al. 2014, doi:10.1890/13-0133.1): drawing from the seen ones alone would
@@ -84,15 +100,34 @@ def clonality_interval(
     how a blood or marrow draw differs from the next.
     """
     counts = _counted(counts)
-    total = int(counts.sum())
-    estimate = rarefied_clonality(counts, cells)
-    if np.isnan(estimate):
-        return Clonality(cells, *[NOT_A_NUMBER] * 3)
-    repertoire = estimated_repertoire(counts)
-    drawn = rng.multinomial(total, repertoire, size=draws)
-    found = np.array([rarefied_clonality(one, cells) for one in drawn])
-    spread = stats.norm.ppf(0.975) * float(np.nanstd(found, ddof=1))
-    return Clonality(cells, estimate, max(0.0, estimate - spread), min(1.0, estimate + spread))
+    estimates = [rarefied_clonality(counts, number) for number in cells]
+    if np.isnan(estimates).all():
+        return [Clonality(number, *[NOT_A_NUMBER] * 3) for number in cells]
+    share, n_alike = np.unique(estimated_repertoire(counts), return_counts=True)
+    found = np.empty((draws, len(cells)))
+    for draw in range(draws):
+        drawn = _draw(int(counts.sum()), share, n_alike, rng)
+        found[draw] = [rarefied_clonality(drawn, number) for number in cells]
+    spread = stats.norm.ppf(0.975) * np.nanstd(found, axis=0, ddof=1)
+    return [
+        Clonality(number, estimate, max(0.0, estimate - width), min(1.0, estimate + width))
+        if not np.isnan(estimate)
+        else Clonality(number, *[NOT_A_NUMBER] * 3)
+        for number, estimate, width in zip(cells, estimates, map(float, spread), strict=True)
+    ]
+
+
+def _draw(
+    total: int, share: np.ndarray, n_alike: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the cells of each clonotype in a draw; clonotypes of one share are drawn together."""
+    whole = share * n_alike
+    groups = rng.multinomial(total, whole / whole.sum())
+    parts = [
+        np.bincount(rng.integers(0, alike, n), minlength=alike) if alike > 1 else np.array([n])
+        for n, alike in zip(groups, n_alike, strict=True)
+    ]
+    return np.concatenate(parts)
 
 
 def estimated_repertoire(counts: np.ndarray) -> np.ndarray:

@@ -99,9 +99,17 @@ def test_cells_sorted_for_the_car_are_no_controls():
 
 def test_without_an_earlier_sample_the_library_itself_is_the_comparison():
     relapse = sample("R", "relapse", 300)
-    contrast = contrast_of(relapse, [sample("PRE", "pre_infusion", -10, car=(0, 0)), relapse])
+    contrast = contrast_of(relapse, [relapse])
     assert contrast.name == "same_library"
     assert contrast.plain["R", "not_detected", "CD8"] == pytest.approx(-2 / 3)
+    assert not contrast.controls
+    before = contrast_of(relapse, [sample("PRE", "pre_infusion", -10, car=(0, 0)), relapse])
+    assert before.samples == ("PRE",)
+    assert before.plain["PRE", "not_detected", "CD8"] == pytest.approx(-2 / 3)
+    # The difference-in-differences is the difference within the library, whatever PRE holds.
+    both = {k: before.plain.get(k, 0) - before.controls.get(k, 0) for k in before.controls}
+    assert both["PRE", "not_detected", "CD8"] == 0
+    assert both["R", "not_detected", "CD8"] == contrast.plain["R", "not_detected", "CD8"]
     assert contrast_of(relapse, [relapse], "not_detected") is None
     assert contrast_of(sample("R", "relapse", 300, car=(5, 2)), [relapse]) is None
 

@@ -44,7 +44,8 @@ class Contrast:
     Attributes
     ----------
     name
-        `earlier_car_t` or `same_library` (T cells without the transgene).
+        `earlier_car_t` or `same_library` (T cells without the transgene, and those before the
+        infusion where there are any).
     samples
         The samples that are compared with.
     plain
@@ -117,10 +118,28 @@ def contrast_for(
         names = tuple(other.sample_id for other in earlier)
         return Contrast("earlier_car_t", names, plain, controls)
     if status == DETECTED and sample.sorting != "CAR_positive":
-        plain = _difference(sample, [sample], status, NOT_DETECTED, min_reference)
-        if plain is not None:
-            return Contrast("same_library", (sample.sample_id,), plain, {})
+        return _same_library(sample, samples, min_reference)
     return None
+
+
+def _same_library(sample: Sample, samples: Sequence[Sample], min_reference: int) -> Contrast | None:
+    """Return CAR-T cells against the library's other T cells.
+
+    Where there are T cells before the infusion, the plain difference is to these, and what the
+    library's other T cells differ from them is taken off.
+    """
+    own = _difference(sample, [sample], DETECTED, NOT_DETECTED, min_reference)
+    if own is None:
+        return None
+    before = [one for one in samples if one.timepoint == "pre_infusion"]
+    plain = _difference(sample, before, DETECTED, NOT_DETECTED, min_reference) if before else None
+    if plain is None or {key[2] for key in plain} != {key[2] for key in own}:
+        return Contrast("same_library", (sample.sample_id,), own, {})
+    controls = {
+        (name, NOT_DETECTED if name == sample.sample_id else status, stratum): weight
+        for (name, status, stratum), weight in plain.items()
+    }
+    return Contrast("same_library", tuple(one.sample_id for one in before), plain, controls)
 
 
 def _difference(

@@ -272,7 +272,9 @@ def verdict_of(
 
 def _against(contrast: Contrast) -> str:
     if contrast.name == "same_library":
-        return "T cells without the transgene of the same library (no earlier CAR-T cells)"
+        told = "T cells without the transgene of the same library (no earlier CAR-T cells)"
+        before = f" and T cells before the infusion ({', '.join(contrast.samples)})"
+        return told + (before if contrast.controls else "")
     kind = "with" if contrast.controls else "without"
     return f"CAR-T cells of {', '.join(contrast.samples)}, {kind} control T cells"
 

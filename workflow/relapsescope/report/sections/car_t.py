@@ -80,7 +80,8 @@ def _effect(row: dict[str, str]) -> dict[str, str]:
     kind = "exhaustion" if row["role"] == "exhaustion" else row["role"]
     against = row["compared_with"].replace(";", ", ")
     if row["contrast"] == "same_library":
-        against = "other T cells of the library"
+        before = f", and before: {against}" if row["controls"] == "True" else ""
+        against = f"other T cells of the library{before}"
     return row | {
         "set_words": f"{row['set']} ({kind})" if kind != row["set"] else row["set"],
         "change": with_interval(row["effect"], row["effect_ci_low"], row["effect_ci_high"]),

@@ -20,9 +20,10 @@ from relapsescope.comparison.runs import (
 from relapsescope.comparison.summaries import compare_summaries, summarise
 from relapsescope.comparison.tolerance import Tolerance, parse_tolerance
 from relapsescope.errors import InputProblem
-from relapsescope.figures.draw import PANELS, draw_figures
+from relapsescope.figures.draw import PANELS, draw_figures, read_manifest
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings
+from relapsescope.paths import REPOSITORY
 from relapsescope.provenance import write_run_manifest
 from typer.testing import CliRunner
 
@@ -334,3 +335,13 @@ def test_only_a_run_that_ended_well_is_deposited_and_nothing_is_overwritten(othe
     edit(other / "run_manifest.json", '"succeeded"', '"failed"')
     with pytest.raises(InputProblem, match="the run's state is 'failed'"):
         write_deposit(other, tmp_path / "new")
+
+
+def test_the_deposited_demo_cohort_is_small_and_of_known_panels():
+    folder = REPOSITORY / "tests/expected/demo"
+    if not folder.is_dir():
+        pytest.skip("no deposited results yet: make expected")
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 2_000_000
+    assert set(read_manifest(folder).index) <= {panel.name for panel in PANELS}
+    assert statuses(folder, folder).keys() > {"tables/antigens", "source_data/swimmer"}

@@ -44,10 +44,10 @@ figures: $(READY) ## Every figure of a run again, from its source data alone (RE
 
 EXPECTED := tests/expected/demo
 check: run ## Run the demo cohort, then say for each panel and table whether it is as deposited
-	$(BIN)/relapsescope compare $(RESULTS) $(EXPECTED)
+	$(BIN)/relapsescope compare results $(EXPECTED)
 
 expected: run ## Make the demo cohort's results the deposited ones (after a change that is meant)
-	$(BIN)/relapsescope deposit $(RESULTS) $(EXPECTED)
+	$(BIN)/relapsescope deposit results $(EXPECTED)
 
 crate: $(READY) ## Describe a run as an RO-Crate for a deposit (RESULTS=folder)
 	$(BIN)/relapsescope crate $(RESULTS)

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from relapsescope.clone_summary import empty_result, summarise
 from relapsescope.clone_tables import (
     ARM_COLUMNS,
     CLONE_COLUMNS,
     Clone,
     arm_rows,
     clone_rows,
-    empty_result,
-    summarise,
 )
 from relapsescope.contigs import apply_contigs, read_contigs
 from relapsescope.copy_number import (

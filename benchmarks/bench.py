@@ -31,7 +31,7 @@ PINS = {
 }
 LIBRARY_JOB = """
 import json, sys
-from relapsescope.library import process_library
+from relapsescope.libraries.library import process_library
 process_library(**json.loads(sys.argv[1]))
 """
 ATLAS_JOB = """
@@ -52,7 +52,7 @@ def cpu_of(command: list[str]) -> float:
 def run_ours(sheet: Path, folder: Path, seed: int) -> dict[str, float]:
     """Return the CPU seconds of all library jobs and of the atlas job."""
     import yaml
-    from relapsescope.sheet import read_sheet
+    from relapsescope.intake.sheet import read_sheet
 
     config = yaml.safe_load((HERE.parent / "config" / "config.yaml").read_text())
     sections = ("quality", "ambient", "doublets", "lineage", "gene_ranks")

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from relapsescope.check import check_inputs
+from relapsescope.intake.check import check_inputs
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import libraries_by_patient
 from relapsescope.resource_models import (

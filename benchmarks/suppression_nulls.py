@@ -21,11 +21,11 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
 
-from relapsescope.niche_tallies import GENE, MARKED  # noqa: E402
+from relapsescope.niche.niche_tallies import GENE, MARKED  # noqa: E402
+from relapsescope.niche.suppression import NOT_RAISED, OVERALL, RAISED, suppression_rows  # noqa: E402
+from relapsescope.niche.suppression_measures import SuppressionSettings  # noqa: E402
+from relapsescope.niche.suppressive_programmes import CD4_T, MYELOID, programmes  # noqa: E402
 from relapsescope.settings import settings_of  # noqa: E402
-from relapsescope.suppression import NOT_RAISED, OVERALL, RAISED, suppression_rows  # noqa: E402
-from relapsescope.suppression_measures import SuppressionSettings  # noqa: E402
-from relapsescope.suppressive_programmes import CD4_T, MYELOID, programmes  # noqa: E402
 
 # Molecules a million in unsuppressed monocytes with macrophages, and in CD4 T cells: the order of
 # magnitude of the healthy donors of a simulated cohort. Genes without a number: 3.

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from relapsescope.matrix import read_fragment
+from relapsescope.intake.matrix import read_fragment
 from relapsescope.tables import read_columns
 
 OUTPUTS = {

@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.check import check_inputs
 from relapsescope.cohort import CELL_COLUMNS, SAMPLE_COLUMNS
+from relapsescope.intake.check import check_inputs
 from relapsescope.patient_files import libraries_by_patient
 from relapsescope.resource_models import read_models, request, total_size
 

@@ -4,10 +4,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
-from relapsescope.clinical import ClinicalTables
-from relapsescope.course_files import course_paths
-from relapsescope.course_settings import CourseSettings
-from relapsescope.course_tables import make_course_tables
+from relapsescope.clinic.clinical import ClinicalTables
+from relapsescope.clinic.course_files import course_paths
+from relapsescope.clinic.course_settings import CourseSettings
+from relapsescope.clinic.course_tables import make_course_tables
 from relapsescope.tables import write_tsv
 
 

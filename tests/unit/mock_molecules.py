@@ -3,16 +3,17 @@
 import json
 
 import numpy as np
-from relapsescope import antigens, anxa1, programme_sets, programmes, targets
-from relapsescope.detection import DETECTION_COLUMNS
+from relapsescope.molecular import antigens, anxa1, targets
+from relapsescope.molecular.detection import DETECTION_COLUMNS
 from relapsescope.patient_files import (
     CLONE_FILES,
     molecular_paths,
     patient_paths,
     programme_paths,
 )
-from relapsescope.patient_tables import COLUMNS as CLONE_COLUMNS
+from relapsescope.programme import programme_sets, programmes
 from relapsescope.tables import write_tsv
+from relapsescope.tumour.patient_tables import COLUMNS as CLONE_COLUMNS
 
 ARMS = ("1p", "1q", "13q", "16p")
 GENES = ("TNFRSF17", "GPRC5D", "CD38")

@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 import pytest
 import yaml
-from relapsescope.ambient import AmbientLimits, estimate_ambient
-from relapsescope.counts import Counts
+from relapsescope.intake.counts import Counts
+from relapsescope.libraries.ambient import AmbientLimits, estimate_ambient
+from relapsescope.libraries.quality import QualityLimits, cell_metrics, flag_cells
 from relapsescope.paths import REPOSITORY
-from relapsescope.quality import QualityLimits, cell_metrics, flag_cells
 from scipy import sparse
 
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -195,7 +195,7 @@ def test_alpha_fractions_are_found_with_and_without_the_raw_matrix() -> None:
     folder = DATA / "cohorts" / "alpha"
     if not folder.exists():
         pytest.skip(f"the alpha cohort is not in {DATA}")
-    from relapsescope.matrix import read_counts
+    from relapsescope.intake.matrix import read_counts
 
     def rows(path):
         with open(path, encoding="utf-8", newline="") as lines:

@@ -17,8 +17,8 @@ from relapsescope.atlas.integration import (
     train_scvi,
     usable_accelerator,
 )
-from relapsescope.counts import Counts
-from relapsescope.fragments import write_fragment
+from relapsescope.intake.counts import Counts
+from relapsescope.intake.fragments import write_fragment
 from relapsescope.tables import read_columns, write_json, write_parquet
 from scipy import sparse
 

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import yaml
-from relapsescope.car_calls import CarSettings
-from relapsescope.car_fraction import (
+from relapsescope.libraries.cell_cycle import CycleSettings
+from relapsescope.paths import REPOSITORY
+from relapsescope.proportions import exact_proportion
+from relapsescope.t_cells.car_calls import CarSettings
+from relapsescope.t_cells.car_fraction import (
     INDETERMINATE,
     NOT_PERSISTENT,
     PERSISTENT,
@@ -12,7 +15,7 @@ from relapsescope.car_fraction import (
     detection_limit,
     persistence_of,
 )
-from relapsescope.car_sensitivity import (
+from relapsescope.t_cells.car_sensitivity import (
     FractionSettings,
     Rate,
     Sensitivity,
@@ -20,16 +23,13 @@ from relapsescope.car_sensitivity import (
     library_rate,
     sensitivity_of,
 )
-from relapsescope.cell_cycle import CycleSettings
-from relapsescope.paths import REPOSITORY
-from relapsescope.proliferation import (
+from relapsescope.t_cells.proliferation import (
     DividingCells,
     Peak,
     ProliferationSettings,
     at_equal_depth,
     proliferation_of,
 )
-from relapsescope.proportions import exact_proportion
 
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
 CALLS = CarSettings(**CONFIG["car_calls"])

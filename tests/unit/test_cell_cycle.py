@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import yaml
-from relapsescope.cell_cycle import CycleSettings, call_cycle, thinned_calls
-from relapsescope.counts import Counts
+from relapsescope.intake.counts import Counts
+from relapsescope.libraries.cell_cycle import CycleSettings, call_cycle, thinned_calls
 from relapsescope.paths import REPOSITORY
 from relapsescope.signatures import read_signatures
 from scipy import sparse

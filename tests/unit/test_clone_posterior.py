@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from relapsescope.cell_groups import MIN_CORE, NORMAL, Group, cell_groups
-from relapsescope.counts import Counts
-from relapsescope.mixture import CALIBRATION, add_mixed, mixed_exposure
-from relapsescope.plasma_cells import gene_space
+from relapsescope.intake.counts import Counts
+from relapsescope.molecular.cell_groups import MIN_CORE, NORMAL, Group, cell_groups
+from relapsescope.molecular.mixture import CALIBRATION, add_mixed, mixed_exposure
 from relapsescope.rates import Tally
-from relapsescope.subclone_posterior import shared_posterior, unseen_share
+from relapsescope.tumour.plasma_cells import gene_space
+from relapsescope.tumour.subclone_posterior import shared_posterior, unseen_share
 from scipy import sparse
 
 from .mock_patients import CLONE, IDS, World, assess

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from relapsescope.clones import assess_patient
-from relapsescope.fates import count_clone, fate, relapse_clone, relation
-from relapsescope.immunoglobulin import LAMBDA
-from relapsescope.normal_panel import Panel
-from relapsescope.normal_plasma import make_panel
+from relapsescope.tumour.clones import assess_patient
+from relapsescope.tumour.fates import count_clone, fate, relapse_clone, relation
+from relapsescope.tumour.immunoglobulin import LAMBDA
+from relapsescope.tumour.normal_panel import Panel
+from relapsescope.tumour.normal_plasma import make_panel
 from scipy import sparse
 
 from .mock_patients import CLONE, IDS, PLACE, RECEPTOR, SETTINGS, SPACE, USED, World, assess

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.clonotype_tables import ReceptorSettings, receptor_tables
-from relapsescope.clonotypes import (
+from relapsescope.t_cells.clonotype_tables import ReceptorSettings, receptor_tables
+from relapsescope.t_cells.clonotypes import (
     clonality,
     clonality_intervals,
     estimated_repertoire,

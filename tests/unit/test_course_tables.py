@@ -2,19 +2,19 @@
 
 import pandas as pd
 import pytest
-from relapsescope.clinical import ClinicalTables, read_clinical
-from relapsescope.course_files import course_paths
-from relapsescope.course_settings import CourseSettings
-from relapsescope.course_survival import (
+from relapsescope.clinic.clinical import ClinicalTables, read_clinical
+from relapsescope.clinic.course_files import course_paths
+from relapsescope.clinic.course_settings import CourseSettings
+from relapsescope.clinic.course_survival import (
     contrast_table,
     index_lines,
     landmark_curves,
     survival_tables,
 )
-from relapsescope.course_tables import write_course_tables
+from relapsescope.clinic.course_tables import write_course_tables
+from relapsescope.clinic.salvage import salvage_lines
 from relapsescope.figures.evidence import read_course
 from relapsescope.paths import REPOSITORY
-from relapsescope.salvage import salvage_lines
 
 ALPHA = REPOSITORY.parent / "shared" / "data" / "cohorts" / "alpha"
 SETTINGS = CourseSettings()

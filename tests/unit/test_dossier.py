@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 import yaml
-from relapsescope.answer_tables import table_path
-from relapsescope.cited import KEYS, NUMBER
+from relapsescope.answer.answer_tables import table_path
+from relapsescope.answer.cited import KEYS, NUMBER
 from relapsescope.figures.draw import PANELS, draw_figures
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from relapsescope.counts import Counts
-from relapsescope.doublet_simulation import simulate_pairs
-from relapsescope.doublets import DoubletLimits, call_doublets, score_threshold
+from relapsescope.intake.counts import Counts
+from relapsescope.libraries.doublet_simulation import simulate_pairs
+from relapsescope.libraries.doublets import DoubletLimits, call_doublets, score_threshold
 from scipy import sparse
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"

@@ -13,7 +13,7 @@ CONDA_NAMES = {
     "igraph": "python-igraph",
     "faiss-cpu": "faiss-cpu",
 }
-LIBRARY_JOB_MODULES = ("relapsescope.library",)
+LIBRARY_JOB_MODULES = ("relapsescope.libraries.library",)
 TOO_HEAVY_FOR_A_LIBRARY_JOB = ("pandas", "scanpy", "anndata", "sklearn", "numba", "torch")
 
 

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import yaml
-from relapsescope.contrasts import Sample, contrast_for, earlier_samples, is_earlier
-from relapsescope.exhaustion import (
+from relapsescope.paths import REPOSITORY
+from relapsescope.settings import settings_of
+from relapsescope.signatures import read_signatures
+from relapsescope.t_cells.contrasts import Sample, contrast_for, earlier_samples, is_earlier
+from relapsescope.t_cells.exhaustion import (
     EXHAUSTED,
     INDETERMINATE,
     NOT_EXHAUSTED,
@@ -14,10 +17,7 @@ from relapsescope.exhaustion import (
     effects,
     verdict_of,
 )
-from relapsescope.paths import REPOSITORY
-from relapsescope.settings import settings_of
-from relapsescope.signatures import read_signatures
-from relapsescope.t_cell_scores import ScoreSettings, clean_sets, score_t_cells
+from relapsescope.t_cells.t_cell_scores import ScoreSettings, clean_sets, score_t_cells
 
 from .t_cell_cohort import ACTIVATION, Visit, draw_visit, exhaustion_of, pair, verdict
 

@@ -4,10 +4,15 @@ import itertools
 
 import numpy as np
 import pytest
-from relapsescope.enrichment import mean_change, over_patients, rank_sets
 from relapsescope.errors import InputProblem
-from relapsescope.gene_sets import NamedSet, gene_set_problems, read_gene_sets, read_shipped
-from relapsescope.genes import gene_table
+from relapsescope.intake.genes import gene_table
+from relapsescope.programme.enrichment import mean_change, over_patients, rank_sets
+from relapsescope.programme.gene_sets import (
+    NamedSet,
+    gene_set_problems,
+    read_gene_sets,
+    read_shipped,
+)
 
 MEASURED = {"ANXA1", "TNFRSF17", "GPRC5D", "FCRL5", "CD38", "SLAMF7", "SDC1", "CD19"}
 

@@ -8,7 +8,7 @@ import pytest
 from relapsescope import header_memory
 from relapsescope.errors import InputProblem
 from relapsescope.header_memory import HeaderMemory
-from relapsescope.matrix import read_header
+from relapsescope.intake.matrix import read_header
 from relapsescope.simulate import simulate_cohort
 
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from relapsescope.contigs import apply_contigs, read_contigs
-from relapsescope.ig_clones import Usage, find_ig_clones, ig_log_odds, usage_of
-from relapsescope.immunoglobulin import (
+from relapsescope.intake.matrix import read_counts
+from relapsescope.tumour.contigs import apply_contigs, read_contigs
+from relapsescope.tumour.ig_clones import Usage, find_ig_clones, ig_log_odds, usage_of
+from relapsescope.tumour.immunoglobulin import (
     AMBIGUOUS,
     KAPPA,
     LAMBDA,
@@ -12,7 +13,6 @@ from relapsescope.immunoglobulin import (
     call_immunoglobulin,
     call_light_chain,
 )
-from relapsescope.matrix import read_counts
 from scipy import sparse
 
 SYMBOLS = np.array(

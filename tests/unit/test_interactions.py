@@ -1,9 +1,16 @@
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.interaction_pairs import asked_pairs, ranked_pairs
-from relapsescope.interaction_scores import MAGNITUDE, SPECIFICITY, expression, ranked, robust_ranks
-from relapsescope.interactions import (
+from relapsescope.libraries.library_rna import LibraryRna
+from relapsescope.niche.interaction_pairs import asked_pairs, ranked_pairs
+from relapsescope.niche.interaction_scores import (
+    MAGNITUDE,
+    SPECIFICITY,
+    expression,
+    ranked,
+    robust_ranks,
+)
+from relapsescope.niche.interactions import (
     ABSENT,
     AMBIENT,
     NOT_SEEN,
@@ -12,7 +19,6 @@ from relapsescope.interactions import (
     library_rows,
     named_groups,
 )
-from relapsescope.library_rna import LibraryRna
 from relapsescope.rates import RateSettings
 from scipy import sparse
 

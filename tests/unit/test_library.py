@@ -4,8 +4,8 @@ import json
 
 import pytest
 import yaml
-from relapsescope import library
 from relapsescope.errors import InputProblem
+from relapsescope.libraries import library
 from relapsescope.simulate import simulate_cohort
 from relapsescope.tables import read_columns
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import yaml
 from relapsescope.errors import InputProblem
-from relapsescope.lineage import LineageLimits, call_lineages
-from relapsescope.markers import MEASURED_LATER, align_markers, read_markers
-from relapsescope.neighbours import nearest_cells, share_composition
+from relapsescope.libraries.lineage import LineageLimits, call_lineages
+from relapsescope.libraries.markers import MEASURED_LATER, align_markers, read_markers
+from relapsescope.libraries.neighbours import nearest_cells, share_composition
+from relapsescope.libraries.state_model import Depth, marker_log_likelihood, update_rates
 from relapsescope.paths import RESOURCES
-from relapsescope.state_model import Depth, marker_log_likelihood, update_rates
 from relapsescope.vocabulary import CELL_TYPES, LINEAGES
 from scipy import sparse
 
@@ -226,7 +226,7 @@ def two_groups(n_cells=120, n_genes=200, seed=4):
 
 @pytest.mark.parametrize("most", [4000, 50])
 def test_nearest_cells_are_of_the_same_group_and_never_the_cell_itself(monkeypatch, most):
-    monkeypatch.setattr("relapsescope.neighbours.MOST_CANDIDATES", most)
+    monkeypatch.setattr("relapsescope.libraries.neighbours.MOST_CANDIDATES", most)
     matrix, group = two_groups()
     nearest = nearest_cells(matrix, np.ones(matrix.shape[1], bool), n_neighbours=8)
     assert not nearest.diagonal().any()
@@ -299,7 +299,7 @@ def simple_ambient(counts):
 @pytest.mark.real
 def test_simulated_cohort_reaches_the_goal():
     pq = pytest.importorskip("pyarrow.parquet")
-    from relapsescope.matrix import read_counts
+    from relapsescope.intake.matrix import read_counts
 
     cohort = DATA / "cohorts" / "alpha"
     if not cohort.exists():
@@ -338,7 +338,7 @@ def with_beta_chain(path):
 
 @pytest.mark.real
 def test_published_car_t_cells_are_t_cells():
-    from relapsescope.matrix import read_counts
+    from relapsescope.intake.matrix import read_counts
 
     folder = DATA / "carpall"
     if not folder.exists():

@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 from relapsescope.errors import InputProblem
-from relapsescope.genes import gene_table
-from relapsescope.matrix import (
+from relapsescope.intake.genes import gene_table
+from relapsescope.intake.matrix import (
     Counts,
     FeatureBlock,
     costly_libraries,

@@ -3,9 +3,9 @@
 import itertools
 
 import pytest
-from relapsescope.cited import Row, parse_cited, uncited_numbers
-from relapsescope.mechanism_facts import FACTS
-from relapsescope.mechanisms import (
+from relapsescope.answer.cited import Row, parse_cited, uncited_numbers
+from relapsescope.answer.mechanism_facts import FACTS
+from relapsescope.answer.mechanisms import (
     NOT_ASSESSABLE,
     NOT_SUPPORTED,
     SUPPORTED,
@@ -13,7 +13,7 @@ from relapsescope.mechanisms import (
     primary_mechanism,
     read_rules,
 )
-from relapsescope.patient_evidence import relapsed_patients
+from relapsescope.answer.patient_evidence import relapsed_patients
 
 from .mock_relapse import SHEET, patient
 

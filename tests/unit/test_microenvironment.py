@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.microenvironment import (
+from relapsescope.niche.microenvironment import (
     COLUMNS,
     INTERVAL_COLUMNS,
     CompositionSettings,

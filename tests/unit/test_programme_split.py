@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from relapsescope.copy_number import ArmMap
-from relapsescope.programme_split import gene_changes
-from relapsescope.tumour_cells import PatientCells
+from relapsescope.tumour.copy_number import ArmMap
+from relapsescope.tumour.programme_split import gene_changes
+from relapsescope.tumour.tumour_cells import PatientCells
 from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 

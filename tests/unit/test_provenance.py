@@ -32,7 +32,9 @@ def test_code_version_follows_imports_and_nothing_else(package):
 
 
 def test_code_version_of_the_library_job_covers_its_steps():
-    names = {path.name for path in provenance._imported_files([provenance.PACKAGE / "library"])}
+    names = {
+        path.name for path in provenance._imported_files([provenance.PACKAGE / "libraries/library"])
+    }
     assert {"library.py", "quality.py", "ambient.py", "doublets.py", "lineage.py"} <= names
     assert "cohort.py" not in names
 
@@ -95,3 +97,8 @@ def test_the_manifest_says_how_exactly_the_atlas_comes_again(tmp_path, notes, ex
         (tmp_path / "atlas/bundle").mkdir(parents=True)
         (tmp_path / "atlas/bundle/bundle.json").write_text(json.dumps({"notes": notes}))
     assert provenance.reproducibility(tmp_path)["atlas"] == expected
+
+
+def test_a_module_that_is_not_there_has_no_version():
+    with pytest.raises(ValueError, match="no such module of the package: nowhere"):
+        code_version("rates", "nowhere")

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from relapsescope.counts import Counts
-from relapsescope.paths import REPOSITORY
-from relapsescope.quality import (
+from relapsescope.intake.counts import Counts
+from relapsescope.libraries.quality import (
     QualityLimits,
     cell_metrics,
     flag_cells,
     library_verdict,
     umi_ceiling_suspected,
 )
+from relapsescope.paths import REPOSITORY
 from scipy import sparse
 
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -203,7 +203,7 @@ def sheet(path: Path) -> list[dict[str, str]]:
 
 
 def read(path: Path) -> Counts:
-    from relapsescope.matrix import read_counts
+    from relapsescope.intake.matrix import read_counts
 
     return read_counts(path)
 

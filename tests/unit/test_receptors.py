@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.patient_receptors import call_patient_receptors
-from relapsescope.receptors import call_receptors
-from relapsescope.tcr_contigs import Chain
+from relapsescope.t_cells.patient_receptors import call_patient_receptors
+from relapsescope.t_cells.receptors import call_receptors
+from relapsescope.t_cells.tcr_contigs import Chain
 
 
 def chain(locus, name, umis=3):

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from relapsescope.salvage import (
+from relapsescope.clinic.salvage import (
     NaiveContrastRefusedError,
     exposure_intervals,
     landmark_contrast,
@@ -14,7 +14,7 @@ from relapsescope.salvage import (
     salvage_lines,
     time_dependent_contrast,
 )
-from relapsescope.sequential import sequential_pairs, summarise_sequential
+from relapsescope.clinic.sequential import sequential_pairs, summarise_sequential
 
 
 def course(*rows):

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 from relapsescope.errors import InputProblem
+from relapsescope.intake.sheet import read_sheet
+from relapsescope.intake.text_tables import nearest
 from relapsescope.paths import REPOSITORY
-from relapsescope.sheet import read_sheet
-from relapsescope.text_tables import nearest
 from relapsescope.vocabulary import TIMEPOINTS
 
 DATA = REPOSITORY.parent / "shared" / "data"

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.counts import Counts
-from relapsescope.genes import gene_table
+from relapsescope.intake.counts import Counts
+from relapsescope.intake.genes import gene_table
 from relapsescope.signatures import (
     GeneSet,
     rank_contributions,

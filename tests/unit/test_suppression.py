@@ -1,8 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.niche_tallies import GENE, MARKED, gene_rows, marked_row, population_members
-from relapsescope.suppression import (
+from relapsescope.niche.niche_tallies import GENE, MARKED, gene_rows, marked_row, population_members
+from relapsescope.niche.suppression import (
     COLUMNS,
     EARLIER,
     INDETERMINATE,
@@ -12,8 +12,8 @@ from relapsescope.suppression import (
     RAISED,
     suppression_rows,
 )
-from relapsescope.suppression_measures import SuppressionSettings, measured, measures
-from relapsescope.suppressive_programmes import POPULATIONS, marking_genes, programmes
+from relapsescope.niche.suppression_measures import SuppressionSettings, measured, measures
+from relapsescope.niche.suppressive_programmes import POPULATIONS, marking_genes, programmes
 
 SETTINGS = SuppressionSettings(
     min_cells=20,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from relapsescope.niche.suppression_measures import SuppressionSettings
 from relapsescope.settings import settings_of
-from relapsescope.suppression_measures import SuppressionSettings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.counts import Counts
+from relapsescope.intake.counts import Counts
 from relapsescope.signatures import GeneSet
-from relapsescope.t_cell_composition import state_rows
-from relapsescope.t_cell_measures import measure_rows
-from relapsescope.t_cell_states import (
+from relapsescope.t_cells.t_cell_composition import state_rows
+from relapsescope.t_cells.t_cell_measures import measure_rows
+from relapsescope.t_cells.t_cell_states import (
     SCORED,
     STATES,
     UNDETERMINED,

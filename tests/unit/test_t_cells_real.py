@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.matrix import read_counts
+from relapsescope.intake.matrix import read_counts
 from relapsescope.paths import REPOSITORY
-from relapsescope.receptors import call_receptors
-from relapsescope.t_cell_states import StateSettings, call_states, read_states, state_scores
-from relapsescope.tcr_contigs import read_tcr_contigs
+from relapsescope.t_cells.receptors import call_receptors
+from relapsescope.t_cells.t_cell_states import StateSettings, call_states, read_states, state_scores
+from relapsescope.t_cells.tcr_contigs import read_tcr_contigs
 
 CARPALL = REPOSITORY.parent / "shared" / "data" / "carpall"
 P02 = ("10593342", "10310322", "10310324", "10484037", "10310321", "11252627")

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from relapsescope.library import process_library
-from relapsescope.molecular_tables import tally_molecules, write_molecular_tables
-from relapsescope.paths import RESOURCES
-from relapsescope.targets import (
+from relapsescope.libraries.library import process_library
+from relapsescope.molecular.molecular_tables import tally_molecules, write_molecular_tables
+from relapsescope.molecular.targets import (
     COLUMNS,
     agents_text,
     off_tumour,
@@ -18,6 +17,7 @@ from relapsescope.targets import (
     read_targets,
     target_rows,
 )
+from relapsescope.paths import RESOURCES
 
 from .molecule_cohort import CLONES, group, molecules
 

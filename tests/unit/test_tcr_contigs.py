@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from relapsescope.errors import InputProblem
-from relapsescope.tcr_contigs import in_frame, match_barcodes, read_tcr_contigs
+from relapsescope.t_cells.tcr_contigs import in_frame, match_barcodes, read_tcr_contigs
 
 HEADER = (
     "barcode,is_cell,contig_id,high_confidence,length,chain,v_gene,d_gene,j_gene,c_gene,"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from relapsescope.matrix import read_fragment, shared_genes
+from relapsescope.intake.matrix import read_fragment, shared_genes
 from relapsescope.tables import whole_file
 
 

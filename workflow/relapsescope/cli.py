@@ -51,7 +51,7 @@ def check(
 
     Prints one line a problem (where, what, what to do). Exit status 0 when there is none, else 1.
     """
-    from relapsescope.check import check_inputs
+    from relapsescope.intake.check import check_inputs
 
     defaults = _configuration(config)
     sheet = samples or Path(defaults["samples"])
@@ -104,7 +104,7 @@ def status(
     config: ConfigOption = Path("config/config.yaml"),
 ) -> None:
     """Say which libraries are done, with their verdicts, and whether the report is there."""
-    from relapsescope.sheet import read_sheet
+    from relapsescope.intake.sheet import read_sheet
 
     defaults = _configuration(config)
     results = results or Path(defaults["results"])

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from relapsescope.ambient import AmbientLimits
+from relapsescope.answer.claims import ClaimSettings
 from relapsescope.atlas.build import AtlasSettings
 from relapsescope.atlas.integration import IntegrationSettings
-from relapsescope.claims import ClaimSettings
-from relapsescope.clinical_columns import TARGET_ALIASES
-from relapsescope.course_settings import CourseSettings
-from relapsescope.doublets import DoubletLimits
-from relapsescope.identity import symbol_meant
-from relapsescope.lineage import LineageLimits
-from relapsescope.programme_settings import ProgrammeSettings
-from relapsescope.quality import QualityLimits
+from relapsescope.clinic.clinical_columns import TARGET_ALIASES
+from relapsescope.clinic.course_settings import CourseSettings
+from relapsescope.intake.identity import symbol_meant
+from relapsescope.libraries.ambient import AmbientLimits
+from relapsescope.libraries.doublets import DoubletLimits
+from relapsescope.libraries.lineage import LineageLimits
+from relapsescope.libraries.quality import QualityLimits
+from relapsescope.programme.programme_settings import ProgrammeSettings
 from relapsescope.resource_models import ClusterSettings
 from relapsescope.settings import section_problems, unknown_key
 

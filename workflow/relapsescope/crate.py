@@ -17,9 +17,9 @@ from rocrate.rocrate import ROCrate
 
 from relapsescope.errors import InputProblem
 from relapsescope.figures.draw import read_manifest
+from relapsescope.intake.sheet import read_sheet
 from relapsescope.paths import REPOSITORY
 from relapsescope.provenance import PATHS
-from relapsescope.sheet import read_sheet
 from relapsescope.tables import write_json
 
 PROFILES = {

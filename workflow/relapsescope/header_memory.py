@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from relapsescope.matrix import MatrixHeader, read_header
+from relapsescope.intake.matrix import MatrixHeader, read_header
 from relapsescope.provenance import code_version
 
 
@@ -24,7 +24,7 @@ class HeaderMemory:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._code = code_version("matrix", resources=("resources/genes.tsv",))
+        self._code = code_version("intake.matrix", resources=("resources/genes.tsv",))
         self._known: dict[str, Any] = {}
         self._changed = False
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relapsescope.errors import InputProblem
-from relapsescope.sheet import read_sheet
+from relapsescope.intake.sheet import read_sheet
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from relapsescope.sheet import Library
+from relapsescope.intake.sheet import Library
 
 CLONE_FILES = {
     "cells": "cells.parquet",

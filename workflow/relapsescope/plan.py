@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from relapsescope.check import check_inputs
 from relapsescope.errors import InputProblem
+from relapsescope.intake.check import check_inputs
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import libraries_by_patient
 from relapsescope.resource_models import (

@@ -63,9 +63,19 @@ def code_version(*modules: str, resources: tuple[str, ...] = ()) -> str:
         Names below the package, e.g. ``"library"`` or ``"atlas.graph"``.
     resources
         Paths relative to the repository.
+
+    Raises
+    ------
+    ValueError
+        When a module is not there: its hash would stand for nothing.
     """
     digest = hashlib.sha256()
-    for path in sorted(_imported_files([PACKAGE.joinpath(*m.split(".")) for m in modules])):
+    starts = [PACKAGE.joinpath(*module.split(".")) for module in modules]
+    if unknown := [
+        name for name, path in zip(modules, starts, strict=True) if not _module_files(path)
+    ]:
+        raise ValueError(f"no such module of the package: {', '.join(unknown)}")
+    for path in sorted(_imported_files(starts)):
         digest.update(path.read_bytes())
     for name in resources:
         digest.update((REPOSITORY / name).read_bytes())

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from relapsescope.counts import Counts
-from relapsescope.genes import gene_classes
+from relapsescope.intake.counts import Counts
+from relapsescope.intake.genes import gene_classes
 from relapsescope.paths import RESOURCES
 
 SIGNATURE_TABLE = RESOURCES / "signatures.tsv"

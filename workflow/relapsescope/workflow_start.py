@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relapsescope.clinical import patients_named
-from relapsescope.course_files import bulk_files
+from relapsescope.clinic.clinical import patients_named
+from relapsescope.clinic.course_files import bulk_files
 from relapsescope.errors import InputProblem
+from relapsescope.intake.sheet import CAR_T_COURSE, Library, read_sheet
 from relapsescope.provenance import (
     now,
     pin_threads,
@@ -19,10 +20,9 @@ from relapsescope.provenance import (
 )
 from relapsescope.resource_models import Size, total_size
 from relapsescope.settings import plain_values
-from relapsescope.sheet import CAR_T_COURSE, Library, read_sheet
 
 if TYPE_CHECKING:
-    from relapsescope.check import CheckResult
+    from relapsescope.intake.check import CheckResult
 
 # Beside Snakemake's own records, in the working directory.
 HEADERS = Path(".snakemake/relapsescope/headers.json")
@@ -115,7 +115,7 @@ def begin(config: dict[str, Any], *, check: bool) -> Run:
 
 def _check_configuration(config: Mapping[str, Any]) -> None:
     from relapsescope.configuration import config_problems
-    from relapsescope.gene_sets import gene_set_problems
+    from relapsescope.programme.gene_sets import gene_set_problems
 
     problems = config_problems(config) or [
         f"config course.bulk_cohorts: no file {path}; paths are relative to the working directory"
@@ -127,7 +127,7 @@ def _check_configuration(config: Mapping[str, Any]) -> None:
 
 
 def _checked(sheet: Path, clinical: Path | None) -> "CheckResult":
-    from relapsescope.check import check_inputs
+    from relapsescope.intake.check import check_inputs
 
     checked = check_inputs(sheet, clinical, memory=HEADERS)
     for warning in checked.warnings:

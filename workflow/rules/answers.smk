@@ -29,7 +29,7 @@ rule answers:
             section: lookup(dpath=section, within=config) for section in ("antigens", "claims")
         },
         code=code_version(
-            "answer_tables",
+            "answer.answer_tables",
             resources=("resources/mechanism_rules.yaml", "resources/claims.yaml"),
         ),
     resources:

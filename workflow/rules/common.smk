@@ -2,9 +2,9 @@
 
 import re
 
-from relapsescope.course_files import RESOURCES as COURSE_RESOURCES
-from relapsescope.course_files import bulk_files, clinical_files, course_paths
-from relapsescope.gene_set_files import gmt_files
+from relapsescope.clinic.course_files import RESOURCES as COURSE_RESOURCES
+from relapsescope.clinic.course_files import bulk_files, clinical_files, course_paths
+from relapsescope.programme.gene_set_files import gmt_files
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import (
     ANSWER_TABLES,

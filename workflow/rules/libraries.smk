@@ -28,7 +28,7 @@ rule library:
             section: lookup(dpath=section, within=config)
             for section in ("seed", "quality", "ambient", "doublets", "lineage", "gene_ranks")
         },
-        code=code_version("library", resources=("resources/genes.tsv", "resources/markers.tsv")),
+        code=code_version("libraries.library", resources=("resources/genes.tsv", "resources/markers.tsv")),
     resources:
         **requests("library"),
     group:

@@ -18,7 +18,7 @@ rule microenvironment:
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings=lookup(dpath="microenvironment", within=config),
-        code=code_version("niche_tables"),
+        code=code_version("niche.niche_tables"),
     resources:
         **requests("microenvironment"),
     group:
@@ -43,7 +43,7 @@ rule composition_shifts:
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings=lookup(dpath="microenvironment", within=config),
-        code=code_version("niche_tables"),
+        code=code_version("niche.niche_tables"),
     resources:
         **requests("composition_shifts"),
     group:
@@ -70,7 +70,7 @@ rule niche:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
         matched_umi=lookup(dpath="suppression/matched_umi", within=config),
         code=code_version(
-            "niche_tallies", resources=("resources/genes.tsv", "resources/suppression.tsv")
+            "niche.niche_tallies", resources=("resources/genes.tsv", "resources/suppression.tsv")
         ),
     resources:
         **requests("niche"),
@@ -99,7 +99,7 @@ rule suppression:
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings=lookup(dpath="suppression", within=config),
-        code=code_version("niche_tables", resources=("resources/suppression.tsv",)),
+        code=code_version("niche.niche_tables", resources=("resources/suppression.tsv",)),
     resources:
         **requests("suppression"),
     group:
@@ -130,7 +130,7 @@ rule ligand_receptor:
             for name in ("dispersion", "dispersion_sd")
         },
         code=code_version(
-            "interactions", resources=("resources/genes.tsv", "resources/interactions.tsv")
+            "niche.interactions", resources=("resources/genes.tsv", "resources/interactions.tsv")
         ),
     resources:
         **requests("ligand_receptor"),
@@ -161,7 +161,7 @@ rule interactions:
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         code=code_version(
-            "niche_tables", resources=("resources/interactions.tsv", "resources/suppression.tsv")
+            "niche.niche_tables", resources=("resources/interactions.tsv", "resources/suppression.tsv")
         ),
     resources:
         **requests("interactions"),

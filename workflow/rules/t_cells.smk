@@ -16,7 +16,7 @@ rule receptors:
         f"{RESULTS}/benchmarks/receptors/{{patient}}.tsv"
     params:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
-        code=code_version("patient_receptors"),
+        code=code_version("t_cells.patient_receptors"),
     resources:
         **requests("receptors"),
     group:
@@ -43,7 +43,7 @@ rule t_cell_states:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
         settings=lookup(dpath="t_cell_states", within=config),
         code=code_version(
-            "patient_states", resources=("resources/genes.tsv", "resources/t_cell_states.tsv")
+            "t_cells.patient_states", resources=("resources/genes.tsv", "resources/t_cell_states.tsv")
         ),
     resources:
         **requests("t_cell_states"),
@@ -77,7 +77,7 @@ rule t_cells:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings={"receptors": lookup(dpath="receptors", within=config)},
         seed=lookup(dpath="seed", within=config),
-        code=code_version("t_cell_tables"),
+        code=code_version("t_cells.t_cell_tables"),
     resources:
         **requests("t_cells"),
     group:

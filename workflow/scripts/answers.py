@@ -1,6 +1,6 @@
 """Seam of rule `answers`."""
 
-from relapsescope.answer_tables import write_answers
+from relapsescope.answer.answer_tables import write_answers
 from relapsescope.jobs import job_log
 
 with job_log(snakemake.log[0]):

@@ -1,7 +1,7 @@
 """Seam of rule `clones`."""
 
-from relapsescope.clones import call_clones
 from relapsescope.jobs import job_log
+from relapsescope.tumour.clones import call_clones
 
 with job_log(snakemake.log[0]):
     call_clones(

@@ -1,7 +1,7 @@
 """Seam of rule `composition_shifts`."""
 
 from relapsescope.jobs import job_log
-from relapsescope.niche_tables import write_composition_shifts
+from relapsescope.niche.niche_tables import write_composition_shifts
 
 with job_log(snakemake.log[0]):
     write_composition_shifts(

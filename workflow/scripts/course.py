@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from relapsescope.clinical import read_clinical
-from relapsescope.course_settings import CourseSettings
-from relapsescope.course_tables import write_course_tables
+from relapsescope.clinic.clinical import read_clinical
+from relapsescope.clinic.course_settings import CourseSettings
+from relapsescope.clinic.course_tables import write_course_tables
 from relapsescope.jobs import job_log
 from relapsescope.settings import settings_of
 

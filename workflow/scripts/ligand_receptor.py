@@ -1,7 +1,7 @@
 """Seam of rule `ligand_receptor`."""
 
-from relapsescope.interactions import InteractionSettings, patient_interactions
 from relapsescope.jobs import job_log
+from relapsescope.niche.interactions import InteractionSettings, patient_interactions
 from relapsescope.rates import RateSettings
 from relapsescope.settings import settings_of
 

@@ -1,7 +1,7 @@
 """Seam of rule `microenvironment`."""
 
 from relapsescope.jobs import job_log
-from relapsescope.niche_tables import write_microenvironment
+from relapsescope.niche.niche_tables import write_microenvironment
 
 with job_log(snakemake.log[0]):
     write_microenvironment(

@@ -1,7 +1,7 @@
 """Seam of rule `molecules`."""
 
 from relapsescope.jobs import job_log
-from relapsescope.molecular_tables import tally_molecules
+from relapsescope.molecular.molecular_tables import tally_molecules
 
 with job_log(snakemake.log[0]):
     files = snakemake.input

@@ -1,7 +1,7 @@
 """Seam of rule `niche`."""
 
 from relapsescope.jobs import job_log
-from relapsescope.niche_tallies import tally_niche
+from relapsescope.niche.niche_tallies import tally_niche
 
 with job_log(snakemake.log[0]):
     files = snakemake.input

@@ -1,7 +1,7 @@
 """Seam of rule `receptors`."""
 
 from relapsescope.jobs import job_log
-from relapsescope.patient_receptors import call_patient_receptors
+from relapsescope.t_cells.patient_receptors import call_patient_receptors
 
 with job_log(snakemake.log[0]):
     call_patient_receptors(

@@ -1,7 +1,7 @@
 """Seam of rule `t_cell_states`."""
 
 from relapsescope.jobs import job_log
-from relapsescope.patient_states import call_patient_states
+from relapsescope.t_cells.patient_states import call_patient_states
 
 with job_log(snakemake.log[0]):
     files = snakemake.input

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from relapsescope.genes import gene_table
+from relapsescope.intake.genes import gene_table
 from scipy import sparse
 
 N_GENES = 200

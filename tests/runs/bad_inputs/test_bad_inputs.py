@@ -7,8 +7,8 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from relapsescope.check import check_inputs
 from relapsescope.errors import InputProblem
+from relapsescope.intake.check import check_inputs
 from relapsescope.paths import REPOSITORY
 
 KINDS = {}

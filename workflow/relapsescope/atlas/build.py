@@ -28,8 +28,8 @@ from relapsescope.atlas.integration import (
 )
 from relapsescope.atlas.markers import rank_markers
 from relapsescope.atlas.quality import DESCRIPTIONS, integration_table
-from relapsescope.fragments import read_fragment
-from relapsescope.gene_space import shared_genes
+from relapsescope.intake.fragments import read_fragment
+from relapsescope.intake.gene_space import shared_genes
 from relapsescope.settings import settings_of
 from relapsescope.tables import read_columns, write_parquet, write_tsv
 from relapsescope.vocabulary import IMMUNE_LINEAGES

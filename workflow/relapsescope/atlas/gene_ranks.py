@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relapsescope.counts import Counts
+from relapsescope.intake.counts import Counts
 
 # Varying genes, and distinct means among them, from which a local fit is tried.
 FEWEST_POINTS = 100

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relapsescope.genes import gene_classes
+from relapsescope.intake.genes import gene_classes
 
 # Why genes of a class do not shape the map, in the words of `genes.tsv`. A gene gets the first.
 LEFT_OUT = {

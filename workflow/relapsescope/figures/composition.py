@@ -12,7 +12,7 @@ from relapsescope.figures.panel import (
     PanelSettings,
 )
 from relapsescope.figures.theme import ROW
-from relapsescope.microenvironment import cell_type_order
+from relapsescope.niche.microenvironment import cell_type_order
 
 
 def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
-from relapsescope.genes import gene_table
+from relapsescope.intake.genes import gene_table
 
 # Cells in the picture, evenly from the clones, and the least of a clone: an arm of a cell takes
 # 200 bytes of SVG.

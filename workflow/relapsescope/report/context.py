@@ -12,7 +12,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from relapsescope.cited import Cited, Row
+from relapsescope.answer.cited import Cited, Row
 from relapsescope.figures.draw import NOT_ASSESSABLE, PANELS, parse_source, source_text
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from pathlib import Path
 
-from relapsescope.answer_tables import read_rows, table_path
-from relapsescope.cited import Row
+from relapsescope.answer.answer_tables import read_rows, table_path
+from relapsescope.answer.cited import Row
 
 
 class RunTables:

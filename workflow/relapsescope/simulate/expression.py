@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from relapsescope.genes import gene_classes, gene_table
+from relapsescope.intake.genes import gene_classes, gene_table
 from relapsescope.simulate.plan import SIMULATE_RESOURCES
 from relapsescope.simulate.streams import gene_normals
 

@@ -5,11 +5,11 @@ from typing import Any
 import pandas as pd
 
 from relapsescope.figures.suppression import MEASURE_WORDS
-from relapsescope.interactions import AMBIENT, SHOWN
+from relapsescope.niche.interactions import AMBIENT, SHOWN
+from relapsescope.niche.suppression import EARLIER, OVERALL
+from relapsescope.niche.suppression import PANEL as UNTREATED
 from relapsescope.report.context import Context, PatientContext, Section
 from relapsescope.report.sections.antigens import number, with_interval
-from relapsescope.suppression import EARLIER, OVERALL
-from relapsescope.suppression import PANEL as UNTREATED
 
 PANELS = ("composition_shift", "suppression", "ligand_receptor")
 COMPARISONS = {EARLIER: "own earlier marrow", UNTREATED: "marrow without CAR-T"}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from relapsescope.cited import Cited, Row, cited
+from relapsescope.answer.cited import Cited, Row, cited
 from relapsescope.figures.course_patient import CURVES, LINES
 from relapsescope.report.context import PatientContext, Section
 from relapsescope.report.sections.libraries import library_rows

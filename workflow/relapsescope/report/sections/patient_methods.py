@@ -2,7 +2,7 @@
 
 from markupsafe import Markup
 
-from relapsescope.mechanisms import Rules, read_rules
+from relapsescope.answer.mechanisms import Rules, read_rules
 from relapsescope.report.context import Context, PatientContext, Section
 
 NAMED = ("python", "snakemake", "numpy", "pandas", "scipy", "scanpy", "scvi-tools")

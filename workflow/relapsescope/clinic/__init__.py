@@ -1,0 +1,1 @@
+"""The clinical course: response, relapse, salvage, survival; genes in bulk cohorts."""

@@ -1,0 +1,238 @@
+"""Everything checked before the first job: sheet, clinical tables, and every file they name."""
+
+import csv
+import difflib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from relapsescope.clinic.clinical import check_clinical
+from relapsescope.errors import InputProblem
+from relapsescope.header_memory import HeaderMemory
+from relapsescope.intake.matrix import MatrixHeader, likely_transgenes, read_header
+from relapsescope.intake.sheet import CAR_T_COURSE, Library, parse_sheet
+from relapsescope.intake.tenx import shared_barcodes
+from relapsescope.intake.text_tables import Table, shown
+from relapsescope.resource_models import Size
+from relapsescope.t_cells.tcr_contigs import REQUIRED as TCR_COLUMNS
+
+# A filtered matrix has thousands of cells; beyond this many barcodes, with next to no counts in
+# the usual one, it is the unfiltered matrix (Cell Ranger's lists hold 737,280 and more).
+UNFILTERED_BARCODES = 60_000
+UNFILTERED_MEDIAN = 20
+# The unfiltered matrix holds every barcode of the filtered one; another library's, few of them.
+SAME_LIBRARY = 0.9
+# Columns of filtered_contig_annotations.csv that later steps need (Cell Ranger 2 to 9).
+CONTIG_COLUMNS = {
+    "tcr_contigs": TCR_COLUMNS,
+    "bcr_contigs": ("barcode", "chain", "v_gene", "umis", "productive"),
+}
+
+HeaderReader = Callable[[Path], MatrixHeader]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What can be run, and what the user should know all the same."""
+
+    libraries: list[Library]
+    warnings: list[str]
+    sizes: dict[str, Size] = field(default_factory=dict)
+    """By `sample_id`, of every library whose matrices were looked into."""
+
+
+def check_inputs(
+    sheet: str | Path,
+    clinical: str | Path | None = None,
+    *,
+    contents: bool = True,
+    memory: Path | None = None,
+) -> CheckResult:
+    """Return the sheet's libraries and warnings, after looking at every input.
+
+    Nothing is written. Of a matrix its features, barcodes and a sample of values are read.
+
+    Parameters
+    ----------
+    sheet
+        The sample sheet.
+    clinical
+        Folder of clinical tables; None or absent: there are none.
+    contents
+        Whether to look into the files that the sheet names.
+    memory
+        File in which headers of good matrices are remembered; None: nothing is written.
+
+    Raises
+    ------
+    InputProblem
+        With all problems at once, ``samples.tsv:7 matrix: what is wrong; what to do``.
+    """
+    libraries, table = parse_sheet(sheet)
+    sizes: dict[str, Size] = {}
+    if contents:
+        known = HeaderMemory(memory) if memory else None
+        header_of = known.header if known else read_header
+        for library in libraries:
+            sizes[library.sample_id] = _check_matrices(table, library, header_of)
+            for column in ("tcr_contigs", "bcr_contigs"):
+                _check_contigs(table, library, column)
+        if known:
+            known.save()
+    patient_ids = {library.patient_id for library in libraries}
+    records = check_clinical(clinical, patient_ids=patient_ids)
+    problems = [*_by_line(table.problems), *records.problems]
+    if problems:
+        raise InputProblem(*problems)
+    return CheckResult(libraries, [*_by_line(table.warnings), *records.warnings], sizes)
+
+
+def explain(problems: Sequence[str]) -> str:
+    """Return the problems one a line, with their number at the end."""
+    noun = "problem" if len(problems) == 1 else "problems"
+    return "\n".join([*problems, f"{len(problems)} {noun} found; nothing was run."])
+
+
+def _by_line(lines: list[str]) -> list[str]:
+    """Return messages in the order of the sheet's lines, without repeats."""
+
+    def line_number(text: str) -> int:
+        place = text.split(" ", 1)[0].split(":")
+        return int(place[1]) if len(place) > 1 and place[1].isdigit() else 0
+
+    return sorted(dict.fromkeys(lines), key=line_number)
+
+
+def _header(
+    table: Table, library: Library, column: str, header_of: HeaderReader
+) -> MatrixHeader | None:
+    """Return a matrix's header, None with a problem."""
+    path = getattr(library, column)
+    try:
+        return header_of(path)
+    except InputProblem as found:
+        for text in found.problems:
+            # The message begins with the file, or with one in its folder.
+            where, _, what = text.partition(": ")
+            named = os.path.relpath(where, table.path.parent)
+            table.problems.append(f"{table.place(library.line, column)}: {named}: {what}")
+        return None
+
+
+def _check_matrices(table: Table, library: Library, header_of: HeaderReader) -> Size:
+    filtered = _header(table, library, "matrix", header_of)
+    raw = _header(table, library, "raw_matrix", header_of) if library.raw_matrix else None
+    if filtered:
+        _check_filtered(table, library, filtered, raw)
+        _check_car_feature(table, library, filtered)
+    if filtered and raw:
+        _check_raw(table, library, filtered, raw)
+    return Size(
+        n_barcodes=filtered.n_barcodes if filtered else 0,
+        n_values=filtered.n_values if filtered else 0,
+        n_raw_values=raw.n_values if raw else 0,
+    )
+
+
+def _check_filtered(
+    table: Table, library: Library, filtered: MatrixHeader, raw: MatrixHeader | None
+) -> None:
+    few_counts = filtered.median_counts < UNFILTERED_MEDIAN
+    swapped = raw is not None and raw.n_barcodes < filtered.n_barcodes
+    if filtered.n_barcodes > UNFILTERED_BARCODES and few_counts and not swapped:
+        table.problem(
+            library.line,
+            "matrix",
+            f"{filtered.n_barcodes} barcodes with a median of {filtered.median_counts:g} UMIs: "
+            "this is the unfiltered matrix",
+            "give filtered_feature_bc_matrix.h5, and this one as raw_matrix",
+        )
+
+
+def _check_raw(table: Table, library: Library, filtered: MatrixHeader, raw: MatrixHeader) -> None:
+    if raw.n_barcodes < filtered.n_barcodes:
+        table.problem(
+            library.line,
+            "raw_matrix",
+            f"{raw.n_barcodes} barcodes, fewer than the {filtered.n_barcodes} of matrix",
+            "swap the two paths",
+        )
+    elif raw.n_barcodes == filtered.n_barcodes:
+        table.warn(
+            library.line,
+            "raw_matrix",
+            "as many barcodes as in matrix, so no empty droplets",
+            "give raw_feature_bc_matrix.h5, or leave the cell empty",
+        )
+    elif filtered.kind == raw.kind == "10x .h5":
+        share = shared_barcodes(library.matrix, library.raw_matrix)
+        if share < SAME_LIBRARY:
+            table.warn(
+                library.line,
+                "raw_matrix",
+                f"it holds only {share:.0%} of the barcodes of matrix",
+                "check that both are of the same library",
+            )
+    if raw.n_genes != filtered.n_genes:
+        table.warn(
+            library.line,
+            "raw_matrix",
+            f"{raw.n_genes} genes, {filtered.n_genes} in matrix",
+            "check that both are of the same library",
+        )
+
+
+def _check_car_feature(table: Table, library: Library, header: MatrixHeader) -> None:
+    features = [name for names in header.features.values() for name in names]
+    likely = likely_transgenes(features)
+    for name in library.car_feature:
+        if name in features:
+            continue
+        close = difflib.get_close_matches(name, features, n=1, cutoff=0.6)
+        hint = close or likely[:1] or list(header.features.get("Transgene", ()))[:1]
+        table.problem(
+            library.line,
+            "car_feature",
+            f"{shown(name)} is not in the matrix",
+            f"did you mean {hint[0]}?" if hint else "no transgene is in it: leave the cell empty",
+        )
+    # A reference often holds the CAR for all libraries; only CAR-T patients need it named.
+    if likely and not library.car_feature and library.timepoint in CAR_T_COURSE:
+        table.warn(
+            library.line,
+            "car_feature",
+            f"the matrix holds {', '.join(likely[:3])}, which looks like a CAR transgene",
+            f"write {likely[0]} here if it is one",
+        )
+
+
+def _check_contigs(table: Table, library: Library, column: str) -> None:
+    path = getattr(library, column)
+    if path is None:
+        return
+    place = (library.line, column)
+    if path.is_dir():
+        table.problem(*place, f"{path.name} is a directory", "give the .csv file itself")
+        return
+    if not path.exists():
+        table.problem(*place, f"{path.name}: there is no such file", "correct the path")
+        return
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as lines:
+            header = next(csv.reader(lines), None)
+    except (OSError, UnicodeDecodeError, csv.Error):
+        table.problem(
+            *place, f"{path.name} cannot be read as text", "give filtered_contig_annotations.csv"
+        )
+        return
+    if header is None:
+        table.warn(*place, f"{path.name} is empty", "the library is taken to have no contigs")
+        return
+    missing = [name for name in CONTIG_COLUMNS[column] if name not in header]
+    if missing:
+        table.problem(
+            *place,
+            f"{path.name} lacks the columns {', '.join(missing)}",
+            "give Cell Ranger's filtered_contig_annotations.csv",
+        )

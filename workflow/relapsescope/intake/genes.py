@@ -1,0 +1,72 @@
+"""Genes by Ensembl ID: the shipped table and the classes that the steps treat apart."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from relapsescope.paths import RESOURCES
+
+CLASS_PATTERNS = {
+    "mitochondrial": r"^MT-",
+    "ribosomal": r"^RP[LS]\d+[AXLY]?\d*$|^RPLP[012]$|^RPSA$",
+    "immunoglobulin": r"^IG[HKL][VDJ]\S*$|^IGKC$|^IGLC\d$|^IGLL5$|^IGH[ADEGM]\d?P?$",
+    "immunoglobulin_variable": r"^IG[HKL]V",
+    "kappa_constant": r"^IGKC$",
+    "lambda_constant": r"^IGLC\d$",
+    "heavy_constant": r"^IGH(A[12]|E|G[1-4P]P?|M|D)$",
+    "t_cell_receptor_variable": r"^TR[ABDG][VDJ]",
+    "haemoglobin": r"^HB[ABDGEMQZ]\d?$",
+    "sex": r"^(XIST|TSIX|RPS4Y1|DDX3Y|EIF1AY|KDM5D|UTY|USP9Y|ZFY|NLGN4Y|TTTY\d+)$",
+}
+
+POSSIBLE_STARTS = re.compile(
+    "MT-|RP[LS]|IG[HKL]|TR[ABDG]|HB|XIST|TSIX|DDX3Y|EIF|KDM|UTY|USP|ZFY|NLG|TTTY"
+)
+
+
+@dataclass(frozen=True)
+class GeneTable:
+    """Genes of GRCh38 in genome order; every array is (n_genes,)."""
+
+    gene_ids: np.ndarray
+    symbols: np.ndarray
+    chromosomes: np.ndarray
+    starts: np.ndarray
+    arms: np.ndarray
+    synonyms: np.ndarray
+
+
+@lru_cache(maxsize=1)
+def gene_table() -> GeneTable:
+    """Return the shipped gene table, `resources/genes.tsv` (Ensembl 110)."""
+    text = (RESOURCES / "genes.tsv").read_text(encoding="utf-8")
+    names, *rows = (line.split("\t") for line in text.splitlines())
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+
+    def column(name: str) -> np.ndarray:
+        return np.array(columns[name], dtype=object)
+
+    return GeneTable(
+        gene_ids=column("gene_id"),
+        symbols=column("symbol"),
+        chromosomes=column("chromosome"),
+        starts=column("start").astype(np.int64),
+        arms=column("arm"),
+        synonyms=column("synonyms"),
+    )
+
+
+def gene_classes(symbols: np.ndarray) -> dict[str, np.ndarray]:
+    """Return one boolean mask a gene class, each shaped like `symbols`.
+
+    Symbols are HGNC's (Ensembl IDs are translated by `relapsescope.intake.matrix` on reading).
+    """
+    # Few of a genome's symbols can belong to any class; only those are looked at class by class.
+    candidates = [i for i, symbol in enumerate(symbols) if POSSIBLE_STARTS.match(symbol)]
+    masks = {name: np.zeros(len(symbols), dtype=bool) for name in CLASS_PATTERNS}
+    for name, pattern in CLASS_PATTERNS.items():
+        matches = re.compile(pattern).match
+        masks[name][[i for i in candidates if matches(symbols[i])]] = True
+    return masks

@@ -1,0 +1,247 @@
+"""Raw counts of `.h5ad` files: found in `X`, `raw` or a `counts` layer, and checked.
+
+Read with h5py alone: importing anndata costs a library's job more than reading its counts.
+Layout: https://anndata.readthedocs.io/en/latest/fileformat-prose.html, and the older forms
+(compound tables, `raw.X`, `h5sparse_format`, category references) of anndata 0.6 and 0.7.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from scipy import sparse
+
+from relapsescope.intake.counts import (
+    GENE_EXPRESSION,
+    FileHeader,
+    FileMatrix,
+    count_matrix,
+    not_counts,
+    refuse,
+    row_sums,
+)
+from relapsescope.intake.hdf5 import SAMPLE, WHOLE, both_ends, count_repeats, decode, first_line
+from relapsescope.intake.identity import OTHER_SPECIES_ID, human_id
+from relapsescope.intake.tenx import DAMAGED, UNREADABLE
+
+COUNT_LAYERS = ("counts", "raw_counts", "count")
+SYMBOL_COLUMNS = (
+    "gene_symbols",
+    "gene_symbol",
+    "gene_name",
+    "gene_names",
+    "feature_name",
+    "symbol",
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A place in the file where the raw counts may be."""
+
+    name: str
+    node: h5py.Group | h5py.Dataset
+    var: h5py.Group | h5py.Dataset
+    shape: tuple[int, int]
+    values: np.ndarray
+
+
+def index_of(table: h5py.Group | h5py.Dataset) -> np.ndarray:
+    """Return the row names of an `obs` or `var` table."""
+    if isinstance(table, h5py.Dataset):
+        return decode(table[table.dtype.names[0]])
+    name = table.attrs.get("_index", "_index")
+    found = text_column(table, name.decode() if isinstance(name, bytes) else name)
+    if found is None:
+        raise KeyError("a table without row names")
+    return found
+
+
+def text_column(table: h5py.Group | h5py.Dataset, name: str) -> np.ndarray | None:
+    """Return a column of strings of an `obs` or `var` table, None where there is none."""
+    if isinstance(table, h5py.Dataset):
+        names = table.dtype.names or ()
+        return decode(table[name]) if name in names and table.dtype[name].kind in "SO" else None
+    node = table.get(name)
+    if isinstance(node, h5py.Group):
+        if "codes" in node:
+            labels = np.append(decode(node["categories"][:]), "")
+            return labels[node["codes"][:]]
+        return decode(node["values"][:]) if "values" in node else None
+    if node is None or node.ndim != 1:
+        return None
+    if "categories" in node.attrs:
+        labels = np.append(decode(node.file[node.attrs["categories"]][:]), "")
+        return labels[node[:]]
+    return decode(node[:]) if node.dtype.kind in "SO" else None
+
+
+def column_names(table: h5py.Group | h5py.Dataset) -> list[str]:
+    """Return the names of a table's columns."""
+    return list(table.dtype.names[1:] if isinstance(table, h5py.Dataset) else table)
+
+
+def gene_columns(var: h5py.Group | h5py.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return ids ("" where none), names and feature types of a `var` table.
+
+    The ids are the row names or the column in which most values are human Ensembl IDs.
+    """
+    index = index_of(var)
+    columns = {
+        name: column
+        for name in column_names(var)
+        if (column := text_column(var, name)) is not None and len(column) == len(index)
+    }
+    shares = {
+        name: np.mean([bool(human_id(v)) for v in column[:: max(1, len(column) // 500)]] or [0])
+        for name, column in {"": index, **columns}.items()
+    }
+    best = max(shares, key=lambda name: (shares[name], name == ""))
+    if shares[best] < 0.1:
+        # IDs of another species are handed on, so that the message can say so.
+        ids = index if _foreign(index) else np.full(len(index), "", object)
+    else:
+        ids = index if best == "" else columns[best]
+    symbols = next((columns[c] for c in SYMBOL_COLUMNS if c in columns), index)
+    types = columns.get("feature_types", columns.get("feature_type"))
+    if types is None:
+        types = np.full(len(index), GENE_EXPRESSION, object)
+    return ids, symbols, types
+
+
+def _foreign(index: np.ndarray) -> bool:
+    """Return whether most row names are Ensembl IDs of whatever species."""
+    return sum(OTHER_SPECIES_ID.fullmatch(v) is not None for v in index) > 0.5 * len(index)
+
+
+def find_counts(path: Path, handle: h5py.File) -> tuple[Candidate, tuple[str, ...]]:
+    """Return the place that holds the raw counts, and a note that names it.
+
+    Of the places whose values are non-negative integers, the one with most genes; of equals a
+    layer of counts, then `X`, then `raw`.
+
+    Raises
+    ------
+    InputProblem
+        Where no place holds counts.
+    """
+    layers = handle.get("layers", {})
+    places = [(f"layers[{n!r}]", layers[n], handle["var"]) for n in COUNT_LAYERS if n in layers]
+    if "X" in handle:
+        places.append(("X", handle["X"], handle["var"]))
+    if "raw" in handle and "X" in handle["raw"]:
+        places.append(("raw", handle["raw"]["X"], handle["raw"]["var"]))
+    elif "raw.X" in handle:
+        places.append(("raw", handle["raw.X"], handle["raw.var"]))
+    if not places:
+        refuse(path, "an .h5ad file without X, raw or a counts layer", "save it with its counts")
+    candidates = [_look(*place) for place in places]
+    good = [c for c in candidates if not not_counts(c.values)]
+    if not good:
+        reasons = "; ".join(f"{c.name}: {not_counts(c.values)}" for c in candidates)
+        refuse(
+            path,
+            f"no raw counts in X, raw or a counts layer ({reasons})",
+            "save the raw UMI counts as layers['counts']",
+        )
+    chosen = max(good, key=lambda candidate: candidate.shape[1])
+    return chosen, (f"raw counts read from {chosen.name} of the .h5ad",)
+
+
+def _look(name: str, node: h5py.Group | h5py.Dataset, var) -> Candidate:
+    if isinstance(node, h5py.Dataset):
+        few = max(1, SAMPLE // max(1, node.shape[1]))
+        parts = [node[:]] if node.size <= WHOLE else [node[:few], node[-few:]]
+        values = np.concatenate([part.ravel() for part in parts])
+        return Candidate(name, node, var, node.shape, values)
+    shape = node.attrs.get("shape", node.attrs.get("h5sparse_shape"))
+    values = np.concatenate(both_ends(node["data"]))
+    return Candidate(name, node, var, (int(shape[0]), int(shape[1])), values)
+
+
+def sparse_format(node: h5py.Group) -> str:
+    """Return ``csr`` or ``csc``."""
+    text = node.attrs.get("encoding-type", node.attrs.get("h5sparse_format", "csr"))
+    text = text.decode() if isinstance(text, bytes) else text
+    return text[:3]
+
+
+def read_values(path: Path, found: Candidate) -> sparse.csr_matrix:
+    """Return the checked counts of the place that was found."""
+    node = found.node
+    if isinstance(node, h5py.Dataset):
+        step = max(1, 20_000_000 // max(1, node.shape[1]))
+        blocks = [sparse.csr_matrix(node[i : i + step]) for i in range(0, node.shape[0], step)]
+        matrix = sparse.vstack(blocks, format="csr") if blocks else sparse.csr_matrix(node.shape)
+        return count_matrix(path, matrix.data, matrix.indices, matrix.indptr, matrix.shape)
+    data, indices, indptr = node["data"][:], node["indices"][:], node["indptr"][:]
+    if sparse_format(node) == "csr":
+        return count_matrix(path, data, indices, indptr, found.shape)
+    turned = count_matrix(path, data, indices, indptr, found.shape[::-1]).T.tocsr()
+    turned.sort_indices()
+    return turned
+
+
+def read_h5ad(path: Path) -> FileMatrix:
+    """Return the raw counts of an ``.h5ad`` file.
+
+    Raises
+    ------
+    InputProblem
+        Where the file is damaged, is no ``.h5ad`` or holds no raw counts.
+    """
+    try:
+        with h5py.File(path, "r") as handle:
+            found, notes = find_counts(path, handle)
+            barcodes = index_of(handle["obs"])
+            ids, names, feature_types = gene_columns(found.var)
+            if found.shape != (len(barcodes), len(ids)):
+                refuse(path, f"{found.name} does not fit obs and var", DAMAGED)
+            matrix = read_values(path, found)
+    except UNREADABLE as error:
+        refuse(path, f"cannot be read as an .h5ad file ({first_line(error)})", DAMAGED)
+    return FileMatrix(matrix, barcodes, ids, names, feature_types, notes)
+
+
+def peek_h5ad(path: Path) -> FileHeader:
+    """Return what can be said of an ``.h5ad`` file from its tables and both ends of its data.
+
+    Raises
+    ------
+    InputProblem
+        Where the file is damaged, is no ``.h5ad`` or holds no raw counts.
+    """
+    try:
+        with h5py.File(path, "r") as handle:
+            found, notes = find_counts(path, handle)
+            barcodes = index_of(handle["obs"])
+            ids, names, feature_types = gene_columns(found.var)
+            node = found.node
+            if found.shape != (len(barcodes), len(ids)):
+                refuse(path, f"{found.name} does not fit obs and var", DAMAGED)
+            if isinstance(node, h5py.Dataset):
+                n_values = int(np.prod(node.shape))
+                totals = node[: max(1, SAMPLE // max(1, node.shape[1]))].sum(axis=1)
+            else:
+                n_values = len(node["data"])
+                both_ends(node["indices"], whole_to=0)
+                if len(node["indices"]) != n_values or node["indptr"][-1] != n_values:
+                    refuse(path, f"the arrays of {found.name} do not fit together", DAMAGED)
+                totals = np.zeros(0)
+                if sparse_format(node) == "csr":
+                    totals = row_sums(node["data"][:SAMPLE], node["indptr"][: SAMPLE + 1])
+    except UNREADABLE as error:
+        refuse(path, f"cannot be read as an .h5ad file ({first_line(error)})", DAMAGED)
+    return FileHeader(
+        kind=".h5ad",
+        n_barcodes=len(barcodes),
+        n_values=n_values,
+        ids=ids,
+        names=names,
+        feature_types=feature_types,
+        values=found.values,
+        totals=np.asarray(totals, dtype=float),
+        n_repeated_barcodes=count_repeats(barcodes),
+        notes=notes,
+    )

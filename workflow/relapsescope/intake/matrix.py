@@ -1,0 +1,195 @@
+"""Count matrices of any supported kind: read into counts by Ensembl ID, or looked at quickly."""
+
+import difflib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from relapsescope.intake.counts import (
+    GENE_EXPRESSION,
+    Counts,
+    FeatureBlock,
+    not_counts,
+    refuse,
+)
+from relapsescope.intake.fragments import read_fragment, write_fragment
+from relapsescope.intake.gene_space import costly_libraries, shared_genes
+from relapsescope.intake.h5ad import peek_h5ad, read_h5ad
+from relapsescope.intake.identity import identify_counts, identify_features, likely_transgenes
+from relapsescope.intake.tenx import peek_tenx, read_tenx
+from relapsescope.intake.tenx_folder import peek_folder, read_folder
+
+__all__ = [
+    "Counts",
+    "FeatureBlock",
+    "MatrixHeader",
+    "costly_libraries",
+    "likely_transgenes",
+    "read_counts",
+    "read_fragment",
+    "read_header",
+    "shared_genes",
+    "write_fragment",
+]
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# Cells whose sums are looked at to tell normalised values: more than chance could make equal.
+EQUAL_SUMS = 20
+
+
+@dataclass(frozen=True)
+class MatrixHeader:
+    """What a matrix file is, without its counts.
+
+    Attributes
+    ----------
+    kind
+        ``10x .h5``, ``10x folder`` or ``.h5ad``.
+    n_barcodes, n_features, n_genes, n_values
+        Genes are those features that are human genes; values are the counts that are stored.
+    feature_types
+        Number of features of each type, as the file has them.
+    ensembl_share
+        Share of the gene expression features with a human Ensembl ID.
+    features
+        Names of the features kept apart, by block (``Transgene``, ``Antibody Capture``, …).
+    median_counts
+        Median of the sums of the first barcodes, nan where the file's layout hides them.
+    notes
+        What was ambiguous or left out.
+    """
+
+    kind: str
+    n_barcodes: int
+    n_features: int
+    n_genes: int
+    n_values: int
+    feature_types: dict[str, int]
+    ensembl_share: float
+    features: dict[str, tuple[str, ...]]
+    median_counts: float
+    notes: tuple[str, ...]
+
+
+def read_counts(path: str | Path, *, genome: str | None = None) -> Counts:
+    """Return the counts of a library from a 10x ``.h5``, a 10x folder or an ``.h5ad``.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+    genome
+        Which genome of a Cell Ranger 2 file with several; default the human one.
+
+    Raises
+    ------
+    InputProblem
+        Where the file is missing, damaged, of another kind, or holds no human gene counts.
+    """
+    path = Path(path)
+    kind = matrix_kind(path)
+    if kind == "10x folder":
+        return identify_counts(path, read_folder(path))
+    if kind == ".h5ad":
+        return identify_counts(path, read_h5ad(path))
+    return identify_counts(path, read_tenx(path, genome=genome))
+
+
+def read_header(path: str | Path) -> MatrixHeader:
+    """Return what a matrix file is, from its features and a sample of its values.
+
+    Raises
+    ------
+    InputProblem
+        Where the file is missing, damaged, empty, of another kind, without human genes, or
+        where the sampled values are no counts.
+    """
+    path = Path(path)
+    peek = {"10x .h5": peek_tenx, "10x folder": peek_folder, ".h5ad": peek_h5ad}
+    header = peek[matrix_kind(path)](path)
+    if not header.n_barcodes or not header.n_values or not len(header.ids):
+        refuse(path, "an empty matrix", "leave the library out of the sheet, or give its counts")
+    complaint = not_counts(header.values)
+    if complaint:
+        refuse(path, complaint, "give the raw UMI counts, neither normalised nor corrected")
+    sums = header.totals[header.totals > 0]
+    if len(sums) >= EQUAL_SUMS and np.ptp(sums) == 0:
+        refuse(
+            path,
+            f"every cell's counts add up to {sums[0]:g}: normalised values",
+            "give the raw UMI counts",
+        )
+    if header.n_repeated_barcodes:
+        refuse(
+            path,
+            f"{header.n_repeated_barcodes} barcodes occur more than once",
+            "give one library a file, or make its barcodes unique",
+        )
+    ids, block, notes = identify_features(path, header.ids, header.names, header.feature_types)
+    expression = header.feature_types == GENE_EXPRESSION
+    apart = sorted(set(block[ids == ""].tolist()) - {"", GENE_EXPRESSION})
+    return MatrixHeader(
+        kind=header.kind,
+        n_barcodes=header.n_barcodes,
+        n_features=len(ids),
+        n_genes=len(set(ids[ids != ""].tolist())),
+        n_values=header.n_values,
+        feature_types=dict(Counter(header.feature_types.tolist())),
+        ensembl_share=float(np.mean([i.find("ENSG") >= 0 for i in header.ids[expression]])),
+        features={
+            name: tuple(
+                n or i
+                for n, i, b, g in zip(header.names, header.ids, block, ids, strict=True)
+                if b == name and not g
+            )
+            for name in apart
+        },
+        median_counts=float(np.median(header.totals)) if len(header.totals) else float("nan"),
+        notes=(*header.notes, *notes),
+    )
+
+
+def matrix_kind(path: Path) -> str:
+    """Return ``10x .h5``, ``10x folder`` or ``.h5ad``, by content rather than by name.
+
+    Raises
+    ------
+    InputProblem
+        Where there is no such file, it cannot be opened, or it is something else.
+    """
+    if path.is_dir():
+        return "10x folder"
+    if not path.exists():
+        refuse(path, "there is no such file", _similar(path))
+    supported = "give a 10x .h5 file, a 10x folder with matrix.mtx, or an .h5ad file"
+    try:
+        with open(path, "rb") as handle:
+            start = handle.read(8)
+    except OSError as error:
+        refuse(path, f"cannot be opened ({error.strerror})", "make it readable for you")
+    if not start:
+        refuse(path, "the file is empty (0 bytes)", "copy it again")
+    if start != HDF5_SIGNATURE:
+        if "matrix.mtx" in path.name:
+            refuse(path, "a single file of a 10x folder", "give the folder that holds it")
+        refuse(path, f"not a count matrix (it begins with {start[:4]!r})", supported)
+    try:
+        with h5py.File(path, "r") as handle:
+            return ".h5ad" if "obs" in handle and "var" in handle else "10x .h5"
+    except (OSError, RuntimeError) as error:
+        cut = "truncated" in str(error)
+        what = "the file was cut short" if cut else f"cannot be opened as HDF5 ({error})"
+        refuse(path, what, "copy it again or export it anew")
+
+
+def _similar(path: Path) -> str:
+    """Return advice for a missing file: the nearest name beside it, or to check the path."""
+    try:
+        beside = [p.name for p in path.parent.iterdir()]
+    except OSError:
+        return "correct the path (relative paths start at the sheet's folder)"
+    close = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.7)
+    return f"did you mean {close[0]}?" if close else "correct the path, or copy the file there"

@@ -1,0 +1,313 @@
+"""The sample sheet: one row a library, read as text, checked whole, explained line by line."""
+
+import os
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from relapsescope.errors import InputProblem
+from relapsescope.intake.text_tables import (
+    Row,
+    Table,
+    identifier,
+    known,
+    read_table,
+    shown,
+    whole_number,
+    word,
+)
+from relapsescope.vocabulary import SORTINGS, TIMEPOINTS, TISSUES
+
+REQUIRED = ("sample_id", "patient_id", "timepoint", "tissue", "matrix")
+PATHS = ("matrix", "raw_matrix", "tcr_contigs", "bcr_contigs")
+COLUMNS = (
+    "sample_id",
+    "patient_id",
+    "timepoint",
+    "day",
+    "tissue",
+    "sorting",
+    "matrix",
+    "raw_matrix",
+    "car_feature",
+    "tcr_contigs",
+    "bcr_contigs",
+    "chemistry",
+)
+COLUMN_ALIASES = {
+    "sample": "sample_id",
+    "library": "sample_id",
+    "library_id": "sample_id",
+    "sample_name": "sample_id",
+    "patient": "patient_id",
+    "donor": "patient_id",
+    "time": "timepoint",
+    "visit": "timepoint",
+    "days": "day",
+    "path": "matrix",
+    "h5": "matrix",
+    "filtered": "matrix",
+    "raw": "raw_matrix",
+    "transgene": "car_feature",
+    "tcr": "tcr_contigs",
+    "bcr": "bcr_contigs",
+}
+TIMEPOINT_ALIASES = {
+    "normal": "healthy",
+    "control": "healthy",
+    "donor": "healthy",
+    "diagnosis": "untreated",
+    "ndmm": "untreated",
+    "baseline": "pre_infusion",
+    "pre": "pre_infusion",
+    "screening": "pre_infusion",
+    "product": "infusion_product",
+    "ip": "infusion_product",
+    "peak": "expansion",
+    "cr": "remission",
+    "progression": "relapse",
+    "pd": "relapse",
+}
+TISSUE_ALIASES = {
+    "bm": "bone_marrow",
+    "bma": "bone_marrow",
+    "bmmc": "bone_marrow",
+    "marrow": "bone_marrow",
+    "pb": "blood",
+    "pbmc": "blood",
+    "peripheral_blood": "blood",
+    "product": "infusion_product",
+    "ip": "infusion_product",
+}
+SORTING_ALIASES = {
+    "cd138+": "CD138_positive",
+    "cd138-": "CD138_negative",
+    "cd138": "CD138_positive",
+    "cd3+": "CD3_positive",
+    "cd3": "CD3_positive",
+    "car+": "CAR_positive",
+    "car": "CAR_positive",
+    "unsorted": "none",
+    "no": "none",
+}
+AFTER_INFUSION = ("expansion", "remission", "relapse")
+CAR_T_COURSE = ("pre_infusion", "infusion_product", *AFTER_INFUSION)
+
+
+@dataclass(frozen=True)
+class Library:
+    """One row of the sample sheet.
+
+    Paths are relative to the working directory or absolute, as the sheet's own path is; empty
+    optional cells are None, `car_feature` then an empty tuple. `line` is the row's line in the
+    sheet, for messages; it is no part of what a library is.
+    """
+
+    sample_id: str
+    patient_id: str
+    timepoint: str
+    day: int | None
+    tissue: str
+    sorting: str
+    matrix: Path
+    raw_matrix: Path | None = None
+    car_feature: tuple[str, ...] = ()
+    tcr_contigs: Path | None = None
+    bcr_contigs: Path | None = None
+    chemistry: str = ""
+    line: int = field(default=0, compare=False)
+
+    def as_params(self) -> dict[str, Any]:
+        """Return the row's values as plain JSON types, without its place in the sheet."""
+        values = {name: getattr(self, name) for name in COLUMNS}
+        values["car_feature"] = list(self.car_feature)
+        for name in PATHS:
+            values[name] = None if values[name] is None else str(values[name])
+        return values
+
+
+def read_sheet(path: str | Path) -> list[Library]:
+    """Return the sheet's libraries in their order.
+
+    Only the sheet itself is read; `relapsescope.intake.check.check_inputs` also opens the files.
+
+    Raises
+    ------
+    InputProblem
+        With every problem of the sheet, one line each.
+    """
+    libraries, table = parse_sheet(path)
+    if table.problems:
+        raise InputProblem(*table.problems)
+    return libraries
+
+
+def parse_sheet(path: str | Path) -> tuple[list[Library], Table]:
+    """Return those libraries whose rows can be read, and the table with problems and warnings."""
+    path = Path(path)
+    table = read_table(path, COLUMNS, REQUIRED, aliases=COLUMN_ALIASES)
+    libraries = [library for row in table.rows if (library := _library(table, row, path.parent))]
+    _check_sample_ids(table)
+    _check_same_files(table, libraries)
+    _check_patients(table, libraries)
+    return libraries, table
+
+
+def _library(table: Table, row: Row, folder: Path) -> Library | None:
+    """Return a row's library, None where a value that it needs is wrong."""
+    before = len(table.problems)
+    sample_id = identifier(table, row, "sample_id")
+    patient_id = identifier(table, row, "patient_id")
+    timepoint = word(table, row, "timepoint", TIMEPOINTS, TIMEPOINT_ALIASES, needed=True)
+    day = whole_number(table, row, "day")
+    tissue = word(table, row, "tissue", TISSUES, TISSUE_ALIASES, needed=True)
+    sorting = word(table, row, "sorting", SORTINGS, SORTING_ALIASES) or "none"
+    paths = {name: _path(table, row, name, folder) for name in PATHS}
+    chemistry = _free_text(table, row, "chemistry")
+    features = _free_text(table, row, "car_feature")
+    if len(table.problems) == before:
+        _check_day(table, row, timepoint, day)
+        _check_tissue(table, row, timepoint, tissue)
+    if not (sample_id and patient_id and timepoint and tissue and paths["matrix"]):
+        return None
+    return Library(
+        sample_id=sample_id,
+        patient_id=patient_id,
+        timepoint=timepoint,
+        day=day,
+        tissue=tissue,
+        sorting=sorting,
+        car_feature=tuple(name.strip() for name in features.split(";") if name.strip()),
+        chemistry=chemistry,
+        line=row.line,
+        **paths,
+    )
+
+
+def _path(table: Table, row: Row, column: str, folder: Path) -> Path | None:
+    """Return a path relative to the sheet's folder, None where the cell is empty or wrong."""
+    value = known(table, row, column)
+    if not value:
+        if column == "matrix" and column in table.columns and not row.cells[column].strip():
+            table.problem(row.line, column, "the cell is empty", "give the path of the counts")
+        return None
+    if re.match(r"[a-z][a-z0-9+]+://", value):
+        table.problem(row.line, column, f"{shown(value)} is a URL", "download it, give its path")
+    elif "\\" in value:
+        table.problem(row.line, column, f"{shown(value)} has backslashes", "use / in paths")
+    elif value.startswith("~"):
+        table.problem(row.line, column, f"{shown(value)} begins with ~", "write the path in full")
+    else:
+        return Path(os.path.normpath(folder / value))
+    return None
+
+
+def _free_text(table: Table, row: Row, column: str) -> str:
+    """Return free text that is harmless in spreadsheets and pages, "" with a problem."""
+    value = known(table, row, column)
+    if value.startswith(("=", "+", "@")) or re.search(r"[<>]", value):
+        table.problem(
+            row.line,
+            column,
+            f"{shown(value)} looks like a formula or HTML",
+            "use plain words",
+        )
+        return ""
+    return value
+
+
+def _check_day(table: Table, row: Row, timepoint: str, day: int | None) -> None:
+    """Complain of a day on the wrong side of the infusion."""
+    if day is None:
+        return
+    if timepoint == "pre_infusion" and day > 0:
+        what = f"day {day} is after the infusion, the timepoint is pre_infusion"
+    elif timepoint in AFTER_INFUSION and day < 0:
+        what = f"day {day} is before the infusion, the timepoint is {timepoint}"
+    else:
+        if timepoint in ("healthy", "untreated"):
+            table.warn(row.line, "day", f"a day without a CAR-T infusion ({timepoint})", "ignored")
+        return
+    table.problem(row.line, "day", what, "correct the day (days from infusion) or the timepoint")
+
+
+def _check_tissue(table: Table, row: Row, timepoint: str, tissue: str) -> None:
+    """Complain of an infusion product in one column only."""
+    if (timepoint == "infusion_product") != (tissue == "infusion_product"):
+        table.problem(
+            row.line,
+            "tissue",
+            f"{tissue} at timepoint {timepoint}",
+            "an infusion product is infusion_product in both columns",
+        )
+
+
+def _check_sample_ids(table: Table) -> None:
+    """Complain of sample ids that occur twice, and warn where only their case differs."""
+    first: dict[str, int] = {}
+    folded: dict[str, str] = {}
+    for row in table.rows:
+        sample_id = known(table, row, "sample_id")
+        if not sample_id:
+            continue
+        if sample_id in first:
+            table.problem(
+                row.line,
+                "sample_id",
+                f"{shown(sample_id)} stands in line {first[sample_id]} already",
+                "give each library its own id",
+            )
+        elif sample_id.lower() in folded:
+            table.problem(
+                row.line,
+                "sample_id",
+                f"{shown(sample_id)} differs from {shown(folded[sample_id.lower()])} by case only",
+                "give ids that also differ where case does not count",
+            )
+        first.setdefault(sample_id, row.line)
+        folded.setdefault(sample_id.lower(), sample_id)
+
+
+def _check_same_files(table: Table, libraries: list[Library]) -> None:
+    """Complain of a file that stands for two libraries, or for filtered and raw at once."""
+    first: dict[Path, tuple[int, str]] = {}
+    for library in libraries:
+        for column in PATHS:
+            path = getattr(library, column)
+            if path is None:
+                continue
+            real = Path(os.path.realpath(path))
+            if real in first:
+                line, other = first[real]
+                where = f"line {line}, {other}" if line != library.line else other
+                table.problem(
+                    library.line,
+                    column,
+                    f"the same file as in {where}",
+                    "give each library and column its own file",
+                )
+            first.setdefault(real, (library.line, column))
+
+
+def _check_patients(table: Table, libraries: list[Library]) -> None:
+    """Complain of patients whose timepoints contradict each other."""
+    by_patient: dict[str, list[Library]] = defaultdict(list)
+    for library in libraries:
+        by_patient[library.patient_id].append(library)
+    for patient_id, rows in by_patient.items():
+        timepoints = {row.timepoint for row in rows}
+        for alone in ("healthy", "untreated"):
+            others = sorted(timepoints - {alone}, key=TIMEPOINTS.index)
+            if alone not in timepoints or not others:
+                continue
+            line = next(row.line for row in rows if row.timepoint == alone)
+            remedy = "use pre_infusion for marrow before CAR-T, or give another patient_id"
+            table.problem(
+                line,
+                "timepoint",
+                f"patient {patient_id} is {alone} here and {', '.join(others)} elsewhere",
+                remedy if alone == "untreated" else "correct the timepoint or the patient_id",
+            )
+            break

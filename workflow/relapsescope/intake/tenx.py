@@ -1,0 +1,148 @@
+"""Count matrices as Cell Ranger's `.h5` files of versions 2 to 9 hold them."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from relapsescope.intake.counts import (
+    GENE_EXPRESSION,
+    FileHeader,
+    FileMatrix,
+    count_matrix,
+    refuse,
+    row_sums,
+)
+from relapsescope.intake.hdf5 import both_ends, count_repeats, decode, first_line
+
+DAMAGED = "the file is damaged or was cut short; copy it again"
+# What h5py raises on damaged files and on files that are laid out otherwise.
+UNREADABLE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, IndexError)
+
+
+def matrix_groups(handle: h5py.File) -> dict[str, h5py.Group]:
+    """Return the matrix groups of a 10x file: ``matrix``, or one a genome in Cell Ranger 2."""
+    if isinstance(handle.get("matrix"), h5py.Group):
+        return {"matrix": handle["matrix"]}
+    return {
+        name: group
+        for name, group in handle.items()
+        if isinstance(group, h5py.Group) and "genes" in group and "barcodes" in group
+    }
+
+
+def choose_group(
+    path: Path, handle: h5py.File, genome: str | None
+) -> tuple[h5py.Group, tuple[str, ...]]:
+    """Return the matrix group to read, the wanted or the human one, and notes."""
+    groups = matrix_groups(handle)
+    if not groups:
+        refuse(
+            path,
+            "an .h5 file without a 10x count matrix",
+            "give filtered_feature_bc_matrix.h5 of Cell Ranger's outs folder",
+        )
+    names = list(groups)
+    if genome is not None and genome not in names and names != ["matrix"]:
+        refuse(path, f"no genome {genome!r} in it", f"choose one of {', '.join(names)}")
+    human = [g for g in names if g.lower().startswith(("grch", "hg", "human", "homo"))]
+    chosen = genome if genome in names else names[0] if len(names) == 1 else None
+    if chosen is None:
+        if len(human) != 1:
+            refuse(path, f"several genomes ({', '.join(names)})", "give a file with the human one")
+        chosen = human[0]
+    return groups[chosen], tuple(f"genome {name} left out" for name in names if name != chosen)
+
+
+def read_features(group: h5py.Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return ids, names and feature types of a 10x matrix group."""
+    if "features" in group:
+        features = group["features"]
+        ids, names = decode(features["id"][:]), decode(features["name"][:])
+    else:
+        features = {}
+        ids, names = decode(group["genes"][:]), decode(group["gene_names"][:])
+    types = np.full(len(ids), GENE_EXPRESSION, object)
+    if "feature_type" in features:
+        types = decode(features["feature_type"][:])
+    if not len(ids) == len(names) == len(types) == int(group["shape"][0]):
+        raise ValueError("its tables of features differ in length")
+    return ids, names, types
+
+
+def read_tenx(path: Path, *, genome: str | None = None) -> FileMatrix:
+    """Return the matrix of a 10x ``.h5`` file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    genome
+        Which genome of a Cell Ranger 2 file with several; default the human one.
+
+    Raises
+    ------
+    InputProblem
+        Where the file is no 10x matrix, is damaged, or holds no counts.
+    """
+    try:
+        with h5py.File(path, "r") as handle:
+            group, notes = choose_group(path, handle, genome)
+            features = read_features(group)
+            barcodes = decode(group["barcodes"][:])
+            matrix = count_matrix(
+                path,
+                group["data"][:],
+                group["indices"][:],
+                group["indptr"][:],
+                (len(barcodes), len(features[0])),
+            )
+    except UNREADABLE as error:
+        refuse(path, f"cannot be read as a 10x .h5 matrix ({first_line(error)})", DAMAGED)
+    return FileMatrix(matrix, barcodes, *features, notes)
+
+
+def peek_tenx(path: Path, *, genome: str | None = None) -> FileHeader:
+    """Return what can be said of a 10x ``.h5`` file from its features and both ends of its data.
+
+    Raises
+    ------
+    InputProblem
+        Where the file is no 10x matrix or is damaged.
+    """
+    try:
+        with h5py.File(path, "r") as handle:
+            group, notes = choose_group(path, handle, genome)
+            features = read_features(group)
+            data, indices, indptr = group["data"], group["indices"], group["indptr"]
+            n_barcodes = len(group["barcodes"])
+            if len(indptr) != n_barcodes + 1 or not len(data) == len(indices) == indptr[-1]:
+                refuse(path, "its barcodes and values do not fit together", DAMAGED)
+            first, last = both_ends(data)
+            both_ends(indices, whole_to=0)
+            return FileHeader(
+                kind="10x .h5",
+                n_barcodes=n_barcodes,
+                n_values=len(data),
+                ids=features[0],
+                names=features[1],
+                feature_types=features[2],
+                values=np.concatenate([first, last]),
+                totals=row_sums(first, indptr[: len(first) + 1]),
+                n_repeated_barcodes=count_repeats(group["barcodes"]),
+                notes=notes,
+            )
+    except UNREADABLE as error:
+        refuse(path, f"cannot be read as a 10x .h5 matrix ({first_line(error)})", DAMAGED)
+
+
+def shared_barcodes(filtered: Path, raw: Path, *, sample: int = 500) -> float:
+    """Return the share of the first barcodes of one 10x ``.h5`` file that another one holds.
+
+    Suffixes (``-1``) do not count.
+    """
+    with h5py.File(filtered, "r") as first, h5py.File(raw, "r") as second:
+        some = choose_group(filtered, first, None)[0]["barcodes"][:sample].tolist()
+        wanted = {code.partition(b"-")[0] for code in some}
+        codes = choose_group(raw, second, None)[0]["barcodes"][:].tolist()
+        return len(wanted.intersection(code.partition(b"-")[0] for code in codes)) / len(wanted)

@@ -1,0 +1,219 @@
+"""Count matrices as Cell Ranger's folders hold them: `matrix.mtx`, features or genes, barcodes."""
+
+import gzip
+import io
+import zlib
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from relapsescope.intake.counts import GENE_EXPRESSION, FileHeader, FileMatrix, count_matrix, refuse
+from relapsescope.intake.hdf5 import MANY_BARCODES, SAMPLE, count_repeats, first_line
+
+DAMAGED = "the file is damaged or was cut short; copy it again"
+# Matrices whose compressed size is beyond this are not read to their end in the header.
+LARGE_FILE = 64_000_000
+
+
+def find_part(folder: Path, *names: str) -> Path | None:
+    """Return the file of that name, plain or gzipped, or the only one that ends in it.
+
+    GEO puts a prefix before the names (``GSM1234567_matrix.mtx.gz``).
+    """
+    for ending in [n + z for n in names for z in (".gz", "")]:
+        if (folder / ending).is_file():
+            return folder / ending
+        prefixed = sorted(folder.glob(f"*[_.-]{ending}"))
+        if len(prefixed) == 1:
+            return prefixed[0]
+    return None
+
+
+def folder_parts(folder: Path) -> tuple[Path, Path, Path]:
+    """Return the matrix, features and barcodes files of a 10x folder.
+
+    Raises
+    ------
+    InputProblem
+        Where one is missing.
+    """
+    matrix = find_part(folder, "matrix.mtx")
+    if matrix is None:
+        inside = sorted(p for p in folder.rglob("*matrix*") if "raw" not in p.as_posix())
+        hint = (
+            f"give {inside[0].relative_to(folder.parent)}"
+            if inside
+            else ("give a 10x .h5 file, or the folder that holds matrix.mtx.gz")
+        )
+        refuse(folder, "a folder without matrix.mtx", hint)
+    features = find_part(folder, "features.tsv", "genes.tsv")
+    barcodes = find_part(folder, "barcodes.tsv")
+    for part, name in ((features, "features.tsv (or genes.tsv)"), (barcodes, "barcodes.tsv")):
+        if part is None:
+            refuse(folder, f"a 10x folder without {name}", "copy the whole folder")
+    return matrix, features, barcodes
+
+
+def read_bytes(path: Path, limit: int = -1) -> bytes:
+    """Return a file's content (its first `limit` bytes), unpacked where it is gzipped."""
+    try:
+        with open(path, "rb") as start:
+            packed = start.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else open(path, "rb") as handle:
+            return handle.read(limit)
+    except (OSError, EOFError, zlib.error) as error:
+        refuse(path, f"cannot be read ({first_line(error)})", DAMAGED)
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a text file, plain or gzipped."""
+    return read_bytes(path).decode("utf-8-sig", "replace").splitlines()
+
+
+def read_feature_table(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return ids, names and feature types of ``features.tsv`` or ``genes.tsv``."""
+    rows = [line.split("\t") for line in read_lines(path)]
+    ids = [row[0].strip() for row in rows]
+    names = [row[1].strip() if len(row) > 1 else row[0].strip() for row in rows]
+    types = [row[2].strip() if len(row) > 2 else GENE_EXPRESSION for row in rows]
+    return tuple(np.array(column, dtype=object) for column in (ids, names, types))
+
+
+def mtx_size(path: Path, text: bytes) -> tuple[int, tuple[int, int, int]]:
+    """Return where the entries of a Matrix Market text begin, and (rows, columns, entries)."""
+    place = 0
+    head = text[:200].lower()
+    if not head.startswith(b"%%matrixmarket matrix coordinate") or b"symmetric" in head:
+        refuse(path, "not a general coordinate Matrix Market file", "give Cell Ranger's own file")
+    while text[place : place + 1] == b"%":
+        end = text.find(b"\n", place)
+        place = len(text) if end < 0 else end + 1
+    end = text.find(b"\n", place)
+    end = len(text) if end < 0 else end
+    try:
+        n_rows, n_columns, n_values = map(int, text[place:end].split())
+    except ValueError:
+        refuse(path, "its size line is missing or no three numbers", DAMAGED)
+    return end + 1, (n_rows, n_columns, n_values)
+
+
+def parse_entries(path: Path, text: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the first, second and third column of Matrix Market entries."""
+    from pyarrow import ArrowInvalid, csv
+
+    if not text.strip():
+        nothing = np.zeros(0, np.int64)
+        return nothing, nothing, nothing
+    options = {
+        "read_options": csv.ReadOptions(use_threads=False, column_names=["row", "column", "value"]),
+        "parse_options": csv.ParseOptions(delimiter=" "),
+    }
+    try:
+        table = csv.read_csv(io.BytesIO(text), **options)
+        columns = [table.column(i).to_numpy() for i in range(3)]
+    except ArrowInvalid:
+        columns = _parse_loose(path, text)
+    if columns[0].dtype.kind != "i" or columns[1].dtype.kind != "i":
+        columns = _parse_loose(path, text)
+    return tuple(columns)
+
+
+def _parse_loose(path: Path, text: bytes) -> list[np.ndarray]:
+    """Return the three columns of entries set apart by any white space."""
+    try:
+        numbers = np.array(text.split(), dtype=np.float64).reshape(-1, 3)
+    except ValueError:
+        refuse(path, "there are entries that are no three numbers", DAMAGED)
+    return [numbers[:, 0].astype(np.int64), numbers[:, 1].astype(np.int64), numbers[:, 2]]
+
+
+def read_folder(folder: Path) -> FileMatrix:
+    """Return the matrix of a 10x folder of Cell Ranger 2 (genes.tsv) or later, gzipped or not.
+
+    Raises
+    ------
+    InputProblem
+        Where a file is missing or damaged, or the values are no counts.
+    """
+    matrix_path, features_path, barcodes_path = folder_parts(folder)
+    features = read_feature_table(features_path)
+    barcodes = np.array(read_lines(barcodes_path), dtype=object)
+    text = read_bytes(matrix_path)
+    start, size = mtx_size(matrix_path, text)
+    _check_size(folder, size, len(features[0]), len(barcodes))
+    feature, barcode, values = parse_entries(matrix_path, text[start:])
+    del text
+    if len(values) != size[2]:
+        refuse(matrix_path, f"it holds {len(values)} of {size[2]} values", DAMAGED)
+    inside = len(values) == 0 or (
+        min(feature.min(), barcode.min()) >= 1
+        and feature.max() <= size[0]
+        and barcode.max() <= size[1]
+    )
+    if not inside:
+        refuse(matrix_path, "values lie outside its size", DAMAGED)
+    by_barcode = sparse.coo_matrix(
+        (values, (barcode - 1, feature - 1)), shape=(size[1], size[0])
+    ).tocsr()
+    counts = count_matrix(
+        matrix_path, by_barcode.data, by_barcode.indices, by_barcode.indptr, by_barcode.shape
+    )
+    return FileMatrix(counts, barcodes, *features)
+
+
+def peek_folder(folder: Path) -> FileHeader:
+    """Return what can be said of a 10x folder; the matrix is read whole unless it is large.
+
+    Raises
+    ------
+    InputProblem
+        Where a file is missing or damaged, or they do not fit together.
+    """
+    matrix_path, features_path, barcodes_path = folder_parts(folder)
+    features = read_feature_table(features_path)
+    barcodes = read_lines(barcodes_path)
+    large = matrix_path.stat().st_size > LARGE_FILE
+    text = read_bytes(matrix_path, 4_000_000 if large else -1)
+    start, size = mtx_size(matrix_path, text)
+    _check_size(folder, size, len(features[0]), len(barcodes))
+    if not large:
+        n_values = text.count(b"\n", start) + (len(text) > start and not text.endswith(b"\n"))
+        if n_values < size[2]:
+            refuse(matrix_path, f"it holds {n_values} of {size[2]} values", DAMAGED)
+    sample = text[start : start + 16 * SAMPLE]
+    sample = sample[: sample.rfind(b"\n") + 1] or sample
+    if len(sample) < len(text) - start and any(text.find(c, start) >= 0 for c in (b"-", b".")):
+        # A sign or a decimal point somewhere: only then is it worth parsing every value.
+        sample = text[start : text.rfind(b"\n") + 1]
+    _, barcode, values = parse_entries(matrix_path, sample)
+    # The last barcode of the sample may go on beyond it.
+    whole = (
+        barcode < barcode[-1] if len(sample) < len(text) - start else np.ones(len(barcode), bool)
+    )
+    totals = np.bincount(barcode[whole], values[whole].astype(float))[1:] if whole.any() else []
+    return FileHeader(
+        kind="10x folder",
+        n_barcodes=len(barcodes),
+        n_values=size[2],
+        ids=features[0],
+        names=features[1],
+        feature_types=features[2],
+        values=values,
+        totals=np.asarray(totals, dtype=float),
+        n_repeated_barcodes=(
+            count_repeats(np.array(barcodes)) if len(barcodes) < MANY_BARCODES else 0
+        ),
+    )
+
+
+def _check_size(folder: Path, size: tuple[int, int, int], n_features: int, n_barcodes: int) -> None:
+    """Refuse a folder whose matrix does not fit its features and barcodes."""
+    if size[:2] == (n_features, n_barcodes):
+        return
+    refuse(
+        folder,
+        f"the matrix is {size[0]} × {size[1]}, with {n_features} features and "
+        f"{n_barcodes} barcodes",
+        "copy the three files of one and the same library",
+    )

@@ -1,0 +1,1 @@
+"""One library alone: ambient RNA, quality, lineages, doublets, dividing cells."""

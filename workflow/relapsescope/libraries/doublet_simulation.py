@@ -1,0 +1,219 @@
+"""One library's cells and doublets simulated from them, in one space, and who is near whom."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from relapsescope.intake.counts import Counts, select_columns
+from relapsescope.intake.genes import gene_classes
+
+CHUNK = 512
+LEFT_OUT = (
+    "immunoglobulin",
+    "haemoglobin",
+    "mitochondrial",
+    "t_cell_receptor_variable",
+    "sex",
+)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Simulated doublets: positions of both parents, and the share of their UMIs that is left."""
+
+    first: np.ndarray
+    second: np.ndarray
+    share: np.ndarray
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Cells and simulated doublets in one space.
+
+    Attributes
+    ----------
+    cells
+        (n_cells, n_components + 1) float32; the last column is depth.
+    simulated
+        (n_pairs, n_components + 1) float32.
+    parents
+        (2, n_pairs) positions of the parents among the cells.
+    """
+
+    cells: np.ndarray
+    simulated: np.ndarray
+    parents: np.ndarray
+
+
+def variable_counts(
+    counts: Counts, cells: np.ndarray, ambient: Any, *, n_genes: int, max_ambient_share: float
+) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """Return the cells' counts of the variable genes, and their UMIs of all admitted genes.
+
+    Immunoglobulin and haemoglobin genes are left out of both: their ambient molecules alone
+    make every cell of a plasma-rich or bloody marrow look like a mixture, and they fill up to
+    half of a plasma cell, so that its other genes would seem low.
+    """
+    classes = gene_classes(counts.symbols)
+    admitted = ~np.logical_or.reduce([classes[name] for name in LEFT_OUT])
+    matrix = counts.matrix[cells].astype(np.float32)
+    total = np.asarray(matrix.sum(axis=0), dtype=np.float64).ravel()
+    if ambient is not None:
+        expected_ambient = ambient.profile * np.sum(ambient.per_cell[cells], dtype=np.float64)
+        admitted &= expected_ambient <= max_ambient_share * np.maximum(total, 1)
+    depth = np.maximum(matrix @ admitted.astype(np.float32), 1).astype(np.float64)
+    return select_columns(matrix, variable_genes(matrix, depth, admitted, n_genes)), depth
+
+
+def variable_genes(
+    matrix: sparse.csr_matrix, depth: np.ndarray, admitted: np.ndarray, n_genes: int
+) -> np.ndarray:
+    """Return the columns whose log-normalised variance exceeds most that of genes as frequent.
+
+    The expected variance is the median in bins of the mean: unlike loess, medians never fail
+    on libraries of 60 cells.
+    """
+    n_cells, n_columns = matrix.shape
+    values = log_normalise(matrix, depth, np.median(depth)).data.astype(np.float64)
+    mean = np.bincount(matrix.indices, values, minlength=n_columns) / n_cells
+    square = np.bincount(matrix.indices, values * values, minlength=n_columns) / n_cells
+    carriers = np.bincount(matrix.indices, minlength=n_columns)
+    candidates = np.flatnonzero(admitted & (carriers >= 3))
+    if len(candidates) <= n_genes:
+        return candidates
+    variance = np.log((square - mean**2)[candidates] + 1e-12)
+    by_mean = np.argsort(mean[candidates], kind="stable")
+    bins = np.array_split(by_mean, 30)
+    centres = [np.median(mean[candidates][part]) for part in bins]
+    medians = [np.median(variance[part]) for part in bins]
+    excess = variance - np.interp(mean[candidates], centres, medians)
+    return np.sort(candidates[np.argsort(-excess, kind="stable")[:n_genes]])
+
+
+def log_normalise(matrix: sparse.csr_matrix, depth: np.ndarray, target: float) -> sparse.csr_matrix:
+    """Return log(1 + counts scaled to `target` UMIs a cell), float32.
+
+    Not z-scored: unit variance would give a gene of three molecules the voice of a marker.
+    """
+    scale = np.repeat((target / depth).astype(np.float32), np.diff(matrix.indptr))
+    return sparse.csr_matrix(
+        (np.log1p(matrix.data * scale), matrix.indices, matrix.indptr), shape=matrix.shape
+    )
+
+
+def simulate_pairs(
+    parents: np.ndarray, n_pairs: int, lowest_share: float, rng: np.random.Generator
+) -> Pairs:
+    """Return `n_pairs` random pairs of different parents.
+
+    Molecules of both cells compete for capture and sequencing, so that a doublet holds
+    fewer than the sum: the share left is uniform between `lowest_share` and 1.
+    """
+    first = rng.integers(0, len(parents), n_pairs)
+    second = (first + rng.integers(1, len(parents), n_pairs)) % len(parents)
+    return Pairs(parents[first], parents[second], rng.uniform(lowest_share, 1, n_pairs))
+
+
+def doublet_counts(
+    matrix: sparse.csr_matrix, pairs: Pairs, rng: np.random.Generator
+) -> sparse.csr_matrix:
+    """Return the simulated doublets' counts: both parents' molecules, a share of them kept."""
+    summed = matrix[pairs.first] + matrix[pairs.second]
+    share = np.repeat(pairs.share, np.diff(summed.indptr))
+    kept = (rng.random(summed.nnz) < share).astype(np.float32)
+    # Most entries are one molecule, for which the line above is the binomial draw, and fast.
+    many = np.flatnonzero(summed.data > 1)
+    kept[many] = rng.binomial(summed.data[many].astype(np.int64), share[many])
+    summed.data = kept
+    return summed
+
+
+def principal_axes(
+    matrix: sparse.csr_matrix, mean: np.ndarray, n_axes: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return (n_genes, n_axes) leading axes of the centred matrix, by subspace iteration.
+
+    Halko 2011, SIAM Review 53:217; the matrix stays sparse, the mean is taken off each product.
+    """
+    width = min(n_axes + 10, *matrix.shape)
+    axes, _ = np.linalg.qr(rng.standard_normal((matrix.shape[1], width)).astype(np.float32))
+    for _ in range(5):
+        scores = matrix @ axes - mean @ axes
+        axes, _ = np.linalg.qr(matrix.T @ scores - np.outer(mean, scores.sum(axis=0)))
+    scores = matrix @ axes - mean @ axes
+    _, rotation = np.linalg.eigh(scores.T @ scores)
+    return axes @ rotation[:, ::-1][:, :n_axes]
+
+
+def embed(
+    matrix: sparse.csr_matrix,
+    depth: np.ndarray,
+    reference: np.ndarray,
+    *,
+    n_components: int,
+    simulated_per_cell: float,
+    lowest_umi_share: float,
+    depth_weight: float,
+    rng: np.random.Generator,
+) -> Embedding:
+    """Return the cells, and doublets simulated from pairs of `reference`, in one space.
+
+    Parameters
+    ----------
+    matrix, depth
+        (n_cells, n_genes) counts of the variable genes, and the cells' UMIs.
+    reference
+        Positions of the cells that may be parents and that the axes are computed from.
+    """
+    n_pairs = int(simulated_per_cell * len(reference))
+    pairs = simulate_pairs(reference, n_pairs, lowest_umi_share, rng)
+    pair_depth = np.maximum((depth[pairs.first] + depth[pairs.second]) * pairs.share, 1)
+    target = float(np.median(depth))
+    observed = log_normalise(matrix, depth, target)
+    simulated = log_normalise(doublet_counts(matrix, pairs, rng), pair_depth, target)
+    sample = observed if len(reference) == len(depth) else observed[reference]
+    mean = np.asarray(sample.mean(axis=0), dtype=np.float32).ravel()
+    axes = principal_axes(sample, mean, n_components, rng)
+    cells, doublets = (part @ axes - mean @ axes for part in (observed, simulated))
+
+    log_depth = np.log(depth)
+    unit = depth_weight * cells.std(axis=0).mean() / max(log_depth.std(), 1e-3)
+    return Embedding(
+        np.column_stack([cells, unit * log_depth]).astype(np.float32),
+        np.column_stack([doublets, unit * np.log(pair_depth)]).astype(np.float32),
+        np.stack([pairs.first, pairs.second]),
+    )
+
+
+def share_near(
+    queries: np.ndarray,
+    query_kin: np.ndarray,
+    points: np.ndarray,
+    kin: np.ndarray,
+    weight: np.ndarray,
+    n_near: int,
+) -> np.ndarray:
+    """Return the weighted share of simulated doublets among each query's nearest points.
+
+    Exact Euclidean neighbours in blocks; weights fall linearly with distance, to zero at the
+    farthest of the `n_near`. `query_kin` and `kin` are (2, n) cells behind each point.
+    """
+    result = np.empty(len(queries))
+    norms = np.einsum("ij,ij->i", points, points)
+    for start in range(0, len(queries), CHUNK):
+        block = queries[start : start + CHUNK]
+        distance = norms - 2 * (block @ points.T)
+        for mine in query_kin[:, start : start + CHUNK]:
+            for theirs in kin:
+                distance[mine[:, None] == theirs] = np.inf
+        near = np.argpartition(distance, n_near - 1, axis=1)[:, :n_near]
+        # Sorted, because sums of floats depend on their order and partition's order is free.
+        near.sort(axis=1)
+        square = np.take_along_axis(distance, near, axis=1)
+        square += np.einsum("ij,ij->i", block, block)[:, None]
+        root = np.sqrt(np.maximum(square, 0))
+        closeness = 1 - 0.99 * root / np.maximum(root.max(axis=1, keepdims=True), 1e-6)
+        result[start : start + CHUNK] = (closeness * weight[near]).sum(1) / closeness.sum(1)
+    return np.clip(np.nan_to_num(result), 0, 1)

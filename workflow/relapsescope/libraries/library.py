@@ -1,0 +1,242 @@
+"""One library from its matrix to flagged, typed cells: everything that needs no other library."""
+
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from relapsescope.atlas.gene_ranks import rank_genes
+from relapsescope.errors import InputProblem
+from relapsescope.intake.matrix import Counts, read_counts, write_fragment
+from relapsescope.libraries.ambient import Ambient, AmbientLimits, estimate_ambient
+from relapsescope.libraries.doublets import DoubletCalls, DoubletLimits, call_doublets
+from relapsescope.libraries.lineage import LineageCalls, LineageLimits, call_lineages
+from relapsescope.libraries.quality import (
+    CellFlags,
+    QualityLimits,
+    cell_metrics,
+    flag_cells,
+    library_verdict,
+    umi_ceiling_suspected,
+)
+from relapsescope.settings import settings_of
+from relapsescope.tables import write_json, write_parquet
+from relapsescope.vocabulary import IMMUNE_LINEAGES, LINEAGES
+
+ANXA1 = "ENSG00000135046"
+
+
+def process_library(
+    row: Mapping[str, Any],
+    *,
+    counts_path: str,
+    cells_path: str,
+    genes_path: str,
+    summary_path: str,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Read, judge and type one library, write its four files, and return its summary.
+
+    A matrix that turns out to be unreadable, or breaks a step, makes the library's verdict
+    `fail`, with the reason; the other libraries go on. Lack of memory is no such verdict: a
+    cluster sends the job again with more.
+
+    Parameters
+    ----------
+    row
+        The sheet's row: `sample_id`, `matrix`, `raw_matrix` and so on.
+    settings
+        The configuration's `seed` and its sections `quality`, `ambient`, `doublets`,
+        `lineage` and `gene_ranks`.
+    """
+    counts, unreadable = read_or_explain(row["matrix"])
+    raw, raw_unreadable = read_or_explain(row["raw_matrix"]) if row["raw_matrix"] else (None, "")
+    if raw_unreadable:
+        raw = None
+    try:
+        cells, genes, summary = assess(counts, raw, settings=settings)
+    except (InputProblem, MemoryError):
+        raise
+    except Exception as error:
+        # Whatever is wrong with one library, the others go on; the log has the traceback.
+        traceback.print_exc()
+        unreadable = f"it could not be processed ({type(error).__name__}: {error})"
+        counts = no_counts()
+        cells, genes, summary = assess(counts, None, settings=settings)
+    if unreadable:
+        summary |= {"verdict": "fail", "reason": unreadable}
+    notes = [*counts.notes, *summary["notes"], *filter(None, [raw_unreadable])]
+    summary |= {"sample_id": row["sample_id"], "notes": notes}
+    write_fragment(Path(counts_path), counts)
+    write_parquet(Path(cells_path), cells)
+    write_parquet(Path(genes_path), genes)
+    write_json(Path(summary_path), summary)
+    return summary
+
+
+def read_or_explain(path: str) -> tuple[Counts, str]:
+    """Return a matrix's counts and "", or no counts and why it cannot be read."""
+    try:
+        return read_counts(path), ""
+    except InputProblem as problem:
+        return no_counts(), "; ".join(problem.problems)
+
+
+def no_counts() -> Counts:
+    """Return the counts of a library without barcodes and genes."""
+    nothing = np.array([], dtype=object)
+    empty = sparse.csr_matrix((0, 0), dtype=np.int32)
+    return Counts(empty, nothing, nothing, nothing, {}, ())
+
+
+def assess(
+    counts: Counts, raw: Counts | None, *, settings: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, Any]]:
+    """Return the columns of the cells, the columns of the genes, and the library's summary."""
+    seed = settings["seed"]
+    limits = settings_of(QualityLimits, settings["quality"], name="quality")
+    metrics = cell_metrics(counts)
+    first = flag_cells(metrics, limits)
+    ambient = estimate_ambient(
+        counts,
+        raw=raw,
+        use=first.qc_pass,
+        limits=settings_of(AmbientLimits, settings["ambient"], name="ambient"),
+        seed=seed,
+    )
+    flags = flag_cells(metrics, limits, ambient_umi=ambient.per_cell)
+    calls = call_lineages(
+        counts,
+        use=flags.qc_pass,
+        ambient=ambient,
+        limits=settings_of(LineageLimits, settings["lineage"], name="lineage"),
+        seed=seed,
+    )
+    doublets = call_doublets(
+        counts,
+        use=flags.qc_pass,
+        lineage_probability=calls.posterior,
+        lineages=LINEAGES,
+        ambient=ambient,
+        limits=settings_of(DoubletLimits, settings["doublets"], name="doublets"),
+        seed=seed,
+    )
+    doublet = flags.qc_pass & (doublets.predicted | (calls.contradiction != ""))
+    singlets = CellFlags(
+        flags.qc_pass & ~doublet,
+        np.where(doublet, "doublet", flags.qc_reason).astype(object),
+        flags.thresholds,
+    )
+    ceiling = umi_ceiling_suspected(metrics["total_counts"])
+    verdict = library_verdict(
+        metrics,
+        singlets,
+        limits,
+        ambient_fraction=ambient.fraction,
+        ambient_fraction_low=ambient.fraction_low,
+        umi_ceiling=ceiling,
+    )
+    cells = cell_columns(counts, metrics, singlets, ambient, calls, doublets, doublet)
+    if verdict.verdict == "fail":
+        set_aside(cells)
+    immune = cells["qc_pass"] & np.isin(calls.lineage, IMMUNE_LINEAGES)
+    ranks = rank_genes(counts, immune, spans=tuple(settings["gene_ranks"]["loess_spans"]))
+    genes = {
+        "gene_id": counts.gene_ids,
+        "symbol": counts.symbols,
+        "ambient_profile": ambient.profile,
+        "mean": ranks.mean,
+        "variance": ranks.variance,
+        "hvg_rank": ranks.rank,
+    }
+    summary = {
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+        "n_pass": int(cells["qc_pass"].sum()),
+        "n_doublets": int(doublet.sum()),
+        "umi_ceiling_suspected": ceiling,
+        "gene_trend": ranks.trend,
+        "notes": [*ambient.notes, *calls.notes, *doublets.notes],
+        **library_numbers(counts, metrics, singlets, ambient, doublets),
+    }
+    return cells, genes, summary
+
+
+def cell_columns(
+    counts: Counts,
+    metrics: Mapping[str, np.ndarray],
+    singlets: CellFlags,
+    ambient: Ambient,
+    calls: LineageCalls,
+    doublets: DoubletCalls,
+    doublet: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Return the columns of the library's `cells.parquet`, one value a barcode."""
+    return {
+        "barcode": counts.barcodes,
+        **metrics,
+        "ambient_umi": ambient.per_cell,
+        "doublet_score": doublets.score,
+        "predicted_doublet": doublet,
+        "qc_pass": singlets.qc_pass,
+        "qc_reason": singlets.qc_reason,
+        "lineage": calls.lineage,
+        "cell_type": calls.cell_type,
+        "cell_type_probability": calls.probability,
+        "contradiction": calls.contradiction,
+        "anxa1_umi": gene_umi(counts, ANXA1),
+    }
+
+
+def library_numbers(
+    counts: Counts,
+    metrics: Mapping[str, np.ndarray],
+    flags: CellFlags,
+    ambient: Ambient,
+    doublets: DoubletCalls,
+) -> dict[str, Any]:
+    """Return what the report says of a library beside its verdict."""
+    return {
+        "n_barcodes": len(counts.barcodes),
+        "ambient_fraction": ambient.fraction,
+        "ambient_fraction_low": ambient.fraction_low,
+        "ambient_fraction_high": ambient.fraction_high,
+        "ambient_source": ambient.source,
+        "median_total_counts": median(metrics["total_counts"]),
+        "median_pct_counts_mt": median(metrics["pct_counts_mt"]),
+        "doublet_rate_expected": doublets.expected_rate,
+        "thresholds": {
+            "total_counts": {"low": flags.thresholds["total_counts_min"]},
+            "n_genes_by_counts": {"low": flags.thresholds["n_genes_min"]},
+            "pct_counts_mt": {"high": flags.thresholds["pct_counts_mt_max"]},
+            "doublet_score": {"high": doublets.threshold},
+        },
+        "features": {name: list(block.names) for name, block in counts.blocks.items()},
+    }
+
+
+def set_aside(cells: dict[str, np.ndarray]) -> None:
+    """Flag every cell of a failed library: it takes part in no later step."""
+    reasons = cells["qc_reason"]
+    cells["qc_reason"] = np.array(
+        [f"{reason};failed_library" if reason else "failed_library" for reason in reasons],
+        dtype=object,
+    )
+    cells["qc_pass"] = np.zeros(len(reasons), dtype=bool)
+
+
+def gene_umi(counts: Counts, gene_id: str) -> np.ndarray:
+    """Return a gene's UMIs in each barcode; where the matrix lacks the gene, NaN."""
+    column = np.flatnonzero(counts.gene_ids == gene_id)
+    if not column.size:
+        return np.full(len(counts.barcodes), np.nan)
+    return counts.matrix[:, column[0]].toarray().ravel().astype(float)
+
+
+def median(values: np.ndarray) -> float | None:
+    """Return the median of the finite values, None where there is none."""
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else None

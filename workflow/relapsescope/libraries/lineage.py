@@ -1,0 +1,300 @@
+"""Lineage and cell type of each barcode of a library, with probabilities."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from relapsescope.intake.genes import gene_classes
+from relapsescope.libraries.contradiction import contradicting_lineage
+from relapsescope.libraries.markers import Markers, align_markers, lineage_numbers, read_markers
+from relapsescope.libraries.neighbours import refine_types
+from relapsescope.libraries.state_model import (
+    Depth,
+    marker_log_likelihood,
+    softmax,
+    update_rates,
+)
+from relapsescope.vocabulary import LINEAGES
+
+if TYPE_CHECKING:
+    from relapsescope.intake.matrix import Counts
+    from relapsescope.libraries.ambient import Ambient
+
+UNKNOWN = LINEAGES.index("Unknown")
+# An identity gene may be learned to be this much commoner in other lineages than typed.
+IDENTITY_RISE = 2.0
+
+
+@dataclass(frozen=True)
+class LineageLimits:
+    """Numbers of the section `lineage` of the config, which explains them."""
+
+    rate_levels: dict[str, float]
+    gene_limit: float
+    identity_limit: float
+    marker_weight: float
+    rounds: int
+    prior_umi: float
+    confident: float
+    call_probability: float
+    min_native_umi: float
+    neighbours: int
+    neighbour_cells: int
+    contradiction_p: float
+    contradiction_genes: int
+
+
+@dataclass(frozen=True)
+class LineageCalls:
+    """What each barcode is, in the contract's words.
+
+    Attributes
+    ----------
+    lineage, cell_type
+        (n_barcodes,) str objects.
+    probability
+        (n_barcodes,) probability that `cell_type` is right; for `Unknown` that of the best
+        guess, which was too low to be named.
+    posterior
+        (n_barcodes, n_lineages) in the order of `LINEAGES`, rows sum to 1.
+    contradiction
+        (n_barcodes,) empty, or a second lineage whose identity genes the barcode carries
+        beyond what ambient RNA explains.
+    notes
+        Sentences for the report.
+    """
+
+    lineage: np.ndarray
+    cell_type: np.ndarray
+    probability: np.ndarray
+    posterior: np.ndarray
+    contradiction: np.ndarray
+    notes: tuple[str, ...]
+
+
+def call_lineages(
+    counts: Counts,
+    *,
+    use: np.ndarray,
+    ambient: Ambient,
+    limits: LineageLimits,
+    seed: int = 0,
+) -> LineageCalls:
+    """Return lineage, cell type and probabilities of every barcode of a library.
+
+    Parameters
+    ----------
+    counts
+        The library's raw counts.
+    use
+        (n_barcodes,) bool; barcodes to learn from. All barcodes are called.
+    ambient
+        The library's ambient profile and each barcode's expected ambient UMIs.
+    limits
+        Numbers from the config.
+    seed
+        Not used: nothing here is random. Kept so that all steps are called alike.
+
+    Returns
+    -------
+    LineageCalls
+    """
+    markers, sums = align_markers(read_markers(limits.rate_levels), counts.symbols)
+    n_barcodes = counts.matrix.shape[0]
+    if n_barcodes == 0 or not markers.features:
+        note = "no marker gene was found" if n_barcodes else "there are no barcodes"
+        return _all_unknown(n_barcodes, f"No cell was given a lineage: {note}.")
+    shown = (counts.matrix.astype(np.float32) @ sums).tocsr()
+    ambient_rates = np.asarray(ambient.profile @ sums).ravel()
+    counted = _counted_genes(counts)
+    depth = _depth(counts, ambient, counted)
+    by_state, evidence = _state_posterior(
+        shown, ambient_rates, depth, markers, use=use, limits=limits
+    )
+    by_state = refine_types(
+        by_state,
+        evidence,
+        counts.matrix,
+        counted,
+        markers,
+        use=use & (depth.native >= limits.min_native_umi),
+        least_share=limits.call_probability,
+        n_neighbours=limits.neighbours,
+        least_cells=limits.neighbour_cells,
+    )
+    posterior, lineage, cell_type, probability = _name(by_state, markers, depth, limits)
+    contradiction = contradicting_lineage(
+        shown,
+        ambient_rates,
+        depth,
+        markers,
+        lineage,
+        stray_rate=limits.rate_levels["off"],
+        p_value=limits.contradiction_p,
+        n_genes=limits.contradiction_genes,
+    )
+    notes = _notes(markers, lineage, use)
+    return LineageCalls(lineage, cell_type, probability, posterior, contradiction, notes)
+
+
+def _counted_genes(counts: Counts) -> np.ndarray:
+    """Return (n_genes,) all but the genes that alone can be most of a plasma, red or dying cell."""
+    classes = gene_classes(counts.symbols)
+    left_out = ("immunoglobulin", "haemoglobin", "mitochondrial")
+    counted = ~np.logical_or.reduce([classes[name] for name in left_out])
+    return counted & (counts.symbols != "JCHAIN")
+
+
+def _depth(counts: Counts, ambient: Ambient, counted: np.ndarray) -> Depth:
+    """Return the barcodes' depths over the counted genes."""
+    total = np.asarray(counts.matrix @ counted.astype(np.float64)).ravel()
+    per_cell = np.asarray(ambient.per_cell, dtype=np.float64)
+    native = total - per_cell * ambient.profile[counted].sum()
+    return Depth(np.maximum(native, 0.02 * total), per_cell)
+
+
+def _state_posterior(
+    shown: sparse.csr_matrix,
+    ambient_rates: np.ndarray,
+    depth: Depth,
+    markers: Markers,
+    *,
+    use: np.ndarray,
+    limits: LineageLimits,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n_barcodes, n_states) posteriors and log-likelihoods, learned from sure cells."""
+    lineage_of = lineage_numbers(markers)
+    type_of = _types(markers)[1]
+    learnable = use & (depth.native >= limits.min_native_umi)
+    flat = _flat_prior(markers)
+    prior = np.log(flat)
+    is_identity = np.logical_or.reduce([*markers.identity.values(), markers.type_identity])
+    gene_limit = np.where(is_identity, limits.identity_limit, limits.gene_limit)
+    evidence = limits.marker_weight * marker_log_likelihood(
+        shown, depth, ambient_rates, markers.rates, gene_limit=gene_limit
+    )
+    by_state = softmax(evidence + prior)
+    for _ in range(limits.rounds if learnable.any() else 0):
+        weights = _learning_weights(by_state, type_of, learnable, limits.confident)
+        rates = update_rates(
+            shown,
+            depth,
+            ambient_rates,
+            markers.rates,
+            weights,
+            lineage_of,
+            prior_umi=limits.prior_umi,
+        )
+        rates = _keep_identity(rates, markers, lineage_of)
+        evidence = limits.marker_weight * marker_log_likelihood(
+            shown, depth, ambient_rates, rates, gene_limit=gene_limit
+        )
+        prior = np.log(_learned_prior(by_state[learnable], flat))
+        by_state = softmax(evidence + prior)
+    return by_state, evidence
+
+
+def _keep_identity(rates: np.ndarray, markers: Markers, lineage_of: np.ndarray) -> np.ndarray:
+    """Return rates in which no lineage has learned another's identity genes.
+
+    Otherwise cells wrongly taken for, say, NK would teach that NK cells have CD3, and more
+    would follow. The globins' and light chains' spread does not matter: they are no identity.
+    """
+    rates = rates.copy()
+    for lineage, mask in markers.identity.items():
+        others = np.flatnonzero(lineage_of != LINEAGES.index(lineage))
+        at = np.ix_(np.flatnonzero(mask), others)
+        rates[at] = np.minimum(rates[at], IDENTITY_RISE * markers.rates[at])
+    return rates
+
+
+def _flat_prior(markers: Markers) -> np.ndarray:
+    """Return (n_states,) a prior even over lineages, then their types, then the types' states."""
+    states = markers.states
+    lineages = {state.lineage for state in states}
+    types = Counter(lineage for lineage, _ in {(s.lineage, s.cell_type) for s in states})
+    names = Counter((state.lineage, state.cell_type) for state in states)
+    return np.array(
+        [1 / len(lineages) / types[s.lineage] / names[s.lineage, s.cell_type] for s in states]
+    )
+
+
+def _learned_prior(by_state: np.ndarray, flat: np.ndarray) -> np.ndarray:
+    """Return (n_states,) the library's composition, mixed with ten cells of the flat prior.
+
+    A tenth of the flat prior stays whatever the library's size, so that a rare type is not
+    ruled out by being rare.
+    """
+    own = (by_state.sum(axis=0) + 10 * flat) / (len(by_state) + 10)
+    return 0.9 * own + 0.1 * flat
+
+
+def _learning_weights(
+    by_state: np.ndarray, type_of: np.ndarray, learnable: np.ndarray, confident: float
+) -> np.ndarray:
+    """Return (n_barcodes, n_states) posteriors of cells whose type is beyond doubt, else 0.
+
+    Learning from doubtful cells lets a state take over its neighbour's cells round by round.
+    """
+    by_type = _sum_by(by_state, type_of, type_of.max() + 1)
+    sure = learnable & (by_type.max(axis=1) >= confident)
+    sure &= by_type.argmax(axis=1) != type_of[-1]  # the last state is Unknown
+    return by_state * sure[:, None]
+
+
+def _name(
+    by_state: np.ndarray, markers: Markers, depth: Depth, limits: LineageLimits
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return posterior by lineage, lineage, cell type and the cell type's probability."""
+    lineage_of = lineage_numbers(markers)
+    posterior = _sum_by(by_state, lineage_of, len(LINEAGES))
+    types, type_of = _types(markers)
+    by_type = _sum_by(by_state, type_of, len(types))
+    best_lineage = posterior[:, :UNKNOWN].argmax(axis=1)
+    type_lineage = np.array([LINEAGES.index(lineage) for lineage, _ in types])
+    within = np.where(type_lineage[None, :] == best_lineage[:, None], by_type, -1)
+    best_type = within.argmax(axis=1)
+    probability = by_type[np.arange(len(by_type)), best_type]
+    named = (posterior.argmax(axis=1) != UNKNOWN) & (depth.native >= limits.min_native_umi)
+    named &= posterior[np.arange(len(posterior)), best_lineage] >= limits.call_probability
+    words = np.array(LINEAGES, dtype=object)
+    lineage = np.where(named, words[best_lineage], "Unknown").astype(object)
+    names = np.array([cell_type for _, cell_type in types], dtype=object)
+    cell_type = np.where(named, names[best_type], "Unknown").astype(object)
+    return posterior, lineage, cell_type, probability
+
+
+def _types(markers: Markers) -> tuple[list[tuple[str, str]], np.ndarray]:
+    """Return the (lineage, cell type) pairs, and each state's place among them."""
+    pairs = [(state.lineage, state.cell_type) for state in markers.states]
+    types = list(dict.fromkeys(pairs))
+    return types, np.array([types.index(pair) for pair in pairs])
+
+
+def _sum_by(values: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
+    result = np.zeros((len(values), n_groups))
+    for k, g in enumerate(group):
+        result[:, g] += values[:, k]
+    return result
+
+
+def _notes(markers: Markers, lineage: np.ndarray, use: np.ndarray) -> tuple[str, ...]:
+    unknown = int(np.count_nonzero((lineage == "Unknown") & use))
+    used = int(np.count_nonzero(use))
+    notes = [f"{len(markers.features)} marker features of the table are in the matrix."]
+    if used:
+        notes.append(f"{unknown} of {used} cells kept by QC were left Unknown.")
+    return tuple(notes)
+
+
+def _all_unknown(n_barcodes: int, note: str) -> LineageCalls:
+    posterior = np.zeros((n_barcodes, len(LINEAGES)))
+    posterior[:, UNKNOWN] = 1
+    words = np.full(n_barcodes, "Unknown", dtype=object)
+    empty = np.full(n_barcodes, "", dtype=object)
+    return LineageCalls(words, words.copy(), np.zeros(n_barcodes), posterior, empty, (note,))

@@ -1,0 +1,165 @@
+"""What a cell's neighbours in its library say about the cell's type."""
+
+import numpy as np
+from scipy import sparse
+
+from relapsescope.libraries.markers import Markers, lineage_numbers
+from relapsescope.libraries.state_model import softmax
+
+N_GENES = 500  # genes that vary most beyond sampling noise span the axes
+N_AXES = 15
+ROUNDS = 5  # neighbours and cells settle on each other; more changes under one call in 500
+# A cell looks for its neighbours among at most this many, taken evenly, so that cost grows with
+# the number of cells and not with its square.
+MOST_CANDIDATES = 4000
+CHUNK = 1024  # cells at a time
+# Share of a lineage's cells that any of its states may be, whatever the library shows.
+NEVER_RULED_OUT = 1e-4
+
+
+def refine_types(
+    by_state: np.ndarray,
+    evidence: np.ndarray,
+    matrix: sparse.csr_matrix,
+    counted: np.ndarray,
+    markers: Markers,
+    *,
+    use: np.ndarray,
+    least_share: float,
+    n_neighbours: int,
+    least_cells: int,
+) -> np.ndarray:
+    """Return posteriors in which neighbours help to tell the types of a lineage apart.
+
+    Only lineages of several types change, and only how a cell's probability of the lineage is
+    divided among the lineage's states.
+
+    Parameters
+    ----------
+    by_state
+        (n_barcodes, n_states) posteriors.
+    evidence
+        (n_barcodes, n_states) log-likelihoods.
+    matrix
+        (n_barcodes, n_genes) counts.
+    counted
+        (n_genes,) bool; genes by which neighbours are found.
+    use
+        (n_barcodes,) bool; barcodes that ask and are asked.
+    least_share
+        Probability of the lineage from which a barcode is counted among its cells.
+    least_cells
+        Cells of a lineage from which its types are refined.
+    """
+    by_state = by_state.copy()
+    lineage_of = lineage_numbers(markers)
+    several = [k for k, s in enumerate(markers.states) if s.cell_type != s.lineage]
+    for lineage in np.unique(lineage_of[several]):
+        states = np.flatnonzero(lineage_of == lineage)
+        share = by_state[:, states].sum(axis=1)
+        cells = np.flatnonzero(use & (share >= least_share))
+        if len(cells) < least_cells:
+            continue
+        within = np.ix_(cells, states)
+        prior = by_state[within].sum(axis=0) + NEVER_RULED_OUT * len(cells)
+        nearest = nearest_cells(matrix[cells], counted, n_neighbours=n_neighbours)
+        divided = share_composition(evidence[within], prior / prior.sum(), nearest)
+        by_state[within] = divided * share[cells, None]
+    return by_state
+
+
+def nearest_cells(
+    matrix: sparse.csr_matrix, counted: np.ndarray, *, n_neighbours: int
+) -> sparse.csr_matrix:
+    """Return which cells are each cell's nearest, by the genes that vary most among them.
+
+    Counts are scaled to the median depth and square-rooted, which makes sampling noise even,
+    and projected on their leading principal axes.
+
+    Parameters
+    ----------
+    matrix
+        (n_cells, n_genes) counts.
+    counted
+        (n_genes,) bool; genes that make up depth and may vary.
+
+    Returns
+    -------
+    scipy.sparse.csr_matrix
+        (n_cells, n_cells); a row's `n_neighbours` entries (fewer in small libraries) sum to 1.
+    """
+    coordinates = _principal_axes(matrix, counted)
+    n_cells = len(coordinates)
+    step = -(-n_cells // MOST_CANDIDATES)
+    candidates = np.arange(0, n_cells, step)
+    k = min(n_neighbours, len(candidates) - 1)
+    length = (coordinates[candidates] ** 2).sum(axis=1)
+    nearest = np.empty((n_cells, k), np.int64)
+    for start in range(0, n_cells, CHUNK):
+        here = np.arange(start, min(start + CHUNK, n_cells))
+        distance = length - 2 * coordinates[here] @ coordinates[candidates].T
+        itself = here % step == 0
+        distance[np.flatnonzero(itself), here[itself] // step] = np.inf
+        nearest[here] = np.sort(candidates[np.argpartition(distance, k - 1, axis=1)[:, :k]])
+    starts = np.arange(0, nearest.size + 1, k)
+    shares = np.full(nearest.size, 1 / k)
+    return sparse.csr_matrix((shares, nearest.ravel(), starts), shape=(n_cells, n_cells))
+
+
+def share_composition(
+    evidence: np.ndarray, prior: np.ndarray, nearest: sparse.csr_matrix
+) -> np.ndarray:
+    """Return posteriors of states under a prior that is each cell's own surroundings.
+
+    The prior of a cell is the mean of the library's composition and its neighbours' mean
+    posterior, and is worked out anew from the posteriors that it gives (a mixture with local
+    weights). Unlike smoothed likelihoods, a state whose cells lie among those of another keeps
+    its share there instead of being averaged away.
+
+    Parameters
+    ----------
+    evidence
+        (n_cells, n_states) log-likelihoods.
+    prior
+        (n_states,) the library's composition.
+    nearest
+        From `nearest_cells`.
+
+    Returns
+    -------
+    np.ndarray
+        (n_cells, n_states), rows sum to 1.
+    """
+    posterior = softmax(evidence + np.log(prior))
+    for _ in range(ROUNDS):
+        posterior = softmax(evidence + np.log((nearest @ posterior + prior) / 2))
+    return posterior
+
+
+def _principal_axes(matrix: sparse.csr_matrix, counted: np.ndarray) -> np.ndarray:
+    """Return (n_cells, up to N_AXES) coordinates."""
+    matrix = matrix.astype(np.float64)
+    depth = np.maximum(matrix @ counted.astype(np.float64), 1.0)
+    genes = _varying_genes(matrix, counted, depth)
+    scaled = matrix[:, genes].toarray()
+    scaled = np.sqrt(scaled * (np.median(depth) / depth)[:, None])
+    scaled -= scaled.mean(axis=0)
+    axes = np.linalg.eigh(scaled.T @ scaled)[1][:, ::-1][:, :N_AXES]
+    return scaled @ axes
+
+
+def _varying_genes(matrix: sparse.csr_matrix, counted: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Return the genes whose squared Pearson residuals are largest on average.
+
+    Only genes seen in 10 cells and 1 % of them: below, one cell with three UMIs ranks first.
+    """
+    n_cells = matrix.shape[0]
+    total = np.asarray(matrix.sum(axis=0)).ravel()
+    seen = np.bincount(matrix.indices, minlength=matrix.shape[1])
+    share = np.maximum(total, 1e-9) / depth.sum()
+    of_row = np.repeat(1 / depth, np.diff(matrix.indptr))
+    squares = np.bincount(matrix.indices, matrix.data**2 * of_row, minlength=matrix.shape[1])
+    residual = squares / share - 2 * total + share * depth.sum()
+    residual[~counted | (seen < max(10, 0.01 * n_cells))] = -np.inf
+    found = np.argsort(-residual, kind="stable")[:N_GENES]
+    return np.sort(found[np.isfinite(residual[found])])

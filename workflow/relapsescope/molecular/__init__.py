@@ -1,0 +1,1 @@
+"""What the cells show: antigens, ANXA1, targets, from counted molecules."""

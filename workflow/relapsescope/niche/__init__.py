@@ -1,0 +1,1 @@
+"""The microenvironment: composition, suppression, ligands and receptors."""

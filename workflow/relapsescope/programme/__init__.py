@@ -1,0 +1,1 @@
+"""What else changed in the relapse clone: genes and gene sets against the tumour before."""

@@ -1,0 +1,1 @@
+"""CAR-T cells and other T cells: detection, state, receptors, persistence."""

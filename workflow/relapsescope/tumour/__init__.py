@@ -1,0 +1,1 @@
+"""Which cells came back: immunoglobulin, copy number, malignant cells, clones through time."""

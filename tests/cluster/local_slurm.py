@@ -69,6 +69,7 @@ AccountingStorageHost=127.0.0.1
 AccountingStoragePort={accounting_port}
 AccountingStoragePass={folder}/munge.sock
 AccountingStoreFlags=job_comment
+AccountingStorageTRES=gres/gpu
 """
 SLURMDBD_CONF = """
 AuthType=auth/munge

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.cluster.local_slurm import LocalSlurm, missing_programs
-from tests.conftest import Workplace, make_workplace
-from tests.runs.test_workflow import table_bytes
+from ..conftest import Workplace, make_workplace
+from ..runs.test_workflow import table_bytes
+from .local_slurm import LocalSlurm, missing_programs
 
 pytestmark = pytest.mark.cluster
 
@@ -76,8 +76,9 @@ def submit(
     command[at + 1] = str(workplace.repository / "workflow/profiles/slurm")
     cores = command.index("--cores")
     command[cores : cores + 2] = ["--jobs", "20"]
-    command += ["--slurm-init-seconds-before-status-checks", "4"]
-    command += ["--profile", str(profile)] if profile else []
+    options = ["--slurm-init-seconds-before-status-checks", "4"]
+    options += ["--profile", str(profile)] if profile else []
+    command[1:1] = options
     with open(workplace.folder / "slurm.out", "w") as output:
         return subprocess.Popen(
             command,
@@ -150,10 +151,10 @@ def test_a_site_s_profile_places_jobs_and_memory_that_ran_out_is_doubled(
     (site / "config.yaml").write_text(
         "default-resources:\n  slurm_account: lab\n  slurm_partition: short\n"
         "set-resources:\n  atlas:\n    slurm_partition: gpu\n    gpu: 1\n"
-        "    mem_mb: 500 * attempt\n    runtime: 10\n"
+        "    mem_mb: 700 * attempt\n    runtime: 10\n"
     )
     before = len(slurm.completed())
-    targets = ["results/atlas/embedding.parquet", "--allowed-rules", "atlas"]
+    targets = ["--allowed-rules", "atlas", "--", "results/atlas/embedding.parquet"]
     said = ended_well(submit(workplace, slurm, *targets, profile=site), workplace)
     assert "Error in rule atlas" in said
     jobs = jobs_since(slurm, before)
@@ -164,7 +165,7 @@ def test_a_site_s_profile_places_jobs_and_memory_that_ran_out_is_doubled(
     lines = asked.splitlines()[-len(jobs) :]
     assert all(line.startswith("lab|") and "gres/gpu=1" in line for line in lines), asked
     assert [line.split("|")[1] for line in lines] == [
-        f"{500 * attempt}M" for attempt in range(1, len(jobs) + 1)
+        f"{700 * attempt}M" for attempt in range(1, len(jobs) + 1)
     ]
     name = "atlas/embedding.parquet"
     assert table_bytes(workplace.results)[name] == table_bytes(local.results)[name]

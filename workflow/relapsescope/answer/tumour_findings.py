@@ -22,11 +22,12 @@ def antigen_escape(patient: PatientEvidence) -> Finding:
         return Finding("no_data", NOTHING, not_assessed=Cited(why))
     row = found[0]
     evidence = cited(
-        "{antigen} in relapse clone {clone}: {umi} molecules in {n} cells where {expected} would "
+        "{antigen} in relapse clone {clone}: {umi} {molecules} in {n} cells where {expected} would "
         "be expected from {reference}; ratio {ratio} (interval {interval}), {verdict}",
         antigen=row.word("antigen"),
         clone=row.word("clone_id"),
         umi=row.number("antigen_umi"),
+        molecules="molecule" if row.value("antigen_umi") == 1 else "molecules",
         n=row.number("n_cells"),
         expected=row.number("expected_umi"),
         reference=REFERENCES.get(row["reference"], "no reference"),

@@ -92,8 +92,9 @@ def judged(
     foreign = f"{one.ambient - mixed:.1f} of them expected from ambient RNA"
     if mixed >= LEAST_TOLD:
         foreign += f", {mixed:.1f} from cells of other clones"
+    molecules = "molecule" if round(one.umi) == 1 else "molecules"
     seen = (
-        f"{one.umi:.0f} molecules in {one.n_cells} cells ({foreign}) where the reference would "
+        f"{one.umi:.0f} {molecules} in {one.n_cells} cells ({foreign}) where the reference would "
         f"show {expected:.0f}"
     )
     ratio, low, high = (

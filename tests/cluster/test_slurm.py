@@ -197,9 +197,11 @@ def test_jobs_of_a_dead_node_run_elsewhere(slurm, local, fresh):
 
 def test_a_run_that_was_killed_outright_goes_on(slurm, local, fresh):
     """As docs/cluster.md says: cancel what is left by the run's name, unlock, start again."""
+    before = len(slurm.completed())
     run = submit(fresh, slurm, "--until", "library", *ONE_LIBRARY_A_JOB)
     summaries = fresh.results / "libraries"
-    wait_for(run, lambda: [*summaries.glob("*/library.json")])
+    # A file may lie there while its job still ends; cancelling the job would take it away.
+    wait_for(run, lambda: jobs_since(slurm, before))
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     names = set(slurm.ask("squeue", "-h", "-o", "%j").splitlines())
@@ -216,3 +218,4 @@ def test_a_run_that_was_killed_outright_goes_on(slurm, local, fresh):
     ended_well(submit(fresh, slurm, "--until", "library", *ONE_LIBRARY_A_JOB), fresh)
     assert library_files(fresh) == library_files(local)
     assert done
+    assert {path: path.stat().st_mtime_ns for path in done} == done

@@ -239,7 +239,8 @@ def test_the_manifest_says_how_the_run_ended(finished):
 def test_jobs_used_what_their_models_say(finished):
     """Memory within a factor of 2, jobs under 200 MB apart; requests enough for what was used.
 
-    Of CPU time only that the request was enough: a busy machine tells nothing more.
+    Of CPU time only that the request was enough: a busy machine tells nothing more. Of receptors
+    likewise: the model is that of patients with contigs, which this cohort has not.
     """
     checked = check_inputs(finished.sheet)
     of_patient = {
@@ -257,7 +258,8 @@ def test_jobs_used_what_their_models_say(finished):
         model, asks = read_models()[rule], request(rule, size)
         assert asks.mem_mb >= used["max_rss"], path
         assert asks.runtime * 60 >= used["cpu_time"], path
-        assert model.memory(size) < 2 * max(used["max_rss"], 200), path
+        if rule != "receptors":
+            assert model.memory(size) < 2 * max(used["max_rss"], 200), path
         assert model.memory(size) > used["max_rss"] / 2, path
 
 

@@ -68,15 +68,3 @@ def requests(rule, samples=None):
         "mem_mb": lambda wildcards, attempt: asked(wildcards, attempt).mem_mb,
         "runtime": lambda wildcards, attempt: asked(wildcards, attempt).runtime,
     }
-
-
-def patients_memory(wildcards, input, attempt):
-    """Return MB: Python's own, the patient's counts unpacked, and copies of its plasma cells."""
-    return int((800 + 40 * input.size_mb) * attempt)
-
-
-def receptor_memory(wildcards, input, attempt):
-    """Return MB: scirpy's own where there are contigs, and their chains as Python objects."""
-    contigs = sum(Path(path).stat().st_size for path in input.get("contigs", ())) / 1e6
-    own = 900 if contigs else 300
-    return int((own + 25 * contigs + 3 * input.size_mb) * attempt)

@@ -26,11 +26,6 @@ OF_PATIENT = [path for step in PATIENT_STEPS for path in step.output]
 RECORD_BATCH = "printf '%s\\n' {params.names:q} > {output.record} 2> {log}"
 
 
-def batch_of(kind):
-    """Return the function that names the libraries or patients of a job's batch."""
-    return lambda wildcards: BATCHES[kind][wildcards.number]
-
-
 localrules:
     samples,
     clone_table,
@@ -38,7 +33,7 @@ localrules:
 
 rule library_batch:
     input:
-        lambda wildcards: files_of(batch_of("libraries")(wildcards))["summaries"],
+        lambda wildcards: files_of(BATCHES["libraries"][wildcards.number])["summaries"],
     output:
         record=f"{RESULTS}/logs/batches/libraries_{{number}}.txt",
     log:
@@ -46,7 +41,7 @@ rule library_batch:
     conda:
         "../../envs/relapsescope.yaml"
     params:
-        names=batch_of("libraries"),
+        names=lambda wildcards: BATCHES["libraries"][wildcards.number],
     resources:
         mem_mb=lambda wildcards, attempt: batch_request(attempt).mem_mb,
         runtime=lambda wildcards, attempt: batch_request(attempt).runtime,
@@ -60,7 +55,7 @@ rule library_batch:
 
 rule patient_batch:
     input:
-        lambda wildcards: expand(OF_PATIENT, patient=batch_of("patients")(wildcards)),
+        lambda wildcards: expand(OF_PATIENT, patient=BATCHES["patients"][wildcards.number]),
     output:
         record=f"{RESULTS}/logs/batches/patients_{{number}}.txt",
     log:
@@ -68,7 +63,7 @@ rule patient_batch:
     conda:
         "../../envs/relapsescope.yaml"
     params:
-        names=batch_of("patients"),
+        names=lambda wildcards: BATCHES["patients"][wildcards.number],
     resources:
         mem_mb=lambda wildcards, attempt: batch_request(attempt).mem_mb,
         runtime=lambda wildcards, attempt: batch_request(attempt).runtime,

@@ -1,16 +1,14 @@
 """The cohort's atlas from what the libraries' jobs wrote, to the files of `results/atlas`."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from relapsescope.atlas.bundle import Bundle, Reference, save_bundle
-from relapsescope.atlas.gene_selection import GeneSelection, LibraryGenes, select_genes
+from relapsescope.atlas.gene_selection import GeneSelection, select_genes
 from relapsescope.atlas.graph import (
     Neighbours,
     find_neighbours,
@@ -26,13 +24,12 @@ from relapsescope.atlas.integration import (
     integrate,
     log_normalised,
 )
+from relapsescope.atlas.library_cells import LibraryCells, read_counts_of, read_libraries
 from relapsescope.atlas.markers import rank_markers
 from relapsescope.atlas.quality import DESCRIPTIONS, integration_table
-from relapsescope.intake.fragments import read_fragment
 from relapsescope.intake.gene_space import shared_genes
 from relapsescope.settings import settings_of
-from relapsescope.tables import read_columns, write_parquet, write_tsv
-from relapsescope.vocabulary import IMMUNE_LINEAGES
+from relapsescope.tables import write_parquet, write_tsv
 
 GENE_COLUMNS = (
     "gene_id",
@@ -45,7 +42,6 @@ GENE_COLUMNS = (
 )
 INTEGRATION_COLUMNS = ("measure", "embedding", "value", "n_cells", "description")
 MARKER_COLUMNS = ("leiden", "symbol", "gene_id", "log2_fold_change", "score", "rank")
-CELL_COLUMNS = ("barcode", "qc_pass", "lineage", "cell_type", "total_counts")
 
 
 @dataclass(frozen=True)
@@ -64,19 +60,6 @@ class AtlasSettings:
     reference_cells: int
     accelerator: str
     integration: dict
-
-
-@dataclass(frozen=True)
-class LibraryCells:
-    """The immune cells of one library and where its counts are."""
-
-    sample_id: str
-    counts_path: Path
-    rows: np.ndarray  # (n_cells,) of the barcodes in the fragment
-    barcodes: np.ndarray
-    cell_type: np.ndarray
-    total_counts: np.ndarray
-    genes: LibraryGenes
 
 
 def build_atlas(
@@ -102,11 +85,7 @@ def build_atlas(
     """
     chosen = settings_of(AtlasSettings, settings, name="atlas")
     network = settings_of(IntegrationSettings, chosen.integration, name="atlas.integration")
-    libraries = [
-        library
-        for paths in zip(counts_paths, cells_paths, genes_paths, summary_paths, strict=True)
-        if (library := read_library(*map(Path, paths))) is not None
-    ]
+    libraries = read_libraries(counts_paths, cells_paths, genes_paths, summary_paths)
     if not libraries:
         write_empty(outputs, dict(settings))
         return
@@ -196,46 +175,6 @@ def build_atlas(
     save_bundle(Path(outputs["bundle"]), bundle)
 
 
-def read_library(
-    counts_path: Path, cells_path: Path, genes_path: Path, summary_path: Path
-) -> LibraryCells | None:
-    """Return a library's immune cells that passed QC, or None where there are none to use."""
-    summary = json.loads(summary_path.read_text(encoding="utf-8"))
-    if summary["verdict"] == "fail":
-        return None
-    cells = read_columns(cells_path, CELL_COLUMNS)
-    keep = cells["qc_pass"].astype(bool) & np.isin(cells["lineage"].astype(str), IMMUNE_LINEAGES)
-    rows = np.flatnonzero(keep)
-    if not len(rows):
-        return None
-    genes = read_columns(genes_path, ("gene_id", "symbol", "hvg_rank"))
-    return LibraryCells(
-        sample_id=str(summary["sample_id"]),
-        counts_path=counts_path,
-        rows=rows,
-        barcodes=cells["barcode"][rows],
-        cell_type=cells["cell_type"][rows],
-        total_counts=cells["total_counts"][rows].astype(np.float64),
-        genes=LibraryGenes(
-            genes["gene_id"], genes["symbol"], genes["hvg_rank"].astype(float), len(rows)
-        ),
-    )
-
-
-def read_counts_of(
-    libraries: Sequence[LibraryCells],
-    gene_ids: np.ndarray,
-    rows: Sequence[np.ndarray] | None = None,
-) -> sparse.csr_matrix:
-    """Return counts (n_cells, n_genes) of the libraries' cells, or of `rows` of each fragment."""
-    rows = [library.rows for library in libraries] if rows is None else rows
-    parts = [
-        read_fragment(library.counts_path, gene_ids=gene_ids).matrix[taken]
-        for library, taken in zip(libraries, rows, strict=True)
-    ]
-    return sparse.vstack(parts, format="csr")
-
-
 def measure(
     integration: Integration,
     neighbours: Neighbours,
@@ -292,10 +231,11 @@ def find_markers(
         library.rows[sample[(sample >= start) & (sample < start + size)] - start]
         for library, start, size in zip(libraries, starts, sizes, strict=True)
     ]
-    counts = read_counts_of(libraries, gene_ids, rows)
     total_counts = np.concatenate([library.total_counts for library in libraries])[sample]
+    # Nothing but the last form stays in memory.
+    by_gene = log_normalised(read_counts_of(libraries, gene_ids, rows), total_counts).tocsc()
     return rank_markers(
-        log_normalised(counts, total_counts),
+        by_gene,
         leiden[sample],
         gene_ids,
         np.array([symbol_of[gene] for gene in gene_ids], dtype=object),

@@ -66,8 +66,11 @@ def select_genes(
     before a gene variable in all.
     """
     names = sorted(libraries)
-    shared = set.intersection(*(set(libraries[name].gene_ids) for name in names))
     first = libraries[names[0]]
+    shared = set(first.gene_ids)
+    for name in names[1:]:
+        if libraries[name].gene_ids is not first.gene_ids:
+            shared.intersection_update(libraries[name].gene_ids)
     kept = np.fromiter((g in shared for g in first.gene_ids), bool, len(first.gene_ids))
     gene_ids, symbols = first.gene_ids[kept], first.symbols[kept]
 
@@ -75,6 +78,9 @@ def select_genes(
     ranks = np.full((len(voters), len(gene_ids)), np.nan)
     for row, name in zip(ranks, voters, strict=True):
         library = libraries[name]
+        if library.gene_ids is first.gene_ids:
+            row[:] = library.rank[kept]
+            continue
         at = {gene: i for i, gene in enumerate(library.gene_ids)}
         row[:] = library.rank[[at[gene] for gene in gene_ids]]
     reason = _reasons(gene_ids, symbols, car_features)

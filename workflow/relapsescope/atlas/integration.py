@@ -177,11 +177,12 @@ def usable_accelerator(wanted: str) -> tuple[str, str]:
 
 def log_normalised(counts: sparse.csr_matrix, total_counts: np.ndarray) -> sparse.csr_matrix:
     """Return log(1 + 10,000 x / total) of counts (n_cells, n_genes), float32."""
-    normalised = counts.astype(np.float32)
-    factor = 1e4 / np.maximum(total_counts, 1)
-    normalised.data *= np.repeat(factor, np.diff(counts.indptr)).astype(np.float32)
-    normalised.data = np.log1p(normalised.data)
-    return normalised
+    values = counts.data.astype(np.float32)
+    factor = (1e4 / np.maximum(total_counts, 1)).astype(np.float32)
+    values *= np.repeat(factor, np.diff(counts.indptr))
+    np.log1p(values, out=values)
+    # The index arrays are those of `counts`: a copy would be as large as the values.
+    return sparse.csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
 
 
 def principal_components(

@@ -49,7 +49,10 @@ def shared_genes(
     """
     if not gene_ids:
         return np.array([], dtype=object)
-    common = set(gene_ids[0].tolist()).intersection(*(ids.tolist() for ids in gene_ids[1:]))
+    common = set(gene_ids[0].tolist())
+    # Libraries of one annotation may share its array.
+    for ids in {id(ids): ids for ids in gene_ids[1:]}.values():
+        common.intersection_update(ids.tolist())
     if len(common) < min(fewest, *(len(ids) for ids in gene_ids)):
         cost = "; ".join(costly_libraries(gene_ids, names=names)[:3])
         raise InputProblem(

@@ -11,7 +11,7 @@ from relapsescope.figures.panel import (
     PanelData,
     PanelSettings,
 )
-from relapsescope.figures.theme import ROW
+from relapsescope.figures.stacked_shares import stacked_shares
 from relapsescope.niche.microenvironment import cell_type_order
 
 
@@ -35,36 +35,16 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
     """Draw one bar a sample, cell types stacked in the order of lineages."""
     known = {name: place for place, name in enumerate(cell_type_order())}
     types = sorted(set(frame["cell_type"]), key=lambda v: (known.get(v, len(known)), v))
-    samples = list(dict.fromkeys(frame["sample_id"]))
-    rows = frame.assign(place=frame["cell_type"].map(types.index))
-    rows = rows.loc[rows["n_cells"] > 0, ["sample_id", "cell_type", "fraction", "place"]]
-    totals = frame.groupby("sample_id")["n_cells"].sum().reindex(samples).reset_index()
-    totals["note"] = [f"{n:,} cells" for n in totals["n_cells"]]
-    totals["end"] = 1.0
-    y = alt.Y("sample_id:N", sort=samples, title=None)
-    bars = (
-        alt.Chart(rows)
-        .mark_bar(height=ROW - 6, stroke="white", strokeWidth=0.6)
-        .encode(
-            y=y,
-            x=alt.X(
-                "fraction:Q",
-                title="Share of the cells kept",
-                axis=alt.Axis(format=".0%", grid=False),
-                scale=alt.Scale(domain=[0, 1]),
-            ),
-            order=alt.Order("place:Q"),
-            color=alt.Color(
-                "cell_type:N",
-                title=None,
-                sort=types,
-                scale=alt.Scale(domain=types, range=colours_for(types, cell_type_colours())),
-                legend=alt.Legend(orient="bottom", columns=6, offset=14),
-            ),
-        )
+    shown = frame.loc[frame["n_cells"] > 0, ["sample_id", "cell_type", "fraction"]]
+    return stacked_shares(
+        shown,
+        frame.groupby("sample_id", sort=False)["n_cells"].sum().to_dict(),
+        label="sample_id",
+        part="cell_type",
+        colours=dict(zip(types, colours_for(types, cell_type_colours()), strict=True)),
+        title="Share of the cells kept",
+        legend_columns=6,
     )
-    notes = alt.Chart(totals).mark_text(align="left", dx=5).encode(y=y, x="end:Q", text="note:N")
-    return alt.layer(bars, notes).properties(width=430, height=alt.Step(ROW))
 
 
 PANEL = Panel(

@@ -5,7 +5,7 @@ import pandas as pd
 
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
-from relapsescope.figures.theme import ROW
+from relapsescope.figures.stacked_shares import stacked_shares
 from relapsescope.figures.verdicts import with_numbers
 from relapsescope.t_cells.t_cell_states import STATES
 
@@ -40,38 +40,16 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
     """Draw one bar a sample and population, states stacked in the order of differentiation."""
     rows = frame.assign(
         label=frame["sample_id"] + ", " + frame["population"].map(POPULATIONS),
-        place=frame["state"].map(STATES.index),
         words=frame["state"].str.replace("_", " "),
     )
-    labels = list(dict.fromkeys(rows["label"]))
-    totals = rows.drop_duplicates("label")[["label", "n_cells"]]
-    totals = totals.assign(note=[f"{n:,.0f} cells" for n in totals["n_cells"]], end=1.0)
-    y = alt.Y("label:N", sort=labels, title=None)
-    words = [state.replace("_", " ") for state in STATES]
-    bars = (
-        alt.Chart(rows[rows["n_state"] > 0])
-        .mark_bar(height=ROW - 6, stroke="white", strokeWidth=0.6)
-        .encode(
-            y=y,
-            x=alt.X(
-                "fraction:Q",
-                title="Share of the T cells",
-                axis=alt.Axis(format=".0%", grid=False),
-                scale=alt.Scale(domain=[0, 1]),
-            ),
-            order=alt.Order("place:Q"),
-            color=alt.Color(
-                "words:N",
-                title=None,
-                sort=words,
-                scale=alt.Scale(domain=words, range=[COLOURS[state] for state in STATES]),
-                legend=alt.Legend(orient="bottom", columns=4, offset=14),
-            ),
-        )
-    )
-    notes = alt.Chart(totals).mark_text(align="left", dx=5)
-    return alt.layer(bars, notes.encode(y=y, x="end:Q", text="note:N")).properties(
-        width=430, height=alt.Step(ROW)
+    return stacked_shares(
+        rows[rows["n_state"] > 0],
+        rows.drop_duplicates("label").set_index("label")["n_cells"].to_dict(),
+        label="label",
+        part="words",
+        colours={state.replace("_", " "): COLOURS[state] for state in STATES},
+        title="Share of the T cells",
+        legend_columns=4,
     )
 
 

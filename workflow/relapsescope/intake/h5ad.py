@@ -193,11 +193,7 @@ def read_h5ad(path: Path) -> FileMatrix:
     """
     try:
         with h5py.File(path, "r") as handle:
-            found, notes = find_counts(path, handle)
-            barcodes = index_of(handle["obs"])
-            ids, names, feature_types = gene_columns(found.var)
-            if found.shape != (len(barcodes), len(ids)):
-                refuse(path, f"{found.name} does not fit obs and var", DAMAGED)
+            found, notes, barcodes, (ids, names, feature_types) = _found_in(path, handle)
             matrix = read_values(path, found)
     except UNREADABLE as error:
         refuse(path, f"cannot be read as an .h5ad file ({first_line(error)})", DAMAGED)
@@ -214,12 +210,8 @@ def peek_h5ad(path: Path) -> FileHeader:
     """
     try:
         with h5py.File(path, "r") as handle:
-            found, notes = find_counts(path, handle)
-            barcodes = index_of(handle["obs"])
-            ids, names, feature_types = gene_columns(found.var)
+            found, notes, barcodes, (ids, names, feature_types) = _found_in(path, handle)
             node = found.node
-            if found.shape != (len(barcodes), len(ids)):
-                refuse(path, f"{found.name} does not fit obs and var", DAMAGED)
             if isinstance(node, h5py.Dataset):
                 n_values = int(np.prod(node.shape))
                 totals = node[: max(1, SAMPLE // max(1, node.shape[1]))].sum(axis=1)
@@ -245,3 +237,14 @@ def peek_h5ad(path: Path) -> FileHeader:
         n_repeated_barcodes=count_repeats(barcodes),
         notes=notes,
     )
+
+
+def _found_in(
+    path: Path, handle: h5py.File
+) -> tuple[Candidate, tuple[str, ...], np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return the counts' place with its note, the barcodes, and the genes' columns."""
+    found, notes = find_counts(path, handle)
+    barcodes, genes = index_of(handle["obs"]), gene_columns(found.var)
+    if found.shape != (len(barcodes), len(genes[0])):
+        refuse(path, f"{found.name} does not fit obs and var", DAMAGED)
+    return found, notes, barcodes, genes

@@ -14,7 +14,6 @@ from relapsescope.clinic.survival import (
     kaplan_meier,
     log_rank,
     median_survival,
-    numbers_at_risk,
     permutation_log_rank,
 )
 from relapsescope.proportions import exact_proportion
@@ -72,11 +71,6 @@ def test_median_equals_quantile_of_survfit(name, expected):
     median = median_survival(kaplan_meier(data["time"], data["event"]))
     wanted = [expected[f"km_{name}", key] for key in ("median", "median_low", "median_high")]
     np.testing.assert_allclose([median.value, median.low, median.high], wanted, atol=1e-6)
-
-
-def test_numbers_at_risk_count_those_still_followed():
-    # Just before day 10 all three, just before 11 the two that go on.
-    assert numbers_at_risk([10, 20, 30], [0, 10, 11, 31]) == [3, 3, 2, 0]
 
 
 @pytest.mark.parametrize(

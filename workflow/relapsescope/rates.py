@@ -264,11 +264,6 @@ def _around(estimate: float, low: float, high: float) -> Interval:
     return Interval(estimate, min(low, estimate), max(high, estimate))
 
 
-def log_ratio_error(numerator: Tally, denominator: Tally) -> float:
-    """Return the rough standard error of a log ratio: for weights, not for intervals."""
-    return float(np.sqrt(log_error(numerator) ** 2 + log_error(denominator) ** 2))
-
-
 def log_error(one: Tally) -> float:
     """Return the rough standard error of a log rate."""
     native = max(one.umi - one.ambient, 0.5)

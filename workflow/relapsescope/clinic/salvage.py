@@ -40,10 +40,6 @@ SALVAGE_COLUMNS = [
 ]
 
 
-class NaiveContrastRefusedError(ValueError):
-    """The contrast would give survived waiting time to the treated; the message explains."""
-
-
 @dataclass(frozen=True)
 class Landmark:
     """Survival from a landmark, by what had been given until then.
@@ -225,17 +221,6 @@ def refuse_naive_contrast(salvage: pd.DataFrame, classes: tuple[str, ...] = T_CE
             f"{waits.median():.0f} days in the median, {waits.sum():.0f} days together."
         )
     return words
-
-
-def naive_contrast(salvage: pd.DataFrame, classes: tuple[str, ...] = T_CELL_ENGAGING) -> None:
-    """Refuse the contrast of ever against never treated.
-
-    Raises
-    ------
-    NaiveContrastRefusedError
-        Always, with the explanation of immortal time.
-    """
-    raise NaiveContrastRefusedError(refuse_naive_contrast(salvage, classes))
 
 
 def landmark_contrast(

@@ -84,12 +84,6 @@ def median_survival(curve: pd.DataFrame) -> Estimate:
     return Estimate(*(_crossing(curve, column) for column in ("survival", "low", "high")))
 
 
-def numbers_at_risk(duration: Sequence[float], times: Sequence[float]) -> list[int]:
-    """Return how many are still followed just before each time."""
-    values = np.asarray(duration, dtype=float)
-    return [int((values >= time).sum()) for time in times]
-
-
 def log_rank(
     duration: Sequence[float], event: Sequence[bool], group: Sequence[object]
 ) -> GroupTest:

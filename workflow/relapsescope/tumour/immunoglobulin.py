@@ -32,19 +32,6 @@ class ImmunoglobulinSettings:
 
 
 @dataclass(frozen=True)
-class SegmentCalls:
-    """One receptor segment in each cell; arrays are (n_cells,).
-
-    Attributes
-    ----------
-    symbol
-        The cell's gene, None where too few UMIs or none stands out: never evidence of anything.
-    """
-
-    symbol: np.ndarray
-
-
-@dataclass(frozen=True)
 class Immunoglobulin:
     """What each cell's immunoglobulin is; every array is (n_cells,).
 

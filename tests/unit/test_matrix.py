@@ -183,6 +183,21 @@ def test_rows_of_one_gene_are_added_up_also_par_y(tmp_path, genes, dense):
     assert any("1 genes stand in several rows" in note for note in counts.notes)
 
 
+@pytest.mark.parametrize(
+    ("part", "value", "complaint"),
+    [
+        ("indptr", 0, "the values of its barcodes overlap"),
+        ("indices", 10**6, "values lie outside its 61 features"),
+    ],
+)
+def test_damaged_arrays_are_refused(tmp_path, genes, dense, part, value, complaint):
+    write_h5(tmp_path / "a.h5", dense, *with_car(*genes))
+    with h5py.File(tmp_path / "a.h5", "r+") as handle:
+        handle[f"matrix/{part}"][6] = value
+    with pytest.raises(InputProblem, match=complaint):
+        read_counts(tmp_path / "a.h5")
+
+
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize("packed", [True, False])
 def test_folders_of_both_versions(tmp_path, genes, dense, version, packed):

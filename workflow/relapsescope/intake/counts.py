@@ -143,8 +143,10 @@ def count_matrix(
         Where the arrays do not fit together, or values are no non-negative integers.
     """
     damaged = "the file is damaged or was cut short; copy it again or export it anew"
-    if len(indptr) != shape[0] + 1 or indptr[0] != 0 or np.any(np.diff(indptr) < 0):
+    if len(indptr) != shape[0] + 1:
         refuse(path, f"the matrix has {len(indptr) - 1} cells and {shape[0]} barcodes", damaged)
+    if indptr[0] != 0 or np.any(np.diff(indptr) < 0):
+        refuse(path, "the values of its barcodes overlap", damaged)
     if len(values) != indptr[-1] or len(indices) != indptr[-1]:
         refuse(path, f"the matrix holds {len(values)} of {int(indptr[-1])} values", damaged)
     if len(indices) and (indices.min() < 0 or indices.max() >= shape[1]):

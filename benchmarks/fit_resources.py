@@ -1,10 +1,12 @@
 """Fit the memory and time of every rule to the benchmarks of finished runs.
 
 Usage: fit_resources.py RUN [RUN …] [--points POINTS.tsv] [--write]
+       fit_resources.py RUN [RUN …] --check
 
 A RUN is the folder that Snakemake ran in: its `run_manifest.json` names the sheet, whose matrices
 say how much each job read. Prints the models beside what they rest on; --write stores them in
-resources/resource_models.tsv, and --points every single benchmark.
+resources/resource_models.tsv, and --points every single benchmark. --check fits nothing: it holds
+the stored models to runs that they were not fitted to.
 """
 
 import argparse
@@ -22,6 +24,8 @@ from relapsescope.patient_files import libraries_by_patient
 from relapsescope.resource_models import (
     COLUMNS,
     MODELS,
+    SNAKEMAKE_MB,
+    WITH_TCR,
     ResourceModel,
     Size,
     read_models,
@@ -38,6 +42,7 @@ LEAST_GROWTH_MB = {
     "thousand_barcodes": 2.0,
     "million_values": 6.0,
     "million_values_with_raw": 6.0,
+    "million_tcr_bytes": 6.0,
 }
 SMALL_UNITS = 5.0
 # On a busy machine a job waits. Where it does not, it takes its CPU time and so many seconds.
@@ -46,9 +51,16 @@ DOCS = REPOSITORY / "docs/cluster.md"
 # Cells of the table in the docs, with this many stored counts each and as many in the raw matrix.
 CELLS = (2_000, 10_000, 100_000)
 VALUES_A_CELL = 2_000
-UNITS = {"library": "million_values_with_raw"} | dict.fromkeys(
-    ("atlas", "clones", "molecules", "normal_plasma", "cellxgene"), "million_values"
-)
+# A third T cells, two contigs each.
+TCR_BYTES_A_CELL = 300
+READ_TCR = ("receptors",)
+UNITS = {
+    "library": "million_values_with_raw",
+    f"receptors{WITH_TCR}": "million_tcr_bytes",
+    **dict.fromkeys(
+        ("atlas", "clones", "molecules", "normal_plasma", "cellxgene"), "million_values"
+    ),
+}
 HEADER = """\
 # Memory (MB, resident) and time (s) of a job alone on a CPU: base + per_unit x units; {share:.0%}
 # of benchmarked jobs lie below. Written by `make bench-resources` (benchmarks/fit_resources.py).
@@ -66,7 +78,8 @@ def rules_of_workflow() -> dict[str, str]:
             if "script:" in block:
                 group = re.search(r'group:\s*"(\w+)"', block)
                 found[block.partition(":")[0]] = group[1] if group else ""
-    return found | dict.fromkeys(local, "local")
+    found |= dict.fromkeys(local, "local")
+    return found | {f"{rule}{WITH_TCR}": found[rule] for rule in READ_TCR}
 
 
 def benchmarks_of(run: Path) -> list[tuple[str, str, Size, float, float]]:
@@ -96,6 +109,8 @@ def benchmarks_of(run: Path) -> list[tuple[str, str, Size, float, float]]:
             size = sizes.get(job) or patients.get(job) or Size()
         else:
             size = of_panel if rule == "normal_plasma" else of_cohort
+        if rule in READ_TCR and size.n_tcr_bytes:
+            rule += WITH_TCR
         with open(path, newline="") as lines:
             for row in csv.DictReader(lines, delimiter="\t"):
                 if row["max_rss"] not in ("NA", "-"):
@@ -132,15 +147,33 @@ def fit(rule: str, group: str, points: list[tuple[Size, float, float]]) -> Resou
     return ResourceModel(rule, group, unit, *numbers, len(points), round(float(amounts.max()), 3))
 
 
+def check(rows: list[tuple[str, str, Size, float, float]]) -> str:
+    """Return as Markdown how jobs compare with what the stored models asked for them."""
+    lines = ["| rule | jobs | over memory | over time | asked / 95th percentile of use |"]
+    lines.append("|---|---:|---:|---:|---:|")
+    for name in sorted({row[0] for row in rows}):
+        of_rule = [row[2:] for row in rows if row[0] == name]
+        asked = [request(name.removesuffix(WITH_TCR), size) for size, _, _ in of_rule]
+        # As a scheduler sees it: the job and the two Snakemakes that start it.
+        used = np.array([mb + SNAKEMAKE_MB for _, mb, _ in of_rule])
+        memory = np.array([each.mem_mb for each in asked])
+        late = sum(each.runtime * 60 < s for each, (_, _, s) in zip(asked, of_rule, strict=True))
+        # Each job as a multiple of what it was given, so that large and small ones count alike.
+        share = 1 / np.quantile(used / memory, SHARE_BELOW)
+        lines.append(f"| `{name}` | {len(used)} | {(used > memory).sum()} | {late} | {share:.2f} |")
+    return "\n".join(lines)
+
+
 def table_of_docs(models: dict[str, ResourceModel]) -> str:
     """Return the models as Markdown: memory and time that a job uses, and what it asks for."""
     heads = "".join(f" {cells:,} cells |" for cells in CELLS)
     lines = [f"| rule | jobs measured |{heads} asks for at {CELLS[0]:,} |"]
     lines.append("|---|---:|" + "---:|" * (len(CELLS) + 1))
     for rule, model in sorted(models.items()):
-        sizes = [Size(n, n * VALUES_A_CELL, n * VALUES_A_CELL) for n in CELLS]
+        tcr_bytes = TCR_BYTES_A_CELL if rule.endswith(WITH_TCR) else 0
+        sizes = [Size(n, *[n * VALUES_A_CELL] * 2, n * tcr_bytes) for n in CELLS]
         used = "".join(f" {model.memory(s):,.0f} MB, {model.seconds(s):,.0f} s |" for s in sizes)
-        asks = request(rule, sizes[0])
+        asks = request(rule.removesuffix(WITH_TCR), sizes[0])
         row = f"| `{rule}` | {model.n_jobs} |{used} {asks.mem_mb:,} MB, {asks.runtime} min |"
         lines.append(row)
     return "\n".join(lines)
@@ -161,6 +194,7 @@ def main() -> None:
     options.add_argument("runs", type=Path, nargs="+")
     options.add_argument("--points", type=Path)
     options.add_argument("--write", action="store_true")
+    options.add_argument("--check", action="store_true")
     chosen = options.parse_args()
     rows = [row for run in chosen.runs for row in benchmarks_of(run.resolve())]
     if chosen.points:
@@ -169,6 +203,9 @@ def main() -> None:
             for rule, job, size, mb, s in rows:
                 cells = (rule, job, *asdict(size).values(), mb, s)
                 lines.write("\t".join(map(str, cells)) + "\n")
+    if chosen.check:
+        print(check(rows))
+        return
     table = HEADER.format(share=SHARE_BELOW) + "\t".join(COLUMNS) + "\n"
     models = read_models()
     for rule, group in sorted(rules_of_workflow().items()):

@@ -17,7 +17,7 @@ import pytest
 from relapsescope.cohort import CELL_COLUMNS, SAMPLE_COLUMNS
 from relapsescope.intake.check import check_inputs
 from relapsescope.patient_files import libraries_by_patient
-from relapsescope.resource_models import read_models, request, total_size
+from relapsescope.resource_models import model_of, request, total_size
 
 CONTRACT_CELL_COLUMNS = re.findall(
     r"\w+",
@@ -239,8 +239,7 @@ def test_the_manifest_says_how_the_run_ended(finished):
 def test_jobs_used_what_their_models_say(finished):
     """Memory within a factor of 2, jobs under 200 MB apart; requests enough for what was used.
 
-    Of CPU time only that the request was enough: a busy machine tells nothing more. Of receptors
-    likewise: the model is that of patients with contigs, which this cohort has not.
+    Of CPU time only that the request was enough: a busy machine tells nothing more.
     """
     checked = check_inputs(finished.sheet)
     of_patient = {
@@ -255,11 +254,10 @@ def test_jobs_used_what_their_models_say(finished):
         rule, job = (path.parent.name, path.stem) if of_one else (path.stem, "")
         size = {**checked.sizes, **of_patient, "": everything}[job]
         used = pd.read_csv(path, sep="\t").iloc[0]
-        model, asks = read_models()[rule], request(rule, size)
+        model, asks = model_of(rule, size), request(rule, size)
         assert asks.mem_mb >= used["max_rss"], path
         assert asks.runtime * 60 >= used["cpu_time"], path
-        if rule != "receptors":
-            assert model.memory(size) < 2 * max(used["max_rss"], 200), path
+        assert model.memory(size) < 2 * max(used["max_rss"], 200), path
         assert model.memory(size) > used["max_rss"] / 2, path
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from relapsescope import plan as plans
 from relapsescope.cli import app
 from relapsescope.plan import (
     Job,
@@ -63,7 +62,6 @@ def config(tmp_path_factory, repository) -> dict:
 
 @pytest.fixture
 def planned(config, monkeypatch):
-    monkeypatch.setattr(plans, "read_models", lambda: MODELS)
     monkeypatch.setattr("relapsescope.resource_models.read_models", lambda: MODELS)
     return plan_run(config, configuration=Path("none"), summary=SUMMARY)
 

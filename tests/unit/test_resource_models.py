@@ -5,7 +5,15 @@ import subprocess
 import sys
 
 import pytest
-from relapsescope.resource_models import Size, batches, read_models, request, total_size
+from relapsescope.resource_models import (
+    WITH_TCR,
+    Size,
+    batches,
+    groups_of_rules,
+    read_models,
+    request,
+    total_size,
+)
 
 WITHOUT_SCRIPT = {"all", "library_batch", "patient_batch"}
 
@@ -51,8 +59,8 @@ def test_small_jobs_ask_for_the_floor(models):
 
 
 def test_sizes_add_up():
-    total = total_size([Size(1, 2, 3), Size(10, 20, 30)])
-    assert total == Size(11, 22, 33)
+    total = total_size([Size(1, 2, 3, 4), Size(10, 20, 30, 40)])
+    assert total == Size(11, 22, 33, 44)
     assert total_size([]) == Size()
 
 
@@ -66,10 +74,9 @@ def test_batches_keep_the_order_and_leave_nobody_out():
 
 def test_every_rule_asks_by_its_own_row_and_is_benchmarked(repository):
     blocks = rule_blocks(repository)
-    models = read_models()
     asking = {rule for rule, block in blocks.items() if "**requests(" in block}
-    assert asking - WITHOUT_SCRIPT == set(models)
-    for rule in models:
+    assert asking - WITHOUT_SCRIPT == set(groups_of_rules())
+    for rule in groups_of_rules():
         assert f'**requests("{rule}"' in blocks[rule], rule
         assert "benchmark:" in blocks[rule], rule
         assert "retries:" not in blocks[rule], rule
@@ -78,15 +85,16 @@ def test_every_rule_asks_by_its_own_row_and_is_benchmarked(repository):
 def test_groups_are_those_of_the_rules(repository):
     """`relapsescope plan` knows from the table what Snakemake knows from the rules."""
     for rule, block in rule_blocks(repository).items():
-        if rule in WITHOUT_SCRIPT or rule not in read_models():
+        if rule not in groups_of_rules():
             continue
         group = re.search(r'group:\s*"(\w+)"', block)
         expected = "local" if rule in ("samples", "clone_table") else group[1] if group else ""
-        assert read_models()[rule].group == expected, rule
+        assert groups_of_rules()[rule] == expected, rule
 
 
 def test_models_are_of_enough_memory_and_grow(repository):
-    for rule, model in read_models().items():
+    for name, model in read_models().items():
+        rule = name.removesuffix(WITH_TCR)
         assert model.mb_base + model.mb_per_unit > 0, rule
         assert min(model.mb_base, model.mb_per_unit, model.s_base, model.s_per_unit) >= 0, rule
         asked = [request(rule, Size(n * 1000, n * 2_000_000, 0)).mem_mb for n in (1, 10, 100)]

@@ -17,7 +17,7 @@ from relapsescope.resource_models import (
     Request,
     batch_request,
     batches,
-    read_models,
+    groups_of_rules,
     request,
     total_size,
 )
@@ -101,19 +101,19 @@ def plan_run(
     patients = libraries_by_patient(checked.libraries)
     panel = config["copy_number"]["panel_timepoints"]
     of_panel = [lib.sample_id for lib in checked.libraries if lib.timepoint in panel]
-    models = read_models()
+    groups = groups_of_rules()
     jobs = []
     if summary is None:
         summary = pending_outputs(config, configuration)
     for rule, name in _pending(summary):
         if rule in RECORDS:
             jobs.append(Job(rule, name, RECORDS[rule], batch_request()))
-        if rule not in models:
+        if rule not in groups:
             continue
         libraries = [name] if name in checked.sizes else patients.get(name, list(checked.sizes))
         libraries = of_panel if rule == "normal_plasma" else libraries
         size = total_size(checked.sizes[library] for library in libraries)
-        jobs.append(Job(rule, name, models[rule].group, request(rule, size)))
+        jobs.append(Job(rule, name, groups[rule], request(rule, size)))
     cluster = config["cluster"]
     members = {
         "libraries": batches(checked.sizes, cluster["libraries_per_job"]),
@@ -174,7 +174,7 @@ def plan_as_dict(jobs: Sequence[Job], submissions: Sequence[Submission]) -> dict
     return {
         "rules": {
             rule: {
-                "group": RECORDS.get(rule) or read_models()[rule].group,
+                "group": RECORDS.get(rule) or groups_of_rules()[rule],
                 "n_jobs": len(asks),
                 "mem_mb": max(each.mem_mb for each in asks),
                 "runtime_min": max(each.runtime for each in asks),

@@ -22,6 +22,7 @@ TIME_MARGIN = 2.0
 # its jobs, whose times add up.
 START_MINUTES = 5.0
 MEMBER_MINUTES = 0.5
+WITH_TCR = "+tcr"
 BATCHED = ("libraries", "patients")
 """Groups of which a scheduler job holds many jobs."""
 
@@ -36,11 +37,14 @@ class Size:
         Barcodes of the filtered matrices.
     n_values, n_raw_values
         Stored counts of the filtered and of the unfiltered matrices.
+    n_tcr_bytes
+        Length of the TCR contig files.
     """
 
     n_barcodes: int = 0
     n_values: int = 0
     n_raw_values: int = 0
+    n_tcr_bytes: int = 0
 
     def amount(self, unit: str) -> float:
         """Return this size in a model's unit."""
@@ -48,6 +52,7 @@ class Size:
             "thousand_barcodes": self.n_barcodes / 1e3,
             "million_values": self.n_values / 1e6,
             "million_values_with_raw": (self.n_values + self.n_raw_values) / 1e6,
+            "million_tcr_bytes": self.n_tcr_bytes / 1e6,
         }[unit]
 
 
@@ -57,6 +62,8 @@ class ResourceModel:
 
     Attributes
     ----------
+    rule
+        The rule; with `+tcr` its jobs that read TCR contigs, which its other row leaves out.
     group
         With which jobs it runs in one scheduler job; empty: alone; `local`: in Snakemake's process.
     unit
@@ -120,6 +127,18 @@ def read_models(path: Path = MODELS) -> dict[str, ResourceModel]:
         }
 
 
+def groups_of_rules() -> dict[str, str]:
+    """Return with which jobs each rule runs, as `ResourceModel.group` has it."""
+    return {name.removesuffix(WITH_TCR): model.group for name, model in read_models().items()}
+
+
+def model_of(rule: str, size: Size) -> ResourceModel:
+    """Return the model of a rule's job on `size`."""
+    models = read_models()
+    with_tcr = models.get(f"{rule}{WITH_TCR}") if size.n_tcr_bytes else None
+    return with_tcr or models[rule]
+
+
 def total_size(sizes: Iterable[Size]) -> Size:
     """Return the size of a job that reads several libraries."""
     sizes = list(sizes)
@@ -128,7 +147,7 @@ def total_size(sizes: Iterable[Size]) -> Size:
 
 def request(rule: str, size: Size, attempt: int = 1) -> Request:
     """Return what a rule's job asks for: more at each attempt, never less than `LEAST_MB`."""
-    model = read_models()[rule]
+    model = model_of(rule, size)
     memory = max(LEAST_MB, SNAKEMAKE_MB + MEMORY_MARGIN * model.memory(size))
     start = MEMBER_MINUTES if model.group in BATCHED else START_MINUTES
     minutes = start + TIME_MARGIN * model.seconds(size) / 60

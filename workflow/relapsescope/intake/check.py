@@ -132,7 +132,13 @@ def _check_matrices(table: Table, library: Library, header_of: HeaderReader) -> 
         n_barcodes=filtered.n_barcodes if filtered else 0,
         n_values=filtered.n_values if filtered else 0,
         n_raw_values=raw.n_values if raw else 0,
+        n_tcr_bytes=_length(library.tcr_contigs),
     )
+
+
+def _length(path: Path | None) -> int:
+    """Return how many bytes a file holds, 0 where there is none."""
+    return path.stat().st_size if path and path.is_file() else 0
 
 
 def _check_filtered(

@@ -14,7 +14,7 @@ SIMULATOR := $(wildcard workflow/relapsescope/simulate/*.py resources/simulate/*
 
 RESULTS ?= results
 
-.PHONY: help run demo-data check-inputs unlock report figures check expected crate test test-cluster lint bench bench-resources lock clean
+.PHONY: help run demo-data check-inputs unlock report figures check expected crate test test-cluster lint bench bench-resources bench-cluster lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,13 @@ bench-resources: $(READY) ## Fit memory and time of every rule to a grid of simu
 	    --directory $$run --config samples=cohort/samples.tsv clinical=cohort/clinical results=results cellxgene=true
 	done
 	$(BIN)/python benchmarks/fit_resources.py results/bench/resources/* $(RUNS) --write
+
+bench-cluster: $(READY) ## 200 libraries, five of them broken, on a local SLURM: jobs, overhead (half an hour; ARGS="--cells 200")
+	tests/system-packages.sh cluster
+	rm -rf results/bench/cluster
+	$(BIN)/python tests/cluster/local_slurm.py --cpus 1 \
+	  $(BIN)/python benchmarks/cluster_scale.py results/bench/cluster $(ARGS)
+	$(BIN)/python benchmarks/fit_resources.py results/bench/cluster --check
 
 $(READY): envs/lock.txt pyproject.toml
 	@python=$$(command -v python3.11 || command -v python3 || true)

@@ -1,12 +1,14 @@
 """A real SLURM on the loopback interface, started for a test and gone after it.
 
-Usage: local_slurm.py COMMAND …   runs COMMAND with such a cluster; its exit status is COMMAND's.
+Usage: local_slurm.py [--cpus N] COMMAND …   runs COMMAND with such a cluster of two nodes, N CPUs
+each (2); its exit status is COMMAND's.
 
 Everything lies in one temporary folder, nothing under /etc. The daemons are children of this
 process and end with it, however it ends. Job steps over their memory are killed by sampling
 (once a second), so no control groups are needed.
 """
 
+import argparse
 import ctypes
 import os
 import pwd
@@ -385,11 +387,16 @@ def _kill(pid: int) -> None:
         return
 
 
-def main(command: list[str]) -> int:
-    """Run `command` with a cluster of two nodes and accounting."""
-    with LocalSlurm(accounting=not missing_programs(accounting=True)) as cluster:
-        return subprocess.run(command, env=cluster.environment).returncode
+def main() -> int:
+    """Run a command with a cluster of two nodes, and accounting where it is installed."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--cpus", type=int, default=2, help="of each of the two nodes")
+    options.add_argument("command", nargs=argparse.REMAINDER)
+    chosen = options.parse_args()
+    accounting = not missing_programs(accounting=True)
+    with LocalSlurm(cpus=chosen.cpus, accounting=accounting) as cluster:
+        return subprocess.run(chosen.command, env=cluster.environment).returncode
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -65,6 +66,38 @@ def local(tmp_path_factory, repository, cohort) -> Workplace:
 def fresh(tmp_path, repository, cohort) -> Workplace:
     """A workplace where nothing has run."""
     return make_workplace(tmp_path / "w", repository, cohort)
+
+
+def add_large_library(workplace: Workplace) -> str:
+    """Add a library whose counts alone take 500 MB, and return its name."""
+    text, name = workplace.sheet.read_text(), "P3_relapse"
+    (relapse,) = [line for line in text.splitlines() if line.startswith("P1_relapse\t")]
+    folder = workplace.folder / "cohort/matrices" / name
+    shutil.copytree(workplace.folder / "cohort/matrices/P1_relapse", folder)
+    row = relapse.replace("P1_relapse", name).replace("\tP1\t", "\tP3\t")
+    workplace.sheet.write_text(f"{text}{row}\n")
+    times = 150
+    with h5py.File(folder / "filtered_feature_bc_matrix.h5", "r+") as file:
+        matrix = file["matrix"]
+        n_barcodes = matrix["shape"][1]
+        ends = matrix["indptr"][:].astype(np.int64)
+        tiled = {
+            "data": np.tile(matrix["data"][:], times),
+            "indices": np.tile(matrix["indices"][:], times),
+            "indptr": np.concatenate([[0], *(ends[1:] + k * ends[-1] for k in range(times))]),
+            "barcodes": np.array(
+                [
+                    "".join("ACGT"[int(c)] for c in np.base_repr(k, 4).zfill(16)) + "-1"
+                    for k in range(n_barcodes * times)
+                ],
+                "S",
+            ),
+        }
+        for part, values in tiled.items():
+            del matrix[part]
+            matrix[part] = values
+        matrix["shape"][1] = n_barcodes * times
+    return name
 
 
 def submit(
@@ -193,6 +226,30 @@ def test_jobs_of_a_dead_node_run_elsewhere(slurm, local, fresh):
     states = [job["JobState"] for job in jobs_since(slurm, before)]
     assert "NODE_FAIL" in states
     assert library_files(fresh) == library_files(local)
+
+
+def test_a_library_that_takes_its_batch_down_is_found_alone(slurm, local, fresh):
+    """As docs/cluster.md says: one library a job, then more memory for the one that is left."""
+    culprit = add_large_library(fresh)
+    small = fresh.folder / "small"
+    small.mkdir()
+    (small / "config.yaml").write_text("set-resources:\n  library:\n    mem_mb: 750\n")
+    until = ("--retries", "1", "--until", "library_batch")
+    assert submit(fresh, slurm, *until, profile=small).wait(timeout=PATIENCE_S) == 1
+    alone = submit(fresh, slurm, *until, *ONE_LIBRARY_A_JOB, profile=small)
+    assert alone.wait(timeout=PATIENCE_S) == 1
+    assert library_files(fresh) == library_files(local)
+    said = (fresh.folder / "slurm.out").read_text()
+    failed = set(re.findall(r"results/libraries/([^/]+)/library\.json", said.partition("Error")[2]))
+    assert failed == {culprit}
+    more = ("--set-resources", "library:mem_mb=3000")
+    before = len(slurm.completed())
+    ended_well(submit(fresh, slurm, *until, *ONE_LIBRARY_A_JOB, *more), fresh)
+    # The library, and the batch that is itself.
+    assert len(jobs_since(slurm, before)) == 1
+    assert set(library_files(fresh)) - set(library_files(local)) == {
+        name.replace(BROKEN, culprit) for name in library_files(local) if BROKEN in name
+    }
 
 
 def test_a_run_that_was_killed_outright_goes_on(slurm, local, fresh):

@@ -11,6 +11,8 @@ from relapsescope.figures.verdicts import with_numbers
 
 BAR, STEP, HEIGHT = 0.2, 110, 190
 """Half a bar's width in samples, pixels from sample to sample, pixels of a patient's chart."""
+MOST_IN_A_COLUMN, COLUMNS = 3, 2
+"""Patients below each other; more stand in so many columns."""
 
 
 def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
@@ -47,12 +49,13 @@ def _largest(own: pd.DataFrame, most: int) -> pd.DataFrame:
     return own.sort_values(["place", "rank"], kind="stable")
 
 
-def chart(frame: pd.DataFrame) -> alt.VConcatChart:
+def chart(frame: pd.DataFrame) -> alt.ConcatChart:
     """Draw one chart a patient: stacked bars, and bands between them that follow a clonotype."""
     patients = list(dict.fromkeys(frame["patient_id"]))
     charts = [_patient(frame[frame["patient_id"] == name], name) for name in patients]
     # Clonotypes are named a patient at a time, so each chart has its own colours.
-    return alt.vconcat(*charts).resolve_scale(color="independent")
+    columns = 1 if len(charts) <= MOST_IN_A_COLUMN else COLUMNS
+    return alt.concat(*charts, columns=columns).resolve_scale(color="independent")
 
 
 def _patient(frame: pd.DataFrame, name: str) -> alt.LayerChart:

@@ -7,6 +7,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from relapsescope.figures.compact import label_size, step_for
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.palette import KEPT, SET_ASIDE, THRESHOLD
 from relapsescope.figures.panel import (
@@ -97,6 +98,7 @@ def _edges(values: np.ndarray, metric: Metric, n_bins: int) -> np.ndarray:
 def ridges(frame: pd.DataFrame, metric: Metric) -> alt.LayerChart:
     """Draw one ridge a library: all barcodes behind, kept ones in front, thresholds across."""
     samples = list(dict.fromkeys(frame["sample_id"]))
+    step = step_for(len(samples), 1.25 * ROW)
     rows = frame.assign(row=frame["sample_id"].map(samples.index).astype(float))
     peak = rows[rows["mark"] == "all"].groupby("sample_id")["n_cells"].max().clip(lower=1)
     height = rows["n_cells"].fillna(0) / rows["sample_id"].map(peak) * OVERLAP
@@ -119,6 +121,7 @@ def ridges(frame: pd.DataFrame, metric: Metric) -> alt.LayerChart:
             labelOverlap=False,
             labelBaseline="bottom",
             labelOffset=2,
+            labelFontSize=label_size(step),
         ),
     )
     legend = alt.Scale(
@@ -142,7 +145,7 @@ def ridges(frame: pd.DataFrame, metric: Metric) -> alt.LayerChart:
         .mark_rule(strokeWidth=1.6, clip=True)
         .encode(x=x, y=y, y2="top:Q", color=colour)
     )
-    return alt.layer(*layers).properties(width=330, height=ROW * 1.25 * len(samples) + 12)
+    return alt.layer(*layers).properties(width=330, height=step * len(samples) + 12)
 
 
 def _outline(bins: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,8 @@ import altair as alt
 import pandas as pd
 import vl_convert
 
+from relapsescope.figures.compact import compact
+
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 INK = "#1F2933"
 QUIET = "#52606D"
@@ -63,7 +65,7 @@ def to_svg(chart: alt.TopLevelMixin, *, name: str) -> str:
     """
     # The number of rows is bounded where the source data are made, not by Altair's default.
     with alt.data_transformers.enable("default", max_rows=None):
-        specification = chart.to_dict()
+        specification = compact(chart.to_dict())
     specification["config"] = CONFIG
     return _own_ids(_rounded(vl_convert.vegalite_to_svg(specification)), name)
 

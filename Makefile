@@ -83,7 +83,7 @@ bench-resources: $(READY) ## Fit memory and time of every rule to a grid of simu
 bench-cluster: $(READY) ## 200 libraries, five of them broken, on a local SLURM: jobs, overhead (half an hour; ARGS="--cells 200")
 	tests/system-packages.sh cluster
 	rm -rf results/bench/cluster
-	$(BIN)/python tests/cluster/local_slurm.py --cpus 1 \
+	$(BIN)/python tests/cluster/local_slurm.py \
 	  $(BIN)/python benchmarks/cluster_scale.py results/bench/cluster $(ARGS)
 	$(BIN)/python benchmarks/fit_resources.py results/bench/cluster --check
 

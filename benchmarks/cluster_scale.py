@@ -1,7 +1,7 @@
 """Run 200 small simulated libraries, five of them broken, on SLURM as the cluster's profile has it.
 
 Usage: cluster_scale.py FOLDER [--relapses 60] [--cells 200] [--config KEY=VALUE …]
-On this machine: tests/cluster/local_slurm.py --cpus 1 python benchmarks/cluster_scale.py FOLDER
+On this machine: tests/cluster/local_slurm.py python benchmarks/cluster_scale.py FOLDER
 
 FOLDER keeps the cohort and the run. Prints, as Markdown: scheduler jobs, the time that SLURM gave
 them against what the rules in them took by their own benchmarks, memory asked for and used, and

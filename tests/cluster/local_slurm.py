@@ -1,14 +1,12 @@
 """A real SLURM on the loopback interface, started for a test and gone after it.
 
-Usage: local_slurm.py [--cpus N] COMMAND …   runs COMMAND with such a cluster of two nodes, N CPUs
-each (2); its exit status is COMMAND's.
+Usage: local_slurm.py COMMAND …   runs COMMAND with such a cluster; its exit status is COMMAND's.
 
 Everything lies in one temporary folder, nothing under /etc. The daemons are children of this
 process and end with it, however it ends. Job steps over their memory are killed by sampling
 (once a second), so no control groups are needed.
 """
 
-import argparse
 import ctypes
 import os
 import pwd
@@ -100,14 +98,14 @@ def missing_programs(*, accounting: bool = False) -> list[str]:
 
 
 class LocalSlurm:
-    """A cluster of virtual nodes `n1`, `n2`, … that share this machine.
+    """A cluster of virtual nodes `n1`, `n2`, … that divide this machine's CPUs among them.
 
     Partitions: `main` (all nodes), `short` (all nodes, 5 minutes), `gpu` (the last node, which
     has one GPU that is none).
 
     Parameters
     ----------
-    cpus, memory_mb
+    memory_mb
         What each node advertises, whatever the machine has.
     accounting
         Whether `sacct` works, as the executor's efficiency report needs it.
@@ -119,13 +117,12 @@ class LocalSlurm:
         self,
         *,
         nodes: int = 2,
-        cpus: int = 2,
         memory_mb: int = 6000,
         accounting: bool = False,
         nice: int = 5,
     ) -> None:
         self.nodes = [f"n{number}" for number in range(1, nodes + 1)]
-        self.cpus, self.memory_mb, self.accounting, self.nice = cpus, memory_mb, accounting, nice
+        self.memory_mb, self.accounting, self.nice = memory_mb, accounting, nice
         self.folder = Path()
         self._processes: dict[str, subprocess.Popen] = {}
         self._ports = dict(
@@ -247,10 +244,15 @@ class LocalSlurm:
         if self.accounting:
             text += ACCOUNTING_CONF.format(**values)
             self._write("slurmdbd.conf", SLURMDBD_CONF.format(**values), mode=0o600)
-        for node in self.nodes:
+        cpus = os.cpu_count() or 1
+        for number, node in enumerate(self.nodes):
+            # Jobs are bound to CPUs, and every node would begin with the same ones.
+            others = [cpu for cpu in range(cpus) if cpu % len(self.nodes) != number]
+            shared = cpus < len(self.nodes)
             text += (
                 f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 "
-                f"Port={self._ports[node]} CPUs={self.cpus} RealMemory={self.memory_mb}"
+                f"Port={self._ports[node]} CPUs={cpus} RealMemory={self.memory_mb}"
+                f"{'' if shared else ' CpuSpecList=' + ','.join(map(str, others))}"
                 f"{' Gres=gpu:1' if node == self.nodes[-1] else ''}\n"
             )
         everywhere = f"Nodes={','.join(self.nodes)} DefMemPerCPU=500 State=UP"
@@ -387,16 +389,11 @@ def _kill(pid: int) -> None:
         return
 
 
-def main() -> int:
+def main(command: list[str]) -> int:
     """Run a command with a cluster of two nodes, and accounting where it is installed."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--cpus", type=int, default=2, help="of each of the two nodes")
-    options.add_argument("command", nargs=argparse.REMAINDER)
-    chosen = options.parse_args()
-    accounting = not missing_programs(accounting=True)
-    with LocalSlurm(cpus=chosen.cpus, accounting=accounting) as cluster:
-        return subprocess.run(chosen.command, env=cluster.environment).returncode
+    with LocalSlurm(accounting=not missing_programs(accounting=True)) as cluster:
+        return subprocess.run(command, env=cluster.environment).returncode
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

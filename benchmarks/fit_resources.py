@@ -45,11 +45,14 @@ LEAST_GROWTH_MB = {
     "million_tcr_bytes": 6.0,
 }
 SMALL_UNITS = 5.0
+# A patient has a few libraries; only over cohorts does their number say more than their size.
+MANY_LIBRARIES = 10
 # On a busy machine a job waits. Where it does not, it takes its CPU time and so many seconds.
 START_S = 1.0
 DOCS = REPOSITORY / "docs/cluster.md"
 # Cells of the table in the docs, with this many stored counts each and as many in the raw matrix.
 CELLS = (2_000, 10_000, 100_000)
+CELLS_A_LIBRARY = 5_000
 VALUES_A_CELL = 2_000
 # A third T cells, two contigs each.
 TCR_BYTES_A_CELL = 300
@@ -62,8 +65,9 @@ UNITS = {
     ),
 }
 HEADER = """\
-# Memory (MB, resident) and time (s) of a job alone on a CPU: base + per_unit x units; {share:.0%}
-# of benchmarked jobs lie below. Written by `make bench-resources` (benchmarks/fit_resources.py).
+# Memory (MB, resident) and time (s) of a job alone on a CPU: base + per_unit x units + per_library
+# x libraries; {share:.0%} of benchmarked jobs lie below. Written by `make bench-resources`
+# (benchmarks/fit_resources.py).
 """
 
 
@@ -120,31 +124,42 @@ def benchmarks_of(run: Path) -> list[tuple[str, str, Size, float, float]]:
     return rows
 
 
-def line_above(amounts: np.ndarray, values: np.ndarray, *, least: float) -> tuple[float, float]:
-    """Return base and slope, neither negative, of a line that has 95 % of the values below it."""
+def line_above(
+    amounts: np.ndarray, libraries: np.ndarray, values: np.ndarray, *, least: float
+) -> tuple[float, float, float]:
+    """Return base, and slopes by amount and by library, of a line with 95 % of the values below.
+
+    None is negative. A slope is 0 where the jobs do not differ in what it belongs to.
+    """
     if amounts.max() < 2 * amounts.min():
         # Jobs of one size do not tell base from slope. What a small one takes are its imports; what
         # a large one takes beyond Python's own is taken to grow with size.
         if amounts.max() < SMALL_UNITS:
-            return float(np.quantile(values, SHARE_BELOW)), 0.0
-        return least, float(np.quantile(np.maximum(values - least, 0) / amounts, SHARE_BELOW))
+            return float(np.quantile(values, SHARE_BELOW)), 0.0, 0.0
+        slope = np.quantile(np.maximum(values - least, 0) / amounts, SHARE_BELOW)
+        return least, float(slope), 0.0
+    shapes = [np.ones_like(amounts), amounts]
+    if libraries.max() >= MANY_LIBRARIES:
+        shapes.append(libraries)
+    matrix = np.stack(shapes, axis=1)
     # Larger jobs scatter more: relative errors are what is small.
-    weights = 1 / values
-    matrix = np.stack([np.ones_like(amounts), amounts], axis=1) * weights[:, None]
-    (base, slope), _ = nnls(matrix, np.ones_like(values))
-    ratio = np.quantile(values / (base + slope * amounts), SHARE_BELOW)
-    return base * max(ratio, 1), slope * max(ratio, 1)
+    found, _ = nnls(matrix / values[:, None], np.ones_like(values))
+    found *= max(np.quantile(values / (matrix @ found), SHARE_BELOW), 1)
+    return (*map(float, found), *[0.0] * (3 - len(found)))
 
 
 def fit(rule: str, group: str, points: list[tuple[Size, float, float]]) -> ResourceModel:
     """Return the rule's model."""
     unit = UNITS.get(rule, "thousand_barcodes")
     amounts = np.array([size.amount(unit) for size, _, _ in points])
-    mb = line_above(amounts, np.array([mb for _, mb, _ in points]), least=LEAST_SEEN_MB)
-    mb = (mb[0], max(mb[1], LEAST_GROWTH_MB[unit]))
-    seconds = line_above(amounts, np.array([s for _, _, s in points]), least=START_S)
+    libraries = np.array([size.n_libraries for size, _, _ in points])
+    used = np.array([mb for _, mb, _ in points])
+    mb = line_above(amounts, libraries, used, least=LEAST_SEEN_MB)
+    mb = (mb[0], max(mb[1], LEAST_GROWTH_MB[unit]), mb[2])
+    seconds = line_above(amounts, libraries, np.array([s for _, _, s in points]), least=START_S)
     numbers = [round(float(value), 3) for value in (*mb, *seconds)]
-    return ResourceModel(rule, group, unit, *numbers, len(points), round(float(amounts.max()), 3))
+    largest = round(float(amounts.max()), 3)
+    return ResourceModel(rule, group, unit, *numbers, len(points), largest, int(libraries.max()))
 
 
 def check(rows: list[tuple[str, str, Size, float, float]]) -> str:
@@ -171,7 +186,10 @@ def table_of_docs(models: dict[str, ResourceModel]) -> str:
     lines.append("|---|---:|" + "---:|" * (len(CELLS) + 1))
     for rule, model in sorted(models.items()):
         tcr_bytes = TCR_BYTES_A_CELL if rule.endswith(WITH_TCR) else 0
-        sizes = [Size(n, *[n * VALUES_A_CELL] * 2, n * tcr_bytes) for n in CELLS]
+        sizes = [
+            Size(n, *[n * VALUES_A_CELL] * 2, n * tcr_bytes, max(1, n // CELLS_A_LIBRARY))
+            for n in CELLS
+        ]
         used = "".join(f" {model.memory(s):,.0f} MB, {model.seconds(s):,.0f} s |" for s in sizes)
         asks = request(rule.removesuffix(WITH_TCR), sizes[0])
         row = f"| `{rule}` | {model.n_jobs} |{used} {asks.mem_mb:,} MB, {asks.runtime} min |"

@@ -21,10 +21,10 @@ from relapsescope.resource_models import Request, ResourceModel
 from relapsescope.simulate import simulate_cohort
 from typer.testing import CliRunner
 
-# 350 + 1.25 * mb_base MB, whatever the size; 5 + s_base / 30 minutes, half a minute instead of the
+# 370 + 1.25 * mb_base MB, whatever the size; 5 + s_base / 30 minutes, half a minute instead of the
 # 5 in a batch, whose record has them.
 MODELS = {
-    rule: ResourceModel(rule, group, "thousand_barcodes", mb, 0, seconds, 0, 1, 1)
+    rule: ResourceModel(rule, group, "thousand_barcodes", mb, 0, 0, seconds, 0, 0, 1, 1, 1)
     for rule, group, mb, seconds in (
         ("library", "libraries", 1000, 30),
         ("clones", "patients", 2000, 60),
@@ -87,12 +87,12 @@ def test_batches_ask_for_their_largest_job_and_for_the_time_of_all(planned):
     _, submissions = planned
     asked = [(each.step, len(each.jobs), each.asks) for each in submissions]
     assert asked == [
-        ("libraries", 2, Request(1600, 2 + 5)),
-        ("libraries", 2, Request(1600, 2 + 2)),
-        ("patients", 2, Request(2850, 3 + 3)),
-        ("normal_plasma", 1, Request(1100, 7)),
-        ("atlas", 1, Request(4100, 105)),
-        ("report", 1, Request(1100, 6)),
+        ("libraries", 2, Request(1620, 2 + 5)),
+        ("libraries", 2, Request(1620, 2 + 2)),
+        ("patients", 2, Request(2870, 3 + 3)),
+        ("normal_plasma", 1, Request(1120, 7)),
+        ("atlas", 1, Request(4120, 105)),
+        ("report", 1, Request(1120, 6)),
     ]
 
 
@@ -106,7 +106,7 @@ def test_totals(planned):
     assert found["rules"]["library"] == {
         "group": "libraries",
         "n_jobs": 3,
-        "mem_mb": 1600,
+        "mem_mb": 1620,
         "runtime_min": 2,
     }
     text = plan_as_text(found)

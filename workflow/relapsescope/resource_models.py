@@ -11,8 +11,8 @@ from relapsescope.paths import RESOURCES
 
 MODELS = RESOURCES / "resource_models.tsv"
 # Python and Snakemake in a job of a cluster, which the scheduler counts and a benchmark does not:
-# two processes of 175 MB (docs/cluster.md).
-SNAKEMAKE_MB = 350
+# two processes of 185 MB (docs/cluster.md).
+SNAKEMAKE_MB = 370
 # No request is smaller: a job's start alone can pass what a tiny library's model says.
 LEAST_MB = 750
 MEMORY_MARGIN = 1.25
@@ -39,12 +39,15 @@ class Size:
         Stored counts of the filtered and of the unfiltered matrices.
     n_tcr_bytes
         Length of the TCR contig files.
+    n_libraries
+        Libraries.
     """
 
     n_barcodes: int = 0
     n_values: int = 0
     n_raw_values: int = 0
     n_tcr_bytes: int = 0
+    n_libraries: int = 0
 
     def amount(self, unit: str) -> float:
         """Return this size in a model's unit."""
@@ -68,12 +71,13 @@ class ResourceModel:
         With which jobs it runs in one scheduler job; empty: alone; `local`: in Snakemake's process.
     unit
         What memory and time grow with: see `Size.amount`.
-    mb_base, mb_per_unit
+    mb_base, mb_per_unit, mb_per_library
         Resident memory (MB) of the job's own process.
-    s_base, s_per_unit
+    s_base, s_per_unit, s_per_library
         Wall-clock seconds.
-    n_jobs, largest
-        How many jobs it was fitted to, and the largest of them in units: beyond, it is a guess.
+    n_jobs, largest, most_libraries
+        How many jobs it was fitted to, and the largest of them in units and in libraries: beyond,
+        it is a guess.
     """
 
     rule: str
@@ -81,18 +85,23 @@ class ResourceModel:
     unit: str
     mb_base: float
     mb_per_unit: float
+    mb_per_library: float
     s_base: float
     s_per_unit: float
+    s_per_library: float
     n_jobs: int
     largest: float
+    most_libraries: int
 
     def memory(self, size: Size) -> float:
         """Return the MB that a job on `size` uses."""
-        return self.mb_base + self.mb_per_unit * size.amount(self.unit)
+        grown = self.mb_per_unit * size.amount(self.unit)
+        return self.mb_base + grown + self.mb_per_library * size.n_libraries
 
     def seconds(self, size: Size) -> float:
         """Return the seconds that a job on `size` takes."""
-        return self.s_base + self.s_per_unit * size.amount(self.unit)
+        grown = self.s_per_unit * size.amount(self.unit)
+        return self.s_base + grown + self.s_per_library * size.n_libraries
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,7 @@ def _check_matrices(table: Table, library: Library, header_of: HeaderReader) -> 
         n_values=filtered.n_values if filtered else 0,
         n_raw_values=raw.n_values if raw else 0,
         n_tcr_bytes=_length(library.tcr_contigs),
+        n_libraries=1,
     )
 
 

@@ -52,6 +52,7 @@ def check(
     Prints one line a problem (where, what, what to do). Exit status 0 when there is none, else 1.
     """
     from relapsescope.intake.check import check_inputs
+    from relapsescope.workflow_start import say
 
     defaults = _configuration(config)
     sheet = samples or Path(defaults["samples"])
@@ -59,7 +60,7 @@ def check(
     configured = None if samples or not defaults["clinical"] else Path(defaults["clinical"])
     folder = clinical or configured
     try:
-        checked = check_inputs(sheet, folder)
+        checked = check_inputs(sheet, folder, tell=say)
     except InputProblem as problem:
         _stop(problem)
     for warning in checked.warnings:

@@ -21,6 +21,7 @@ from relapsescope.resource_models import (
     request,
     total_size,
 )
+from relapsescope.workflow_start import HEADERS, say
 
 # As in workflow/profiles/slurm: a job is sent again so many times, each with more of both.
 RETRIES = 2
@@ -97,7 +98,7 @@ def plan_run(
         Where the inputs have problems or the workflow cannot be planned.
     """
     clinical = config["clinical"] or None
-    checked = check_inputs(config["samples"], clinical)
+    checked = check_inputs(config["samples"], clinical, memory=HEADERS, tell=say)
     patients = libraries_by_patient(checked.libraries)
     panel = config["copy_number"]["panel_timepoints"]
     of_panel = [lib.sample_id for lib in checked.libraries if lib.timepoint in panel]

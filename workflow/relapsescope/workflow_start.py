@@ -129,10 +129,15 @@ def _check_configuration(config: Mapping[str, Any]) -> None:
 def _checked(sheet: Path, clinical: Path | None) -> "CheckResult":
     from relapsescope.intake.check import check_inputs
 
-    checked = check_inputs(sheet, clinical, memory=HEADERS)
+    checked = check_inputs(sheet, clinical, memory=HEADERS, tell=say)
     for warning in checked.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return checked
+
+
+def say(line: str) -> None:
+    """Print a line that is not the answer: how far something is."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def patients_of_pages(libraries: Iterable[Library], clinical: Iterable[str]) -> list[str]:

@@ -3,6 +3,7 @@
 import csv
 import difflib
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ CONTIG_COLUMNS = {
     "bcr_contigs": ("barcode", "chain", "v_gene", "umis", "productive"),
 }
 
+TELL_EVERY_S = 10.0
 HeaderReader = Callable[[Path], MatrixHeader]
 
 
@@ -48,6 +50,7 @@ def check_inputs(
     *,
     contents: bool = True,
     memory: Path | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> CheckResult:
     """Return the sheet's libraries and warnings, after looking at every input.
 
@@ -63,6 +66,8 @@ def check_inputs(
         Whether to look into the files that the sheet names.
     memory
         File in which headers of good matrices are remembered; None: nothing is written.
+    tell
+        Is told how far it is, every ten seconds.
 
     Raises
     ------
@@ -74,7 +79,11 @@ def check_inputs(
     if contents:
         known = HeaderMemory(memory) if memory else None
         header_of = known.header if known else read_header
-        for library in libraries:
+        told = time.monotonic()
+        for done, library in enumerate(libraries):
+            if tell and time.monotonic() > told + TELL_EVERY_S:
+                told = time.monotonic()
+                tell(f"{done} of {len(libraries)} libraries are checked …")
             sizes[library.sample_id] = _check_matrices(table, library, header_of)
             for column in ("tcr_contigs", "bcr_contigs"):
                 _check_contigs(table, library, column)

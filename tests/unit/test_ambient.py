@@ -73,6 +73,18 @@ def test_empty_droplets_give_profile_and_amount() -> None:
     assert np.corrcoef(np.log1p(1e6 * ambient.profile), np.log1p(1e6 * lysed))[0, 1] > 0.98
 
 
+def test_cells_left_out_of_the_filtered_matrix_for_their_size_are_no_empty_droplets() -> None:
+    """They hold ten times the UMIs of the 400 empty droplets together."""
+    cells, fraction, _, empty = library(300, seed=1)
+    order = np.argsort(cells.sum(axis=1))
+    kept, large = cells[order[:400]], 10 * cells[order[400:]]
+    assert large.sum() > 10 * empty.sum()
+    raw = counts_of(np.vstack([empty, large]), prefix="other")
+    ambient = estimate(counts_of(kept), raw)
+    assert ambient.source == "raw_matrix"
+    assert ambient.fraction == pytest.approx(fraction, rel=0.3)
+
+
 def test_genes_of_the_raw_matrix_are_matched_by_id() -> None:
     cells, _, _, empty = library(300, seed=2)
     raw = counts_of(empty, prefix="empty")

@@ -104,14 +104,18 @@ def _empty_droplets(
     """Return the profile and mean UMIs of the empty droplets, None where there are too few.
 
     A raw matrix also lists hundreds of thousands of barcodes with a few UMIs that were never in
-    a droplet, and small cells. Barcodes weighted by their UMIs have their mode in the
-    empty droplets; those within `empty_window` fold of it are taken.
+    a droplet, and cells that are not in the filtered one. Of the barcodes with no more UMIs than
+    the median cell, weighted by their UMIs, the mode lies in the empty droplets; those within
+    `empty_window` fold of it are taken.
     """
     columns = _aligned(counts.gene_ids, raw.gene_ids)
     total = np.asarray(raw.matrix.sum(axis=1, dtype=np.int64)).ravel()
     called = set(counts.barcodes)
     outside = np.fromiter((b not in called for b in raw.barcodes), bool, len(raw.barcodes))
-    empty = np.flatnonzero(outside & (total > 0))
+    # Cells that were left out of the filtered matrix for their size hold more than empty droplets
+    # do together, where they are many.
+    usual = np.median(np.asarray(counts.matrix.sum(axis=1, dtype=np.int64)))
+    empty = np.flatnonzero(outside & (total > 0) & (total <= usual))
     if empty.size < limits.min_empty_droplets:
         return None
     logs = np.log(total[empty])

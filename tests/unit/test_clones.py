@@ -51,6 +51,36 @@ def test_clone_subclone_and_fates(world, panel):
     assert 0 < rows["A", "pre_infusion"]["detection_limit"] < 0.05
 
 
+@pytest.mark.parametrize(
+    ("new_at_relapse", "expected"),
+    [(True, "not_assessable"), (False, "same_ig_same_subclone")],
+)
+def test_subclones_that_resampled_cells_do_not_give_again_are_one(
+    world, panel, monkeypatch, new_at_relapse, expected
+):
+    """A split by library, or of every library in halves; every repeat splits at random."""
+    clone, random = world.clone("+1q;-13q"), np.random.default_rng(1)
+    before, _ = world.library("pre", "pre_infusion", [(80, clone, CLONE), (25, None, None)])
+    after, _ = world.library("rel", "relapse", [(80, clone, CLONE), (25, None, None)])
+    calls = []
+
+    def split(cells, **_):
+        calls.append(len(cells.library))
+        if len(calls) == 1:
+            label = cells.library if new_at_relapse else np.arange(len(cells.library)) % 2
+            return label.astype(int), ["by hand"]
+        return random.integers(0, 2, len(cells.library)), ["by chance"]
+
+    monkeypatch.setattr("relapsescope.tumour.subclones.split_cells", split)
+    result = assess([before, after], panel)
+    assert len(calls) == 1 + SETTINGS.clones.bootstraps
+    assert {row["clone_id"] for row in result["clones"]} == {"A"}
+    (row,) = [row for row in result["clones"] if row["is_relapse_clone"]]
+    assert row["stability"] < 0.5
+    assert row["relation"] == expected
+    assert ("a new subclone is not excluded" in row["reason"]) == new_at_relapse
+
+
 def test_near_diploid_clone_is_found_by_its_immunoglobulin(world, panel):
     library, truth = world.library(
         "dip", "untreated", [(80, world.clone(), CLONE), (30, None, None)]

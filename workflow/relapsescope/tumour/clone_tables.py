@@ -77,6 +77,8 @@ class Clone:
         (n_plasma_cells,) probability that a cell is malignant and of this clone.
     unseen
         (n_libraries,) share that each library would have shown, as in `Subclones`.
+    dissolved
+        (n_own_cells,) subclones that did not hold, as in `Subclones`.
     """
 
     clone_id: str
@@ -87,6 +89,7 @@ class Clone:
     events: tuple[str, ...]
     stability: float | None
     unseen: np.ndarray
+    dissolved: np.ndarray | None = None
 
 
 def clone_rows(
@@ -132,6 +135,14 @@ def clone_rows(
                 new_share=settings.new_share,
                 n_sure=_sure(clone, cells.library, [number[name] for name in before]),
             )
+            if link == "same_ig_same_subclone" and _may_be_new(
+                clone, cells.library, [number[name] for name in before], number[last], settings
+            ):
+                link = "not_assessable"
+                reason += (
+                    "; a split from the cells at relapse was seen, but cells drawn again split "
+                    f"otherwise (stability {clone.stability:.2f}): a new subclone is not excluded"
+                )
             changed = _changed(cells, clone, [number[name] for name in before])
             if changed and link == "same_ig_same_subclone":
                 reason += (
@@ -159,6 +170,23 @@ def clone_rows(
     shown = {row["sample_id"] for row in rows}
     absent = [v for v in visits if v.timepoint == "relapse" and v.sample_id not in shown]
     return rows + [no_clone_row(patient, visit, _why_none(malignancy, why)) for visit in absent]
+
+
+def _may_be_new(
+    clone: Clone,
+    library: np.ndarray,
+    before: Sequence[int],
+    relapse: int,
+    settings: CloneSettings,
+) -> bool:
+    """Return whether most cells at relapse are of a subclone that did not hold and was new."""
+    if clone.dissolved is None:
+        return False
+    own = library[clone.cells]
+    then, now = clone.dissolved[np.isin(own, before)], clone.dissolved[own == relapse]
+    if not (len(then) and len(now)):
+        return False
+    return (then == np.bincount(now).argmax()).mean() < settings.new_share
 
 
 def no_clone_row(patient: str, visit: Visit, reason: str) -> dict[str, Any]:

@@ -41,7 +41,7 @@ from relapsescope.tumour.plasma_cells import (
     library_files,
     read_plasma_library,
 )
-from relapsescope.tumour.subclones import find_subclones, one_subclone
+from relapsescope.tumour.subclones import Subclones, find_subclones, one_subclone
 from relapsescope.tumour.tumour_cells import PatientCells, cell_arms, patient_cells
 
 
@@ -232,7 +232,7 @@ def name_clones(
 ) -> list[Clone]:
     """Return the clones, lettered: each immunoglobulin clone's subclones, by first appearance."""
     malignant = malignancy.malignancy == "malignant"
-    found: list[tuple[np.ndarray, int, np.ndarray, float | None, np.ndarray]] = []
+    found: list[tuple[np.ndarray, int, np.ndarray, Subclones, int]] = []
     for number in sorted(set(malignancy.ig_clone[malignant])):
         members = np.flatnonzero(malignant & (malignancy.ig_clone == number))
         split = one_subclone(len(members), cells.n_libraries)
@@ -247,8 +247,7 @@ def name_clones(
             share = np.full(len(malignant), split.posterior[:, label].mean())
             share[members] = split.posterior[:, label]
             share *= malignancy.probability * malignancy.ig_posterior[:, max(number, 0)]
-            own, unseen = members[split.label == label], split.unseen[label]
-            found.append((own, int(number), share, split.stability, unseen))
+            found.append((members[split.label == label], int(number), share, split, label))
 
     def appearance(item: tuple) -> tuple:
         first = np.bincount(cells.library[item[0]], minlength=cells.n_libraries)
@@ -258,7 +257,7 @@ def name_clones(
 
     found.sort(key=appearance)
     clones = []
-    for letter, (members, number, share, stability, unseen) in zip(
+    for letter, (members, number, share, split, label) in zip(
         letters(len(found)), found, strict=True
     ):
         arms, events = None, ()
@@ -272,7 +271,19 @@ def name_clones(
                 probability=settings.copy_number.event_probability,
                 min_effect=settings.copy_number.min_effect,
             )
-        clones.append(Clone(letter, members, number, share, arms, events, stability, unseen))
+        clones.append(
+            Clone(
+                clone_id=letter,
+                cells=members,
+                ig_clone=number,
+                probability=share,
+                arms=arms,
+                events=events,
+                stability=split.stability,
+                unseen=split.unseen[label],
+                dissolved=split.dissolved,
+            )
+        )
     return clones
 
 

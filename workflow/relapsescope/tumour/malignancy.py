@@ -40,6 +40,7 @@ class CloneSettings:
     split_probability: float
     max_subclones: int
     bootstraps: int
+    min_stability: float
     new_share: float
     fold_change: float
 

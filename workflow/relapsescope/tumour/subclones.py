@@ -1,6 +1,6 @@
 """Subclones of a patient's malignant cells, from copy number and programme together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -48,6 +48,9 @@ class Subclones:
     unseen
         (n_subclones, n_libraries) share of each subclone that a library would have shown; NaN
         where counting its cells says it all.
+    dissolved
+        (n_cells,) numbers of subclones that resampled cells did not give again, so that all cells
+        count as one; None where there were none.
     """
 
     label: np.ndarray
@@ -55,6 +58,7 @@ class Subclones:
     stability: float | None
     differences: tuple[str, ...]
     unseen: np.ndarray
+    dissolved: np.ndarray | None = None
 
 
 def one_subclone(n_cells: int, n_libraries: int) -> Subclones:
@@ -86,6 +90,9 @@ def find_subclones(
             again, _ = split_cells(cells.subset(drawn), cn_settings=cn_settings, settings=settings)
             scores.append(adjusted_rand_score(label[drawn], again))
         stability = float(np.mean(scores))
+        if label.any() and stability < settings.min_stability:
+            alone = one_subclone(len(label), cells.n_libraries)
+            return replace(alone, stability=stability, dissolved=label)
     found = settle(cells, label, cn_settings=cn_settings, settings=settings)
     unseen = unseen_shares(found, cells.library, cells.n_libraries)
     return Subclones(found.label, found.posterior, stability, tuple(differences), unseen)

@@ -51,6 +51,25 @@ def test_clone_subclone_and_fates(world, panel):
     assert 0 < rows["A", "pre_infusion"]["detection_limit"] < 0.05
 
 
+def test_a_split_that_only_a_sample_of_the_cells_shows_keeps_the_relation_open(
+    world, panel, monkeypatch
+):
+    """All cells are one clone; of two samples the second splits by library."""
+    clone = world.clone("+1q;-13q")
+    before, _ = world.library("pre", "pre_infusion", [(80, clone, CLONE), (25, None, None)])
+    after, _ = world.library("rel", "relapse", [(80, clone, CLONE), (25, None, None)])
+    calls = []
+
+    def split(cells, **_):
+        calls.append(cells.library)
+        return (cells.library if len(calls) == 3 else 0 * cells.library).astype(int), []
+
+    monkeypatch.setattr("relapsescope.tumour.subclones.split_cells", split)
+    (row,) = [r for r in assess([before, after], panel)["clones"] if r["is_relapse_clone"]]
+    assert (row["clone_id"], row["stability"]) == ("A", 0.5)
+    assert row["relation"] == "not_assessable"
+
+
 @pytest.mark.parametrize(
     ("new_at_relapse", "expected"),
     [(True, "not_assessable"), (False, "same_ig_same_subclone")],

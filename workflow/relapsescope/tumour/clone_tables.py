@@ -140,8 +140,8 @@ def clone_rows(
             ):
                 link = "not_assessable"
                 reason += (
-                    "; a split from the cells at relapse was seen, but cells drawn again split "
-                    f"otherwise (stability {clone.stability:.2f}): a new subclone is not excluded"
+                    "; the cells at relapse split from those before, but not in every sample of "
+                    f"the cells (stability {clone.stability:.2f}): a new subclone is not excluded"
                 )
             changed = _changed(cells, clone, [number[name] for name in before])
             if changed and link == "same_ig_same_subclone":
@@ -182,8 +182,9 @@ def _may_be_new(
     """Return whether most cells at relapse are of a subclone that did not hold and was new."""
     if clone.dissolved is None:
         return False
-    own = library[clone.cells]
-    then, now = clone.dissolved[np.isin(own, before)], clone.dissolved[own == relapse]
+    known = clone.dissolved >= 0
+    own, label = library[clone.cells][known], clone.dissolved[known]
+    then, now = label[np.isin(own, before)], label[own == relapse]
     if not (len(then) and len(now)):
         return False
     return (then == np.bincount(now).argmax()).mean() < settings.new_share

@@ -49,8 +49,9 @@ class Subclones:
         (n_subclones, n_libraries) share of each subclone that a library would have shown; NaN
         where counting its cells says it all.
     dissolved
-        (n_cells,) numbers of subclones that resampled cells did not give again, so that all cells
-        count as one; None where there were none.
+        (n_cells,) numbers of subclones that resampled cells did not give again, or that some of
+        them gave where all cells did not (-1: not drawn), so that all count as one; None where
+        there were none.
     """
 
     label: np.ndarray
@@ -78,7 +79,7 @@ def find_subclones(
     seen = np.asarray(cells.counts.sum(axis=0)).ravel()
     cells = cells.over(np.flatnonzero(seen >= MIN_GENE_UMI))
     label, differences = split_cells(cells, cn_settings=cn_settings, settings=settings)
-    stability = None
+    stability, dissolved = None, None
     if settings.bootstraps:
         rng = np.random.default_rng(seed)
         scores = []
@@ -89,13 +90,16 @@ def find_subclones(
             drawn = np.sort(rng.choice(len(label), n_drawn, replace=False))
             again, _ = split_cells(cells.subset(drawn), cn_settings=cn_settings, settings=settings)
             scores.append(adjusted_rand_score(label[drawn], again))
+            if again.any() and not label.any() and dissolved is None:
+                dissolved = np.full(len(label), -1)
+                dissolved[drawn] = again
         stability = float(np.mean(scores))
         if label.any() and stability < settings.min_stability:
             alone = one_subclone(len(label), cells.n_libraries)
             return replace(alone, stability=stability, dissolved=label)
     found = settle(cells, label, cn_settings=cn_settings, settings=settings)
     unseen = unseen_shares(found, cells.library, cells.n_libraries)
-    return Subclones(found.label, found.posterior, stability, tuple(differences), unseen)
+    return Subclones(found.label, found.posterior, stability, tuple(differences), unseen, dissolved)
 
 
 def split_cells(

@@ -70,33 +70,30 @@ def fresh(tmp_path, repository, cohort) -> Workplace:
 
 def add_large_library(workplace: Workplace) -> str:
     """Add a library whose counts alone take 500 MB, and return its name."""
-    text, name = workplace.sheet.read_text(), "P3_relapse"
-    (relapse,) = [line for line in text.splitlines() if line.startswith("P1_relapse\t")]
-    folder = workplace.folder / "cohort/matrices" / name
-    shutil.copytree(workplace.folder / "cohort/matrices/P1_relapse", folder)
-    row = relapse.replace("P1_relapse", name).replace("\tP1\t", "\tP3\t")
-    workplace.sheet.write_text(f"{text}{row}\n")
-    times = 150
-    with h5py.File(folder / "filtered_feature_bc_matrix.h5", "r+") as file:
+    sheet = pd.read_csv(workplace.sheet, sep="\t", dtype=str, keep_default_na=False)
+    row = sheet[sheet["sample_id"] == "P1_relapse"].iloc[0].to_dict()
+    name, matrix_path = "P3_relapse", "matrices/P3_relapse/filtered_feature_bc_matrix.h5"
+    row |= {"sample_id": name, "patient_id": "P3", "matrix": matrix_path, "raw_matrix": ""}
+    sheet = pd.concat([sheet, pd.DataFrame([row])])
+    sheet.to_csv(workplace.sheet, sep="\t", index=False)
+    target, times = workplace.sheet.parent / matrix_path, 150
+    target.parent.mkdir()
+    shutil.copy(workplace.sheet.parent / matrix_path.replace("P3", "P1"), target)
+    with h5py.File(target, "r+") as file:
         matrix = file["matrix"]
-        n_barcodes = matrix["shape"][1]
         ends = matrix["indptr"][:].astype(np.int64)
+        n = (len(ends) - 1) * times
+        letters = np.array(list("ACGT"))[np.arange(n)[:, None] >> np.arange(0, 32, 2) & 3]
         tiled = {
             "data": np.tile(matrix["data"][:], times),
             "indices": np.tile(matrix["indices"][:], times),
             "indptr": np.concatenate([[0], *(ends[1:] + k * ends[-1] for k in range(times))]),
-            "barcodes": np.array(
-                [
-                    "".join("ACGT"[int(c)] for c in np.base_repr(k, 4).zfill(16)) + "-1"
-                    for k in range(n_barcodes * times)
-                ],
-                "S",
-            ),
+            "barcodes": np.array(["".join(row) + "-1" for row in letters], "S"),
         }
         for part, values in tiled.items():
             del matrix[part]
             matrix[part] = values
-        matrix["shape"][1] = n_barcodes * times
+        matrix["shape"][1] = n
     return name
 
 

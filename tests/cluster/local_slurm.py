@@ -98,7 +98,7 @@ def missing_programs(*, accounting: bool = False) -> list[str]:
 
 
 class LocalSlurm:
-    """A cluster of virtual nodes `n1`, `n2`, … that divide this machine's CPUs among them.
+    """A cluster of virtual nodes `n1`, `n2`, … that share this machine.
 
     Partitions: `main` (all nodes), `short` (all nodes, 5 minutes), `gpu` (the last node, which
     has one GPU that is none).
@@ -107,6 +107,10 @@ class LocalSlurm:
     ----------
     memory_mb
         What each node advertises, whatever the machine has.
+    own_cpus
+        Whether the nodes divide the machine's CPUs among them, as timings need it: jobs are bound
+        to CPUs, and every node begins with the first. Else each node has all, two at least, and
+        more jobs run at a time.
     accounting
         Whether `sacct` works, as the executor's efficiency report needs it.
     nice
@@ -119,10 +123,12 @@ class LocalSlurm:
         nodes: int = 2,
         memory_mb: int = 6000,
         accounting: bool = False,
+        own_cpus: bool = False,
         nice: int = 5,
     ) -> None:
         self.nodes = [f"n{number}" for number in range(1, nodes + 1)]
         self.memory_mb, self.accounting, self.nice = memory_mb, accounting, nice
+        self.own_cpus = own_cpus
         self.folder = Path()
         self._processes: dict[str, subprocess.Popen] = {}
         self._ports = dict(
@@ -244,15 +250,13 @@ class LocalSlurm:
         if self.accounting:
             text += ACCOUNTING_CONF.format(**values)
             self._write("slurmdbd.conf", SLURMDBD_CONF.format(**values), mode=0o600)
-        cpus = os.cpu_count() or 1
+        cpus = max(os.cpu_count() or 1, 2)
         for number, node in enumerate(self.nodes):
-            # Jobs are bound to CPUs, and every node would begin with the same ones.
             others = [cpu for cpu in range(cpus) if cpu % len(self.nodes) != number]
-            shared = cpus < len(self.nodes)
             text += (
                 f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 "
                 f"Port={self._ports[node]} CPUs={cpus} RealMemory={self.memory_mb}"
-                f"{'' if shared else ' CpuSpecList=' + ','.join(map(str, others))}"
+                f"{' CpuSpecList=' + ','.join(map(str, others)) if self.own_cpus else ''}"
                 f"{' Gres=gpu:1' if node == self.nodes[-1] else ''}\n"
             )
         everywhere = f"Nodes={','.join(self.nodes)} DefMemPerCPU=500 State=UP"
@@ -391,7 +395,8 @@ def _kill(pid: int) -> None:
 
 def main(command: list[str]) -> int:
     """Run a command with a cluster of two nodes, and accounting where it is installed."""
-    with LocalSlurm(accounting=not missing_programs(accounting=True)) as cluster:
+    accounting = not missing_programs(accounting=True)
+    with LocalSlurm(accounting=accounting, own_cpus=True) as cluster:
         return subprocess.run(command, env=cluster.environment).returncode
 
 

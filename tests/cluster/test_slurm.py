@@ -232,7 +232,7 @@ def test_a_library_that_takes_its_batch_down_is_found_alone(slurm, local, fresh)
     small.mkdir()
     rules = "".join(f"  {rule}:\n    mem_mb: 750\n" for rule in ("library", "library_batch"))
     (small / "config.yaml").write_text(f"set-resources:\n{rules}")
-    until = ("--retries", "1", "--until", "library_batch")
+    until = ("--retries", "0", "--until", "library_batch")
     assert submit(fresh, slurm, *until, profile=small).wait(timeout=PATIENCE_S) == 1
     alone = submit(fresh, slurm, *until, *ONE_LIBRARY_A_JOB, profile=small)
     assert alone.wait(timeout=PATIENCE_S) == 1

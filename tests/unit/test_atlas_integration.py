@@ -17,6 +17,7 @@ from relapsescope.atlas.integration import (
     train_scvi,
     usable_accelerator,
 )
+from relapsescope.atlas.library_cells import sharing_names
 from relapsescope.intake.counts import Counts
 from relapsescope.intake.fragments import write_fragment
 from relapsescope.tables import read_columns, write_json, write_parquet
@@ -118,6 +119,27 @@ def library_genes(symbols, rank, n_cells=100):
     symbols = np.array(symbols, dtype=object)
     ids = np.array([f"ENSG_{s}" for s in symbols], dtype=object)
     return LibraryGenes(ids, symbols, np.array(rank, dtype=float), n_cells)
+
+
+def test_libraries_of_one_annotation_share_its_names_and_select_the_same():
+    """Three libraries, two annotations; ranks differ, so an order mistaken would show."""
+    first = library_genes(["A", "B", "C", "D"], [3, 0, 2, 1])
+    again = library_genes(["A", "B", "C", "D"], [0, 1, 3, 2])
+    other = library_genes(["B", "C", "D", "E"], [1, 0, 3, 2])
+    annotations = []
+    shared = [sharing_names(one, annotations) for one in (first, again, other)]
+    assert shared[1].gene_ids is shared[0].gene_ids
+    assert shared[1].symbols is shared[0].symbols
+    assert shared[1].rank is again.rank
+    assert [len(one.gene_ids) for one in annotations] == [4, 4]
+    assert shared[2].gene_ids is other.gene_ids
+    plain = select_genes({"1": first, "2": again, "3": other}, n_genes=2, min_cells=50)
+    found = select_genes(dict(zip("123", shared, strict=True)), n_genes=2, min_cells=50)
+    np.testing.assert_array_equal(found.gene_ids, plain.gene_ids)
+    # Ranks among the shared B, C, D: 0 2 1, 0 2 1, 1 0 2; under two count, so B three times.
+    assert list(found.symbols) == ["B", "D"]
+    for name, values in plain.table.items():
+        np.testing.assert_array_equal(found.table[name], values)
 
 
 def test_selection_leaves_classes_out_and_merges_by_rank():

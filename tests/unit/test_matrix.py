@@ -302,6 +302,14 @@ def test_values_that_are_no_counts_are_refused(tmp_path, genes, dense, change, c
             read(tmp_path / "a.h5ad")
 
 
+def test_an_h5ad_whose_tables_do_not_fit_its_counts_is_refused(tmp_path, genes, dense):
+    ids, _ = with_car(*genes)
+    write_h5ad(tmp_path / "a.h5ad", {"X": sparse.csr_matrix(dense.astype(float))}, ids[:-1])
+    for read in (read_counts, read_header):
+        with pytest.raises(InputProblem, match="does not fit obs and var"):
+            read(tmp_path / "a.h5ad")
+
+
 def test_one_negative_value_in_the_midst_is_seen_without_reading_the_counts(tmp_path, genes):
     counts = np.ones((6000, 60), int)
     counts[3000, 30] = -1

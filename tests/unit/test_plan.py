@@ -19,6 +19,7 @@ from relapsescope.plan import (
 )
 from relapsescope.resource_models import Request, ResourceModel
 from relapsescope.simulate import simulate_cohort
+from relapsescope.workflow_start import HEADERS
 from typer.testing import CliRunner
 
 # 370 + 1.25 * mb_base MB, whatever the size; 5 + s_base / 30 minutes, half a minute instead of the
@@ -64,6 +65,12 @@ def config(tmp_path_factory, repository) -> dict:
 def planned(config, monkeypatch):
     monkeypatch.setattr("relapsescope.resource_models.read_models", lambda: MODELS)
     return plan_run(config, configuration=Path("none"), summary=SUMMARY)
+
+
+def test_a_plan_looks_into_the_matrices_once(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan_run(config, configuration=Path("none"), summary=SUMMARY)
+    assert HEADERS.is_file()
 
 
 def test_every_pending_job_is_planned_once_and_no_other(planned):

@@ -37,6 +37,7 @@ def models(tmp_path, monkeypatch):
         "s_per_library\tn_jobs\tlargest\tmost_libraries\n"
         "small\t\tthousand_barcodes\t100\t2\t0\t1\t0.5\t0\t3\t10\t1\n"
         "large\t\tmillion_values_with_raw\t400\t40\t10\t60\t30\t6\t3\t10\t20\n"
+        "small+tcr\t\tmillion_tcr_bytes\t500\t50\t0\t8\t1\t0\t3\t10\t1\n"
     )
     found = read_models(path)
     monkeypatch.setattr("relapsescope.resource_models.read_models", lambda: found)
@@ -58,6 +59,14 @@ def test_small_jobs_ask_for_the_floor(models):
     """370 + 1.25 * (100 + 2 * 4) = 505 MB is under the floor; 5.1 minutes are six."""
     asked = request("small", Size(n_barcodes=4000))
     assert (asked.mem_mb, asked.runtime) == (750, 6)
+
+
+def test_jobs_that_read_contigs_ask_by_a_row_of_their_own(models):
+    """370 + 1.25 * (500 + 50 * 2) MB; the other rule has no such row."""
+    size = Size(n_barcodes=4000, n_tcr_bytes=2_000_000)
+    assert request("small", size).mem_mb == 1120
+    assert request("large", size) == request("large", Size(n_barcodes=4000))
+    assert groups_of_rules() == {"small": "", "large": ""}
 
 
 def test_sizes_add_up():

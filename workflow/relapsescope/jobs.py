@@ -1,6 +1,7 @@
 """What a job shows while it runs: its log file, and one line for the person who waits."""
 
 import contextlib
+import resource
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -10,10 +11,20 @@ from typing import Any
 from relapsescope.errors import InputProblem
 from relapsescope.intake.sheet import read_sheet
 
+PEAK = "Peak memory: "
+
+
+def peak_memory_mb() -> float:
+    """Return the most resident memory (MB) that this process has had."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**20 if sys.platform == "darwin" else 2**10)
+
 
 @contextlib.contextmanager
 def job_log(path: str) -> Iterator[None]:
-    """Send what the block prints to the log file `path`.
+    """Send what the block prints to the log file `path`, and how much memory it took at most.
+
+    Snakemake's benchmark looks every 30 seconds and misses what a long job took for a moment.
 
     A failure leaves its traceback in the log and one line on the terminal, and ends the job
     with exit status 1.
@@ -30,6 +41,8 @@ def job_log(path: str) -> Iterator[None]:
             except BaseException:
                 traceback.print_exc()
                 raise
+            finally:
+                print(f"{PEAK}{peak_memory_mb():.0f} MB")
     except InputProblem as problem:
         print("\n".join(problem.problems), file=sys.stderr)
         raise SystemExit(1) from None

@@ -43,8 +43,9 @@ def plan(
 ) -> None:
     """Say what would run now, in how many jobs, with how much memory and time at most.
 
-    Nothing is submitted or changed. Memory and time come from models of what each rule used in
-    earlier runs (resources/resource_models.tsv). Warns where a request exceeds the partition.
+    Nothing is submitted and no result is touched. Memory and time come from models of what each
+    rule used in earlier runs (resources/resource_models.tsv). Warns where a request exceeds the
+    partition.
     """
     from relapsescope.plan import (
         Limit,

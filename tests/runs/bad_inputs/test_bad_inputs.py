@@ -525,6 +525,21 @@ def test_the_unbroken_cohort_is_accepted(valid_cohort):
     assert result.warnings == []
 
 
+def test_sizes_and_progress_are_told_and_a_second_look_is_remembered(
+    valid_cohort, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("relapsescope.intake.check.TELL_EVERY_S", -1.0)
+    told: list[str] = []
+    memory = tmp_path / "headers.json"
+    sizes = check_inputs(valid_cohort.sheet, memory=memory, tell=told.append).sizes
+    assert told == [f"{done} of 3 libraries are checked …" for done in range(3)]
+    assert {size.n_libraries for size in sizes.values()} == {1}
+    contigs = valid_cohort.folder / "P1_rel/tcr.csv"
+    assert sizes["P1_rel"].n_tcr_bytes == contigs.stat().st_size > 0
+    assert sizes["H1_BM"].n_tcr_bytes == 0
+    assert memory.is_file()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_bad_input_is_explained_in_one_line(cohort, kind):
     break_cohort, (place, what, remedy) = KINDS[kind]

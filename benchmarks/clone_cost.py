@@ -26,9 +26,9 @@ from copy_number_peer import REPOSITORY, Cohort
 
 sys.path.insert(0, str(REPOSITORY / "workflow"))
 
+from relapsescope.clones.patient_clones import assess_patient
+from relapsescope.clones.plasma_cells import common_genes, library_files, read_plasma_library
 from relapsescope.intake.genes import gene_table
-from relapsescope.tumour.clones import assess_patient
-from relapsescope.tumour.plasma_cells import common_genes, library_files, read_plasma_library
 
 
 def enlarged(cohort: Cohort, patient: str, n_cells: int) -> tuple[list, np.ndarray]:

@@ -18,7 +18,7 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
 
-from relapsescope.tumour.clones import assess_patient  # noqa: E402
+from relapsescope.clones.patient_clones import assess_patient  # noqa: E402
 
 SHARES = (0.0, 0.01, 0.02, 0.03, 0.05)
 CELLS = (100, 300, 1000)

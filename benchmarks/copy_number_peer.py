@@ -27,18 +27,18 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
 
-from relapsescope.tumour.clones import clone_settings  # noqa: E402
-from relapsescope.tumour.copy_number import arm_map, normal_floor  # noqa: E402
-from relapsescope.tumour.malignancy import group_arms  # noqa: E402
-from relapsescope.tumour.normal_panel import read_panel  # noqa: E402
-from relapsescope.tumour.normal_plasma import normal_cells  # noqa: E402
-from relapsescope.tumour.plasma_cells import (  # noqa: E402
+from relapsescope.clones.copy_number import arm_map, normal_floor  # noqa: E402
+from relapsescope.clones.malignancy import group_arms  # noqa: E402
+from relapsescope.clones.malignant_cells import patient_cells  # noqa: E402
+from relapsescope.clones.normal_panel import read_panel  # noqa: E402
+from relapsescope.clones.normal_plasma import normal_cells  # noqa: E402
+from relapsescope.clones.patient_clones import clone_settings  # noqa: E402
+from relapsescope.clones.plasma_cells import (  # noqa: E402
     common_genes,
     gene_space,
     library_files,
     read_plasma_library,
 )
-from relapsescope.tumour.tumour_cells import patient_cells  # noqa: E402
 
 WINDOW, STEP = 100, 10
 THRESHOLDS = np.arange(0.004, 0.2, 0.002)

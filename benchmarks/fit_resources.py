@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 from relapsescope.intake.check import check_inputs
-from relapsescope.jobs import PEAK
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import libraries_by_patient
-from relapsescope.resource_models import (
+from relapsescope.run.jobs import PEAK
+from relapsescope.run.resource_models import (
     COLUMNS,
     MODELS,
     SNAKEMAKE_MB,

@@ -17,11 +17,11 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
 
-from relapsescope.answer.answer_tables import make_answers  # noqa: E402
-from relapsescope.answer.cited import rows_of  # noqa: E402
-from relapsescope.clinic.clinical import read_clinical  # noqa: E402
-from relapsescope.clinic.course_settings import CourseSettings  # noqa: E402
-from relapsescope.clinic.course_tables import make_course_tables  # noqa: E402
+from relapsescope.course.clinical import read_clinical  # noqa: E402
+from relapsescope.course.settings import CourseSettings  # noqa: E402
+from relapsescope.course.tables import make_course_tables  # noqa: E402
+from relapsescope.mechanisms.cited import rows_of  # noqa: E402
+from relapsescope.mechanisms.tables import make_answers  # noqa: E402
 
 PERSISTS_FROM = 0.01
 

@@ -23,7 +23,7 @@ from programme_cohort import (  # noqa: E402
     World,
     simulated_pairs,
 )
-from relapsescope.programme.paired_test import test_over_patients  # noqa: E402
+from relapsescope.programmes.paired_test import test_over_patients  # noqa: E402
 
 WORLDS = (
     ("usual libraries", World()),

@@ -21,10 +21,10 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
 
-from relapsescope.niche.niche_tallies import GENE, MARKED  # noqa: E402
-from relapsescope.niche.suppression import NOT_RAISED, OVERALL, RAISED, suppression_rows  # noqa: E402
-from relapsescope.niche.suppression_measures import SuppressionSettings  # noqa: E402
-from relapsescope.niche.suppressive_programmes import CD4_T, MYELOID, programmes  # noqa: E402
+from relapsescope.microenvironment.suppression import NOT_RAISED, OVERALL, RAISED, suppression_rows  # noqa: E402
+from relapsescope.microenvironment.suppression_measures import SuppressionSettings  # noqa: E402
+from relapsescope.microenvironment.suppressive_programmes import CD4_T, MYELOID, programmes  # noqa: E402
+from relapsescope.microenvironment.tallies import GENE, MARKED  # noqa: E402
 from relapsescope.settings import settings_of  # noqa: E402
 
 # Molecules a million in unsuppressed monocytes with macrophages, and in CD4 T cells: the order of

@@ -24,13 +24,13 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY / "workflow"), str(REPOSITORY / "tests" / "unit")]
 
+from relapsescope.car_t.cells import call_patient  # noqa: E402
+from relapsescope.car_t.tables import write_car_t  # noqa: E402
 from relapsescope.intake.counts import Counts, FeatureBlock  # noqa: E402
 from relapsescope.intake.fragments import write_fragment  # noqa: E402
-from relapsescope.t_cells.car_cells import call_patient  # noqa: E402
-from relapsescope.t_cells.car_t import write_car_t  # noqa: E402
 from relapsescope.t_cells.patient_receptors import call_patient_receptors  # noqa: E402
 from relapsescope.t_cells.patient_states import call_patient_states  # noqa: E402
-from relapsescope.t_cells.t_cell_tables import write_t_cell_tables  # noqa: E402
+from relapsescope.t_cells.tables import write_t_cell_tables  # noqa: E402
 from relapsescope.tables import write_json, write_parquet  # noqa: E402
 from scipy import sparse  # noqa: E402
 from t_cell_cohort import Visit, draw_visit, foreign_rates  # noqa: E402

@@ -5,7 +5,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from relapsescope.clinic.course_files import course_paths
+from relapsescope.course.files import course_paths
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.cohort import CELL_COLUMNS, SAMPLE_COLUMNS
+from relapsescope.cohort.cells import CELL_COLUMNS, SAMPLE_COLUMNS
 from relapsescope.intake.check import check_inputs
 from relapsescope.patient_files import libraries_by_patient
-from relapsescope.resource_models import model_of, request, total_size
+from relapsescope.run.resource_models import model_of, request, total_size
 
 CONTRACT_CELL_COLUMNS = re.findall(
     r"\w+",

@@ -4,10 +4,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
-from relapsescope.clinic.clinical import ClinicalTables
-from relapsescope.clinic.course_files import course_paths
-from relapsescope.clinic.course_settings import CourseSettings
-from relapsescope.clinic.course_tables import make_course_tables
+from relapsescope.course.clinical import ClinicalTables
+from relapsescope.course.files import course_paths
+from relapsescope.course.settings import CourseSettings
+from relapsescope.course.tables import make_course_tables
 from relapsescope.tables import write_tsv
 
 

@@ -3,17 +3,18 @@
 import json
 
 import numpy as np
-from relapsescope.molecular import antigens, anxa1, targets
-from relapsescope.molecular.detection import DETECTION_COLUMNS
+from relapsescope.antigens import antigen_rows, anxa1, targets
+from relapsescope.antigens.detection import DETECTION_COLUMNS
+from relapsescope.clones.patient_tables import COLUMNS as CLONE_COLUMNS
 from relapsescope.patient_files import (
     CLONE_FILES,
     molecular_paths,
     patient_paths,
     programme_paths,
 )
-from relapsescope.programme import programme_sets, programmes
+from relapsescope.programmes import sets as programme_sets
+from relapsescope.programmes import tables as programmes
 from relapsescope.tables import write_tsv
-from relapsescope.tumour.patient_tables import COLUMNS as CLONE_COLUMNS
 
 ARMS = ("1p", "1q", "13q", "16p")
 GENES = ("TNFRSF17", "GPRC5D", "CD38")
@@ -28,7 +29,7 @@ def write_molecules(results, libraries, cells, *, hostile=""):
     (results / "clones").mkdir()
     (results / "clones/normal_plasma.json").write_text(json.dumps(panel))
     columns = {
-        "antigens": antigens.COLUMNS,
+        "antigens": antigen_rows.COLUMNS,
         "anxa1": anxa1.COLUMNS,
         "targets": targets.COLUMNS,
         "anxa1_untreated": anxa1.UNTREATED_COLUMNS,

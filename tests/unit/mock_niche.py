@@ -1,8 +1,8 @@
 """Tables of the microenvironment of the small run, as the workflow would leave them."""
 
-from relapsescope.niche.composition_shifts import COLUMNS as SHIFT_COLUMNS
-from relapsescope.niche.niche_tables import INTERACTION_COLUMNS
-from relapsescope.niche.suppression import COLUMNS as SUPPRESSION_COLUMNS
+from relapsescope.microenvironment.composition_shifts import COLUMNS as SHIFT_COLUMNS
+from relapsescope.microenvironment.suppression import COLUMNS as SUPPRESSION_COLUMNS
+from relapsescope.microenvironment.tables import INTERACTION_COLUMNS
 from relapsescope.patient_files import niche_paths
 from relapsescope.tables import write_tsv
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import yaml
+from relapsescope.clones.immunoglobulin import KAPPA, LAMBDA
+from relapsescope.clones.normal_panel import Panel
+from relapsescope.clones.normal_plasma import make_panel, normal_cells
+from relapsescope.clones.patient_clones import assess_patient, clone_settings
+from relapsescope.clones.plasma_cells import PlasmaLibrary, gene_space
 from relapsescope.intake.genes import gene_table
 from relapsescope.paths import REPOSITORY
-from relapsescope.tumour.clones import assess_patient, clone_settings
-from relapsescope.tumour.immunoglobulin import KAPPA, LAMBDA
-from relapsescope.tumour.normal_panel import Panel
-from relapsescope.tumour.normal_plasma import make_panel, normal_cells
-from relapsescope.tumour.plasma_cells import PlasmaLibrary, gene_space
 from scipy import sparse
 
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))

@@ -2,8 +2,8 @@
 
 import copy
 
-from relapsescope.answer.cited import rows_of
-from relapsescope.answer.patient_evidence import patient_evidence
+from relapsescope.mechanisms.cited import rows_of
+from relapsescope.mechanisms.patient_evidence import patient_evidence
 
 SHEET = [
     {"sample_id": "P_pre", "timepoint": "pre_infusion", "day": "-10", "tissue": "bone_marrow"},

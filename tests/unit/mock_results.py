@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pandas as pd
 import yaml
-from relapsescope.answer.answer_tables import EVIDENCE, table_path, write_answers
-from relapsescope.niche.microenvironment import composition
+from relapsescope.mechanisms.tables import EVIDENCE, table_path, write_answers
+from relapsescope.microenvironment.composition import composition
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import ANSWER_TABLES
 

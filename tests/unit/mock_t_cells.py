@@ -2,8 +2,8 @@
 
 from relapsescope.patient_files import t_cell_paths
 from relapsescope.t_cells.clonotype_tables import CLONOTYPE_COLUMNS, RECEPTOR_COLUMNS
-from relapsescope.t_cells.t_cell_composition import COLUMNS as STATE_COLUMNS
-from relapsescope.t_cells.t_cell_measures import COLUMNS as MEASURE_COLUMNS
+from relapsescope.t_cells.composition import COLUMNS as STATE_COLUMNS
+from relapsescope.t_cells.measures import COLUMNS as MEASURE_COLUMNS
 from relapsescope.tables import write_tsv
 
 PLACE = {"patient_id": "P1", "sorting": "none"}

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from relapsescope.molecular.molecules import Clones, Molecules
-from relapsescope.rates import Tally
-from relapsescope.tumour.library_effects import LibraryEffects, Pooled
+from relapsescope.antigens.molecules import Clones, Molecules
+from relapsescope.statistics.library_effects import LibraryEffects, Pooled
+from relapsescope.statistics.rates import Tally
 
 NO_POOL = Pooled(np.array([], dtype=object), {}, *(np.zeros((0, 0)) for _ in range(3)), np.zeros(0))
 STEADY = LibraryEffects(0.1, 0.05, 1000)

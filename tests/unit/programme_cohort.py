@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from relapsescope.programme.programme_pairs import Pair
-from relapsescope.programme.programme_settings import ProgrammeSettings
-from relapsescope.programme.pseudobulk import Pseudobulk
-from relapsescope.tumour.library_effects import LibraryEffects
+from relapsescope.programmes.pairs import Pair
+from relapsescope.programmes.pseudobulk import Pseudobulk
+from relapsescope.programmes.settings import ProgrammeSettings
+from relapsescope.statistics.library_effects import LibraryEffects
 
 SETTINGS = ProgrammeSettings(
     min_cells=20,

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
+from relapsescope.car_t.exhaustion_rows import PatientScores, effect_rows
 from relapsescope.intake.counts import Counts
-from relapsescope.signatures import read_signatures
 from relapsescope.simulate.expression import Genome, genome, nuclear_rates, programme
-from relapsescope.t_cells.exhaustion_rows import PatientScores, effect_rows
-from relapsescope.t_cells.t_cell_scores import clean_sets, score_t_cells
+from relapsescope.t_cells.scores import clean_sets, score_t_cells
+from relapsescope.t_cells.signatures import read_signatures
 from scipy import sparse
 
 N_GENES = 14_000

@@ -4,6 +4,9 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from relapsescope.antigens import anxa1, targets
+from relapsescope.antigens.antigen_rows import COLUMNS
+from relapsescope.antigens.detection import DETECTION_COLUMNS
 from relapsescope.figures import (
     antigen_detection,
     antigen_rates,
@@ -12,9 +15,6 @@ from relapsescope.figures import (
 )
 from relapsescope.figures.panel import NotAssessableError, PanelSettings
 from relapsescope.figures.theme import to_svg
-from relapsescope.molecular import anxa1, targets
-from relapsescope.molecular.antigens import COLUMNS
-from relapsescope.molecular.detection import DETECTION_COLUMNS
 
 MODULES = (antigen_rates, antigen_detection, anxa1_compartments, target_matrix)
 PLACE = {"patient_id": "P", "sample_id": "P_relapse", "timepoint": "relapse", "clone_id": "B"}

@@ -6,16 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from relapsescope.antigens.antigen_rows import COLUMNS, antigen_rows
+from relapsescope.antigens.cell_groups import Group, cell_groups
+from relapsescope.antigens.molecules import Clones
+from relapsescope.antigens.surface import antibody_of, surface_rows
+from relapsescope.antigens.verdicts import EPITOPE, AntigenSettings, needed_umi, verdict_of
 from relapsescope.intake.counts import Counts, FeatureBlock
-from relapsescope.molecular.antigen_verdicts import EPITOPE, AntigenSettings, needed_umi, verdict_of
-from relapsescope.molecular.antigens import COLUMNS, antigen_rows
-from relapsescope.molecular.cell_groups import Group, cell_groups
-from relapsescope.molecular.molecules import Clones
-from relapsescope.molecular.surface import antibody_of, surface_rows
 from relapsescope.paths import RESOURCES
-from relapsescope.rates import Interval, Tally
 from relapsescope.settings import settings_of
-from relapsescope.tumour.library_effects import Pooled, excess_sd, library_effects, matched_changes
+from relapsescope.statistics.library_effects import (
+    Pooled,
+    excess_sd,
+    library_effects,
+    matched_changes,
+)
+from relapsescope.statistics.rates import Interval, Tally
 from scipy import sparse
 
 from .molecule_cohort import CLONES, NO_POOL, STEADY, group, molecules

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import yaml
-from relapsescope.molecular.anxa1 import COLUMNS, anxa1_rows, untreated_rows
-from relapsescope.molecular.anxa1_contrasts import Anxa1Settings, with_doublets
+from relapsescope.antigens.anxa1 import COLUMNS, anxa1_rows, untreated_rows
+from relapsescope.antigens.anxa1_contrasts import Anxa1Settings, with_doublets
 from relapsescope.paths import RESOURCES
 from relapsescope.settings import settings_of
-from relapsescope.tumour.library_effects import Pooled
+from relapsescope.statistics.library_effects import Pooled
 
 from .molecule_cohort import CLONES, NO_POOL, STEADY, group, molecules
 

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from relapsescope.atlas import build_atlas
 from relapsescope.atlas.bundle import Bundle, Reference, load_bundle, save_bundle
-from relapsescope.atlas.gene_ranks import rank_genes
 from relapsescope.atlas.gene_selection import LibraryGenes, select_genes
 from relapsescope.atlas.integration import (
     IntegrationSettings,
@@ -20,6 +19,7 @@ from relapsescope.atlas.integration import (
 from relapsescope.atlas.library_cells import sharing_names
 from relapsescope.intake.counts import Counts
 from relapsescope.intake.fragments import write_fragment
+from relapsescope.libraries.gene_ranks import rank_genes
 from relapsescope.tables import read_columns, write_json, write_parquet
 from scipy import sparse
 

@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.clinic.bulk import (
+from relapsescope.errors import InputProblem
+from relapsescope.survival.bulk import (
     bulk_table,
     contamination_score,
     gene_against_survival,
     random_effects,
 )
-from relapsescope.clinic.bulk_cohort import read_bulk_cohort
-from relapsescope.errors import InputProblem
+from relapsescope.survival.bulk_cohort import read_bulk_cohort
 
 MYELOID = ["S100A8", "S100A9", "CD14", "LYZ"]
 

@@ -4,17 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from relapsescope.intake.counts import Counts, FeatureBlock
-from relapsescope.intake.matrix import read_counts
-from relapsescope.libraries.library import assess
-from relapsescope.paths import REPOSITORY
-from relapsescope.t_cells.car_calls import (
+from relapsescope.car_t.calls import (
     CarSettings,
     call_car,
     carrier_probability,
     log_negative_binomial,
     transgene_umi,
 )
+from relapsescope.intake.counts import Counts, FeatureBlock
+from relapsescope.intake.matrix import read_counts
+from relapsescope.libraries.library import assess
+from relapsescope.paths import REPOSITORY
 from scipy import sparse
 
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))

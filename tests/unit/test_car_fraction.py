@@ -3,11 +3,8 @@
 import numpy as np
 import pytest
 import yaml
-from relapsescope.libraries.cell_cycle import CycleSettings
-from relapsescope.paths import REPOSITORY
-from relapsescope.proportions import exact_proportion
-from relapsescope.t_cells.car_calls import CarSettings
-from relapsescope.t_cells.car_fraction import (
+from relapsescope.car_t.calls import CarSettings
+from relapsescope.car_t.fraction import (
     INDETERMINATE,
     NOT_PERSISTENT,
     PERSISTENT,
@@ -15,7 +12,14 @@ from relapsescope.t_cells.car_fraction import (
     detection_limit,
     persistence_of,
 )
-from relapsescope.t_cells.car_sensitivity import (
+from relapsescope.car_t.proliferation import (
+    DividingCells,
+    Peak,
+    ProliferationSettings,
+    at_equal_depth,
+    proliferation_of,
+)
+from relapsescope.car_t.sensitivity import (
     FractionSettings,
     Rate,
     Sensitivity,
@@ -23,13 +27,9 @@ from relapsescope.t_cells.car_sensitivity import (
     library_rate,
     sensitivity_of,
 )
-from relapsescope.t_cells.proliferation import (
-    DividingCells,
-    Peak,
-    ProliferationSettings,
-    at_equal_depth,
-    proliferation_of,
-)
+from relapsescope.libraries.cell_cycle import CycleSettings
+from relapsescope.paths import REPOSITORY
+from relapsescope.statistics.proportions import exact_proportion
 
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
 CALLS = CarSettings(**CONFIG["car_calls"])

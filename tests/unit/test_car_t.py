@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from relapsescope.car_t.calls import CarSettings
+from relapsescope.car_t.exhaustion_rows import EFFECT_COLUMNS
+from relapsescope.car_t.proliferation import ProliferationSettings
+from relapsescope.car_t.sensitivity import FractionSettings
+from relapsescope.car_t.tables import CONTRACT, CarTSettings, Cohort, car_t_rows, columns_of
 from relapsescope.libraries.cell_cycle import CycleSettings
 from relapsescope.paths import REPOSITORY
-from relapsescope.t_cells.car_calls import CarSettings
-from relapsescope.t_cells.car_sensitivity import FractionSettings
-from relapsescope.t_cells.car_t import CONTRACT, CarTSettings, Cohort, car_t_rows, columns_of
-from relapsescope.t_cells.exhaustion_rows import EFFECT_COLUMNS
-from relapsescope.t_cells.proliferation import ProliferationSettings
 
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
 SETTINGS = CarTSettings(

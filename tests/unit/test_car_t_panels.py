@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from relapsescope.car_t.exhaustion_rows import EFFECT_COLUMNS
+from relapsescope.car_t.tables import columns_of
 from relapsescope.figures import car_t_cycling, car_t_fraction, exhaustion
 from relapsescope.figures.panel import NotAssessableError, PanelSettings
 from relapsescope.figures.theme import to_svg
-from relapsescope.t_cells.car_t import columns_of
-from relapsescope.t_cells.exhaustion_rows import EFFECT_COLUMNS
 
 from .mock_car_t import SETS, car_t_rows, effect_rows
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from relapsescope import __version__
-from relapsescope.cli import app
+from relapsescope.commands.app import app
 from typer.testing import CliRunner
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from relapsescope.clinic.clinical import COLUMNS, check_clinical, read_clinical
+from relapsescope.course.clinical import COLUMNS, check_clinical, read_clinical
 from relapsescope.errors import InputProblem
 from relapsescope.paths import REPOSITORY
 

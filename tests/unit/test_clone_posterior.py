@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from relapsescope.antigens.cell_groups import MIN_CORE, NORMAL, Group, cell_groups
+from relapsescope.antigens.mixture import CALIBRATION, add_mixed, mixed_exposure
+from relapsescope.clones.plasma_cells import gene_space
+from relapsescope.clones.subclone_posterior import shared_posterior, unseen_share
 from relapsescope.intake.counts import Counts
-from relapsescope.molecular.cell_groups import MIN_CORE, NORMAL, Group, cell_groups
-from relapsescope.molecular.mixture import CALIBRATION, add_mixed, mixed_exposure
-from relapsescope.rates import Tally
-from relapsescope.tumour.plasma_cells import gene_space
-from relapsescope.tumour.subclone_posterior import shared_posterior, unseen_share
+from relapsescope.statistics.rates import Tally
 from scipy import sparse
 
 from .mock_patients import CLONE, IDS, World, assess

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from relapsescope.tumour.clones import assess_patient
-from relapsescope.tumour.fates import count_clone, fate, relapse_clone, relation
-from relapsescope.tumour.immunoglobulin import LAMBDA
-from relapsescope.tumour.normal_panel import Panel
-from relapsescope.tumour.normal_plasma import make_panel
+from relapsescope.clones.fates import count_clone, fate, relapse_clone, relation
+from relapsescope.clones.immunoglobulin import LAMBDA
+from relapsescope.clones.normal_panel import Panel
+from relapsescope.clones.normal_plasma import make_panel
+from relapsescope.clones.patient_clones import assess_patient
 from scipy import sparse
 
 from .mock_patients import CLONE, IDS, PLACE, RECEPTOR, SETTINGS, SPACE, USED, World, assess
@@ -64,7 +64,7 @@ def test_a_split_that_only_a_sample_of_the_cells_shows_keeps_the_relation_open(
         calls.append(cells.library)
         return (cells.library if len(calls) == 3 else 0 * cells.library).astype(int), []
 
-    monkeypatch.setattr("relapsescope.tumour.subclones.split_cells", split)
+    monkeypatch.setattr("relapsescope.clones.subclones.split_cells", split)
     (row,) = [r for r in assess([before, after], panel)["clones"] if r["is_relapse_clone"]]
     assert (row["clone_id"], row["stability"]) == ("A", 0.5)
     assert row["relation"] == "not_assessable"
@@ -90,7 +90,7 @@ def test_subclones_that_resampled_cells_do_not_give_again_are_one(
             return label.astype(int), ["by hand"]
         return random.integers(0, 2, len(cells.library)), ["by chance"]
 
-    monkeypatch.setattr("relapsescope.tumour.subclones.split_cells", split)
+    monkeypatch.setattr("relapsescope.clones.subclones.split_cells", split)
     result = assess([before, after], panel)
     assert len(calls) == 1 + SETTINGS.clones.bootstraps
     assert {row["clone_id"] for row in result["clones"]} == {"A"}

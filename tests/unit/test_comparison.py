@@ -5,10 +5,8 @@ import shutil
 
 import pandas as pd
 import pytest
-from relapsescope.cli import app
-from relapsescope.comparison.deposit import write_deposit
-from relapsescope.comparison.frames import compare_frames
-from relapsescope.comparison.runs import (
+from relapsescope.commands.app import app
+from relapsescope.deposit.compare import (
     DIFFERS,
     PASS,
     WITHIN,
@@ -17,14 +15,16 @@ from relapsescope.comparison.runs import (
     only_in_run,
     table_rules,
 )
-from relapsescope.comparison.summaries import compare_summaries, summarise
-from relapsescope.comparison.tolerance import Tolerance, parse_tolerance
+from relapsescope.deposit.expected import write_deposit
+from relapsescope.deposit.frames import compare_frames
+from relapsescope.deposit.summaries import compare_summaries, summarise
+from relapsescope.deposit.tolerance import Tolerance, parse_tolerance
 from relapsescope.errors import InputProblem
 from relapsescope.figures.draw import PANELS, draw_figures, read_manifest
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings
 from relapsescope.paths import REPOSITORY
-from relapsescope.provenance import write_run_manifest
+from relapsescope.run.provenance import write_run_manifest
 from typer.testing import CliRunner
 
 from .mock_results import write_results

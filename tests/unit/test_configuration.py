@@ -2,7 +2,7 @@ import importlib.util
 
 import pytest
 import yaml
-from relapsescope.configuration import config_problems
+from relapsescope.run.configuration import config_problems
 from relapsescope.settings import plain_values
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from relapsescope.tumour.copy_number import (
+from relapsescope.clones.copy_number import (
     CopyNumberSettings,
     arm_map,
     arm_ratios,
@@ -13,7 +13,7 @@ from relapsescope.tumour.copy_number import (
     normal_floor,
     robust_ratio,
 )
-from relapsescope.tumour.normal_panel import Panel, read_panel, write_panel
+from relapsescope.clones.normal_panel import Panel, read_panel, write_panel
 
 SETTINGS = CopyNumberSettings(
     panel_timepoints=("healthy", "untreated"),

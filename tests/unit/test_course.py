@@ -4,15 +4,15 @@ import dataclasses
 
 import pandas as pd
 import pytest
-from relapsescope.clinic.caveats import unit_caveats
-from relapsescope.clinic.clinical_record import read_assessment, read_patients
-from relapsescope.clinic.course import (
+from relapsescope.course.caveats import unit_caveats
+from relapsescope.course.clinical_record import read_assessment, read_patients
+from relapsescope.course.lines import (
     CONTRACT_COLUMNS,
     EXTRA_COLUMNS,
     assessment_table,
     course_table,
 )
-from relapsescope.clinic.course_settings import CourseSettings
+from relapsescope.course.settings import CourseSettings
 from relapsescope.paths import REPOSITORY
 
 ALPHA = REPOSITORY.parent / "shared" / "data" / "cohorts" / "alpha"

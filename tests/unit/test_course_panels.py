@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.clinic.course_settings import CourseSettings
-from relapsescope.clinic.course_tables import make_course_tables
+from relapsescope.course.settings import CourseSettings
+from relapsescope.course.tables import make_course_tables
 from relapsescope.figures import (
     course_forest,
     course_markers,

@@ -6,12 +6,12 @@ import re
 import shutil
 
 import pytest
-from relapsescope.cli import app
-from relapsescope.crate import PROFILES, write_crate
+from relapsescope.commands.app import app
+from relapsescope.deposit.crate import PROFILES, write_crate
 from relapsescope.figures.draw import draw_figures, read_manifest
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings
-from relapsescope.provenance import write_run_manifest
+from relapsescope.run.provenance import write_run_manifest
 from rocrate.rocrate import ROCrate
 from typer.testing import CliRunner
 

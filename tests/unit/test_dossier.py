@@ -7,11 +7,11 @@ from html.parser import HTMLParser
 
 import pytest
 import yaml
-from relapsescope.answer.answer_tables import table_path
-from relapsescope.answer.cited import KEYS, NUMBER
 from relapsescope.figures.draw import PANELS, draw_figures
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings
+from relapsescope.mechanisms.cited import KEYS, NUMBER
+from relapsescope.mechanisms.tables import table_path
 from relapsescope.paths import REPOSITORY
 from relapsescope.report.context import Context, PatientContext
 from relapsescope.report.page import assemble

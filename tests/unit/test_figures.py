@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.clinic.course_files import course_paths
+from relapsescope.course.files import course_paths
 from relapsescope.figures.draw import (
     MANIFEST_COLUMNS,
     PANEL_NAMES,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from relapsescope.errors import InputProblem
 from relapsescope.intake.genes import gene_table
-from relapsescope.programme.enrichment import mean_change, over_patients, rank_sets
-from relapsescope.programme.gene_sets import (
+from relapsescope.programmes.enrichment import mean_change, over_patients, rank_sets
+from relapsescope.programmes.gene_sets import (
     NamedSet,
     gene_set_problems,
     read_gene_sets,

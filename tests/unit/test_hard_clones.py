@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from relapsescope.tumour.clones import assess_patient
-from relapsescope.tumour.immunoglobulin import KAPPA, LAMBDA
+from relapsescope.clones.immunoglobulin import KAPPA, LAMBDA
+from relapsescope.clones.patient_clones import assess_patient
 from scipy import sparse
 
 from .mock_patients import CLONE, HEAVY, HEAVY_V, IDS, PLACE, RECEPTOR, SETTINGS, World, assess

@@ -5,10 +5,10 @@ import json
 import shutil
 
 import pytest
-from relapsescope import header_memory
 from relapsescope.errors import InputProblem
-from relapsescope.header_memory import HeaderMemory
 from relapsescope.intake.matrix import read_header
+from relapsescope.run import header_memory
+from relapsescope.run.header_memory import HeaderMemory
 from relapsescope.simulate import simulate_cohort
 
 

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from relapsescope.intake.matrix import read_counts
-from relapsescope.tumour.contigs import apply_contigs, read_contigs
-from relapsescope.tumour.ig_clones import Usage, find_ig_clones, ig_log_odds, usage_of
-from relapsescope.tumour.immunoglobulin import (
+from relapsescope.clones.contigs import apply_contigs, read_contigs
+from relapsescope.clones.ig_clones import Usage, find_ig_clones, ig_log_odds, usage_of
+from relapsescope.clones.immunoglobulin import (
     AMBIGUOUS,
     KAPPA,
     LAMBDA,
@@ -13,6 +12,7 @@ from relapsescope.tumour.immunoglobulin import (
     call_immunoglobulin,
     call_light_chain,
 )
+from relapsescope.intake.matrix import read_counts
 from scipy import sparse
 
 SYMBOLS = np.array(

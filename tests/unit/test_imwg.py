@@ -1,11 +1,11 @@
 """The IMWG rules, case by case. The comment of each case derives its expected value."""
 
 import pytest
-from relapsescope.clinic.assessment import Assessment
-from relapsescope.clinic.imwg import measure_baseline, ratio_normal, read_rules, responses
-from relapsescope.clinic.progression import check_progression, confirmed_nadir
-from relapsescope.clinic.relapse import clinical_relapse, mrd_course, relapse_from_cr
-from relapsescope.clinic.response import assess_line
+from relapsescope.course.assessment import Assessment
+from relapsescope.course.imwg import measure_baseline, ratio_normal, read_rules, responses
+from relapsescope.course.progression import check_progression, confirmed_nadir
+from relapsescope.course.relapse import clinical_relapse, mrd_course, relapse_from_cr
+from relapsescope.course.response import assess_line
 
 RULES = read_rules()
 SIGN = {"+": True, "-": False, "?": None}

@@ -2,15 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from relapsescope.libraries.library_rna import LibraryRna
-from relapsescope.niche.interaction_pairs import asked_pairs, ranked_pairs
-from relapsescope.niche.interaction_scores import (
+from relapsescope.microenvironment.interaction_pairs import asked_pairs, ranked_pairs
+from relapsescope.microenvironment.interaction_scores import (
     MAGNITUDE,
     SPECIFICITY,
     expression,
     ranked,
     robust_ranks,
 )
-from relapsescope.niche.interactions import (
+from relapsescope.microenvironment.interactions import (
     ABSENT,
     AMBIENT,
     NOT_SEEN,
@@ -19,7 +19,7 @@ from relapsescope.niche.interactions import (
     library_rows,
     named_groups,
 )
-from relapsescope.rates import RateSettings
+from relapsescope.statistics.rates import RateSettings
 from scipy import sparse
 
 PAIRS = [(("L1",), ("R1",)), (("L2", "L3"), ("R1", "R2")), (("L1",), ("ABSENT",))]

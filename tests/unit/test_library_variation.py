@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from relapsescope.niche.library_variation import (
+from relapsescope.statistics.library_variation import (
     Estimate,
     Variation,
     common_mean,

@@ -3,9 +3,10 @@
 import itertools
 
 import pytest
-from relapsescope.answer.cited import Row, parse_cited, uncited_numbers
-from relapsescope.answer.mechanism_facts import FACTS
-from relapsescope.answer.mechanisms import (
+from relapsescope.mechanisms.cited import Row, parse_cited, uncited_numbers
+from relapsescope.mechanisms.facts import FACTS
+from relapsescope.mechanisms.patient_evidence import relapsed_patients
+from relapsescope.mechanisms.verdicts import (
     NOT_ASSESSABLE,
     NOT_SUPPORTED,
     SUPPORTED,
@@ -13,7 +14,6 @@ from relapsescope.answer.mechanisms import (
     primary_mechanism,
     read_rules,
 )
-from relapsescope.answer.patient_evidence import relapsed_patients
 
 from .mock_relapse import SHEET, patient
 

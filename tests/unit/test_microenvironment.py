@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.niche.microenvironment import (
+from relapsescope.microenvironment.composition import (
     COLUMNS,
     INTERVAL_COLUMNS,
     CompositionSettings,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from relapsescope.cli import app
-from relapsescope.plan import (
+from relapsescope.commands.app import app
+from relapsescope.run.plan import (
     Job,
     Limit,
     Submission,
@@ -17,9 +17,9 @@ from relapsescope.plan import (
     plan_run,
     warnings_for,
 )
-from relapsescope.resource_models import Request, ResourceModel
+from relapsescope.run.resource_models import Request, ResourceModel
+from relapsescope.run.start import HEADERS
 from relapsescope.simulate import simulate_cohort
-from relapsescope.workflow_start import HEADERS
 from typer.testing import CliRunner
 
 # 370 + 1.25 * mb_base MB, whatever the size; 5 + s_base / 30 minutes, half a minute instead of the
@@ -63,7 +63,7 @@ def config(tmp_path_factory, repository) -> dict:
 
 @pytest.fixture
 def planned(config, monkeypatch):
-    monkeypatch.setattr("relapsescope.resource_models.read_models", lambda: MODELS)
+    monkeypatch.setattr("relapsescope.run.resource_models.read_models", lambda: MODELS)
     return plan_run(config, configuration=Path("none"), summary=SUMMARY)
 
 

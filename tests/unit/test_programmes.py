@@ -6,19 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from relapsescope.molecular.molecules import Clones
+from relapsescope.antigens.molecules import Clones
 from relapsescope.paths import REPOSITORY
-from relapsescope.programme.paired_test import OUTLIER, test_over_patients
-from relapsescope.programme.programme_arms import arm_of_symbols, changed_arms
-from relapsescope.programme.programme_pairs import one_per_patient, pairs_of, relapsed_patients
-from relapsescope.programme.programmes import write_programmes
-from relapsescope.programme.pseudobulk import (
+from relapsescope.programmes.arms import arm_of_symbols, changed_arms
+from relapsescope.programmes.paired_test import OUTLIER, test_over_patients
+from relapsescope.programmes.pairs import one_per_patient, pairs_of, relapsed_patients
+from relapsescope.programmes.pseudobulk import (
     PatientPseudobulks,
     Pseudobulk,
     set_aside,
     without_doublets,
 )
-from relapsescope.rates import ratio
+from relapsescope.programmes.tables import write_programmes
+from relapsescope.statistics.rates import ratio
 from relapsescope.tables import write_parquet
 
 from .programme_cohort import MIN_REFERENCE_UMI, SETTINGS, World, simulated_pairs
@@ -82,7 +82,7 @@ def _doubled(umi, gene):
 
 def test_the_interval_is_that_of_rates_with_the_library_variation_stated():
     """Independent of the loop: the same tallies put by hand into `rates.ratio`."""
-    from relapsescope.programme.programme_changes import _tally
+    from relapsescope.programmes.changes import _tally
 
     world = World(own_sd=0.1)
     (pair,), _ = simulated_pairs(np.random.default_rng(2), world, 1)

@@ -3,8 +3,8 @@ import json
 import re
 
 import pytest
-from relapsescope import provenance
-from relapsescope.provenance import code_version, config_hash, versions, write_run_manifest
+from relapsescope.run import provenance
+from relapsescope.run.provenance import code_version, config_hash, versions, write_run_manifest
 
 
 @pytest.fixture
@@ -101,4 +101,4 @@ def test_the_manifest_says_how_exactly_the_atlas_comes_again(tmp_path, notes, ex
 
 def test_a_module_that_is_not_there_has_no_version():
     with pytest.raises(ValueError, match="no such module of the package: nowhere"):
-        code_version("rates", "nowhere")
+        code_version("statistics.rates", "nowhere")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from relapsescope.rates import (
+from relapsescope.statistics.rates import (
     RateSettings,
     Tally,
     pool,

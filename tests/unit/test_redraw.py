@@ -6,7 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 import yaml
-from relapsescope.cli import app
+from relapsescope.commands.app import app
 from relapsescope.errors import InputProblem
 from relapsescope.figures.composite import PAGE_UNITS, Picture, compose
 from relapsescope.figures.draw import PANEL_NAMES, draw_figures, read_manifest

@@ -5,15 +5,15 @@ import re
 
 import pytest
 import yaml
-from relapsescope.clinic.clinical import patients_named
-from relapsescope.clinic.course_files import course_paths
+from relapsescope.course.clinical import patients_named
+from relapsescope.course.files import course_paths
 from relapsescope.figures.draw import draw_figures
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import panel_settings
 from relapsescope.intake.sheet import Library
 from relapsescope.paths import REPOSITORY
 from relapsescope.report.page import build_report
-from relapsescope.workflow_start import patients_of_pages
+from relapsescope.run.start import patients_of_pages
 
 from .mock_results import write_results
 from .test_report import Elements

@@ -6,7 +6,7 @@ import sys
 from dataclasses import astuple
 
 import pytest
-from relapsescope.resource_models import (
+from relapsescope.run.resource_models import (
     WITH_TCR,
     Size,
     batches,
@@ -40,7 +40,7 @@ def models(tmp_path, monkeypatch):
         "small+tcr\t\tmillion_tcr_bytes\t500\t50\t0\t8\t1\t0\t3\t10\t1\n"
     )
     found = read_models(path)
-    monkeypatch.setattr("relapsescope.resource_models.read_models", lambda: found)
+    monkeypatch.setattr("relapsescope.run.resource_models.read_models", lambda: found)
     return found
 
 
@@ -119,13 +119,13 @@ def test_a_job_on_a_cluster_starts_without_heavy_imports(repository):
         (repository / "workflow/rules/common.smk").read_text(),
         flags=re.M,
     )
-    assert "relapsescope.workflow_start" in names
+    assert "relapsescope.run.start" in names
     code = f"""
 import sys, yaml, {", ".join(names)}
 config = yaml.safe_load(open("config/config.yaml"))
 config.update(samples="tests/unit/data/none.tsv")
 try:
-    relapsescope.workflow_start.begin(config, check=False)
+    relapsescope.run.start.begin(config, check=False)
 except relapsescope.errors.InputProblem:
     pass
 print(*sys.modules)

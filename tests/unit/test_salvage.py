@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from relapsescope.clinic.salvage import (
+from relapsescope.course.salvage import (
     exposure_intervals,
     landmark_contrast,
     read_published,
@@ -12,7 +12,7 @@ from relapsescope.clinic.salvage import (
     salvage_lines,
     time_dependent_contrast,
 )
-from relapsescope.clinic.sequential import sequential_pairs, summarise_sequential
+from relapsescope.course.sequential import sequential_pairs, summarise_sequential
 
 
 def course(*rows):

@@ -1,8 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.niche.niche_tallies import GENE, MARKED, gene_rows, marked_row, population_members
-from relapsescope.niche.suppression import (
+from relapsescope.microenvironment.suppression import (
     COLUMNS,
     EARLIER,
     INDETERMINATE,
@@ -12,8 +11,23 @@ from relapsescope.niche.suppression import (
     RAISED,
     suppression_rows,
 )
-from relapsescope.niche.suppression_measures import SuppressionSettings, measured, measures
-from relapsescope.niche.suppressive_programmes import POPULATIONS, marking_genes, programmes
+from relapsescope.microenvironment.suppression_measures import (
+    SuppressionSettings,
+    measured,
+    measures,
+)
+from relapsescope.microenvironment.suppressive_programmes import (
+    POPULATIONS,
+    marking_genes,
+    programmes,
+)
+from relapsescope.microenvironment.tallies import (
+    GENE,
+    MARKED,
+    gene_rows,
+    marked_row,
+    population_members,
+)
 
 SETTINGS = SuppressionSettings(
     min_cells=20,

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.clinic.cox import fit_cox, fit_firth, proportional_hazards
-from relapsescope.clinic.partial_likelihood import PartialLikelihood
-from relapsescope.clinic.survival import (
+from relapsescope.statistics.proportions import exact_proportion
+from relapsescope.survival.cox import fit_cox, fit_firth, proportional_hazards
+from relapsescope.survival.curves import (
     compare_groups,
     kaplan_meier,
     log_rank,
     median_survival,
     permutation_log_rank,
 )
-from relapsescope.proportions import exact_proportion
+from relapsescope.survival.partial_likelihood import PartialLikelihood
 
 DATA = Path(__file__).parent / "data" / "survival"
 MODELS = {
@@ -119,7 +119,7 @@ def test_exact_log_rank_agrees_with_enumeration_on_real_data():
 
 
 def test_sampled_permutations_are_seeded_and_near_the_chi_square(monkeypatch):
-    monkeypatch.setattr("relapsescope.clinic.survival.SAMPLED_SPLITS", 1999)
+    monkeypatch.setattr("relapsescope.survival.curves.SAMPLED_SPLITS", 1999)
     data = read("lung")
     test = permutation_log_rank(data["time"], data["event"], data["male"] == 1, seed=3)
     again = permutation_log_rank(data["time"], data["event"], data["male"] == 1, seed=3)

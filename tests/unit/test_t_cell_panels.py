@@ -9,8 +9,8 @@ from relapsescope.figures.draw import parse_source, source_text
 from relapsescope.figures.panel import NotAssessableError, PanelSettings
 from relapsescope.figures.theme import to_svg
 from relapsescope.t_cells.clonotype_tables import CLONOTYPE_COLUMNS, RECEPTOR_COLUMNS
-from relapsescope.t_cells.t_cell_composition import COLUMNS as STATE_COLUMNS
-from relapsescope.t_cells.t_cell_measures import COLUMNS as MEASURE_COLUMNS
+from relapsescope.t_cells.composition import COLUMNS as STATE_COLUMNS
+from relapsescope.t_cells.measures import COLUMNS as MEASURE_COLUMNS
 
 from .mock_t_cells import t_cell_rows
 

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from relapsescope.intake.counts import Counts
-from relapsescope.signatures import GeneSet
-from relapsescope.t_cells.t_cell_composition import state_rows
-from relapsescope.t_cells.t_cell_measures import measure_rows
-from relapsescope.t_cells.t_cell_states import (
+from relapsescope.t_cells.composition import state_rows
+from relapsescope.t_cells.measures import measure_rows
+from relapsescope.t_cells.signatures import GeneSet
+from relapsescope.t_cells.states import (
     SCORED,
     STATES,
     UNDETERMINED,

@@ -6,7 +6,7 @@ import pytest
 from relapsescope.intake.matrix import read_counts
 from relapsescope.paths import REPOSITORY
 from relapsescope.t_cells.receptors import call_receptors
-from relapsescope.t_cells.t_cell_states import StateSettings, call_states, read_states, state_scores
+from relapsescope.t_cells.states import StateSettings, call_states, read_states, state_scores
 from relapsescope.t_cells.tcr_contigs import read_tcr_contigs
 
 CARPALL = REPOSITORY.parent / "shared" / "data" / "carpall"

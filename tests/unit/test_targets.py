@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from relapsescope.libraries.library import process_library
-from relapsescope.molecular.molecular_tables import tally_molecules, write_molecular_tables
-from relapsescope.molecular.targets import (
+from relapsescope.antigens.tables import tally_molecules, write_molecular_tables
+from relapsescope.antigens.targets import (
     COLUMNS,
     agents_text,
     off_tumour,
@@ -17,6 +16,7 @@ from relapsescope.molecular.targets import (
     read_targets,
     target_rows,
 )
+from relapsescope.libraries.library import process_library
 from relapsescope.paths import RESOURCES
 
 from .molecule_cohort import CLONES, group, molecules

@@ -1,5 +1,5 @@
 """`python -m relapsescope`."""
 
-from relapsescope.cli import app
+from relapsescope.commands.app import app
 
 app(prog_name="relapsescope")

@@ -20,7 +20,7 @@ rule molecules:
         settings={
             section: lookup(dpath=section, within=config) for section in MOLECULAR_SETTINGS
         },
-        code=code_version("molecular.tallies", resources=("resources/genes.tsv",)),
+        code=code_version("antigens.tallies", resources=("resources/genes.tsv",)),
     resources:
         **requests("molecules"),
     group:
@@ -51,7 +51,7 @@ rule antigens:
             section: lookup(dpath=section, within=config) for section in MOLECULAR_SETTINGS
         },
         code=code_version(
-            "molecular.molecular_tables",
+            "antigens.tables",
             resources=("resources/targets.tsv", "resources/antigen_notes.tsv"),
         ),
     resources:

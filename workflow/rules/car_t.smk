@@ -20,7 +20,7 @@ rule car_cells:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
         settings={section: lookup(dpath=section, within=config) for section in CAR_SETTINGS},
         seed=lookup(dpath="seed", within=config),
-        code=code_version("t_cells.car_cells", resources=CAR_RESOURCES),
+        code=code_version("car_t.cells", resources=CAR_RESOURCES),
     resources:
         **requests("car_cells"),
     group:
@@ -58,7 +58,7 @@ rule car_t:
             )
         },
         seed=lookup(dpath="seed", within=config),
-        code=code_version("t_cells.car_t", resources=("resources/genes.tsv",)),
+        code=code_version("car_t.tables", resources=("resources/genes.tsv",)),
     resources:
         **requests("car_t"),
     group:

@@ -35,7 +35,7 @@ rule normal_plasma:
             for section in ("immunoglobulin", "copy_number")
         }
         | {"judged_later": JUDGED_LATER},
-        code=code_version("tumour.normal_plasma", resources=("resources/genes.tsv",)),
+        code=code_version("clones.normal_plasma", resources=("resources/genes.tsv",)),
     resources:
         **requests("normal_plasma", samples=PANEL_SAMPLES),
     message:
@@ -64,7 +64,7 @@ rule clones:
         }
         | {"judged_later": JUDGED_LATER},
         seed=lookup(dpath="seed", within=config),
-        code=code_version("tumour.clones", resources=("resources/genes.tsv",)),
+        code=code_version("clones.patient_clones", resources=("resources/genes.tsv",)),
     resources:
         **requests("clones"),
     group:
@@ -91,7 +91,7 @@ rule clone_table:
     benchmark:
         f"{RESULTS}/benchmarks/clone_table.tsv"
     params:
-        code=code_version("tumour.patient_tables"),
+        code=code_version("clones.patient_tables"),
     resources:
         **requests("clone_table"),
     message:

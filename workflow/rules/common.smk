@@ -2,9 +2,9 @@
 
 import re
 
-from relapsescope.clinic.course_files import RESOURCES as COURSE_RESOURCES
-from relapsescope.clinic.course_files import bulk_files, clinical_files, course_paths
-from relapsescope.programme.gene_set_files import gmt_files
+from relapsescope.course.files import RESOURCES as COURSE_RESOURCES
+from relapsescope.course.files import bulk_files, clinical_files, course_paths
+from relapsescope.programmes.files import gmt_files
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import (
     ANSWER_TABLES,
@@ -24,9 +24,9 @@ from relapsescope.patient_files import (
     programme_paths,
     t_cell_paths,
 )
-from relapsescope.provenance import code_version
-from relapsescope.resource_models import batch_request, batches, request
-from relapsescope.workflow_start import begin_or_exit
+from relapsescope.run.provenance import code_version
+from relapsescope.run.resource_models import batch_request, batches, request
+from relapsescope.run.start import begin_or_exit
 
 RUN = begin_or_exit(config, check=workflow.is_main_process)
 RESULTS = RUN.results

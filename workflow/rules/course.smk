@@ -18,7 +18,7 @@ rule course:
     params:
         settings=lookup(dpath="course", within=config),
         seed=lookup(dpath="seed", within=config),
-        code=code_version("clinic.course_tables", resources=COURSE_RESOURCES),
+        code=code_version("course.tables", resources=COURSE_RESOURCES),
     resources:
         **requests("course"),
     group:

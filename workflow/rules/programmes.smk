@@ -24,7 +24,7 @@ rule programmes:
             for section in ("programmes", *MOLECULAR_SETTINGS)
         },
         seed=lookup(dpath="seed", within=config),
-        code=code_version("programme.programmes", resources=("resources/gene_sets.tsv",)),
+        code=code_version("programmes.tables", resources=("resources/gene_sets.tsv",)),
     resources:
         **requests("programmes"),
     group:

@@ -20,7 +20,7 @@ rule cells:
         f"{RESULTS}/benchmarks/cells.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
-        code=code_version("cohort"),
+        code=code_version("cohort.cells"),
     resources:
         **requests("cells"),
     group:
@@ -43,7 +43,7 @@ rule samples:
     benchmark:
         f"{RESULTS}/benchmarks/samples.tsv"
     params:
-        code=code_version("cohort"),
+        code=code_version("cohort.cells"),
     resources:
         **requests("samples"),
     message:
@@ -65,7 +65,7 @@ rule cellxgene:
     benchmark:
         f"{RESULTS}/benchmarks/cellxgene.tsv"
     params:
-        code=code_version("cellxgene"),
+        code=code_version("cohort.cellxgene"),
     resources:
         **requests("cellxgene"),
     group:

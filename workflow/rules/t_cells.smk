@@ -77,7 +77,7 @@ rule t_cells:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings={"receptors": lookup(dpath="receptors", within=config)},
         seed=lookup(dpath="seed", within=config),
-        code=code_version("t_cells.t_cell_tables"),
+        code=code_version("t_cells.tables"),
     resources:
         **requests("t_cells"),
     group:

@@ -1,7 +1,7 @@
 """Seam of rule `antigens`."""
 
-from relapsescope.jobs import job_log
-from relapsescope.molecular.molecular_tables import write_molecular_tables
+from relapsescope.antigens.tables import write_molecular_tables
+from relapsescope.run.jobs import job_log
 
 with job_log(snakemake.log[0]):
     write_molecular_tables(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from relapsescope.clinic.clinical import read_clinical
-from relapsescope.clinic.course_settings import CourseSettings
-from relapsescope.clinic.course_tables import write_course_tables
-from relapsescope.jobs import job_log
+from relapsescope.course.clinical import read_clinical
+from relapsescope.course.settings import CourseSettings
+from relapsescope.course.tables import write_course_tables
+from relapsescope.run.jobs import job_log
 from relapsescope.settings import settings_of
 
 with job_log(snakemake.log[0]):

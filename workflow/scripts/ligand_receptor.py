@@ -1,9 +1,9 @@
 """Seam of rule `ligand_receptor`."""
 
-from relapsescope.jobs import job_log
-from relapsescope.niche.interactions import InteractionSettings, patient_interactions
-from relapsescope.rates import RateSettings
+from relapsescope.microenvironment.interactions import InteractionSettings, patient_interactions
+from relapsescope.run.jobs import job_log
 from relapsescope.settings import settings_of
+from relapsescope.statistics.rates import RateSettings
 
 with job_log(snakemake.log[0]):
     files = snakemake.input

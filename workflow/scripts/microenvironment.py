@@ -1,7 +1,7 @@
 """Seam of rule `microenvironment`."""
 
-from relapsescope.jobs import job_log
-from relapsescope.niche.niche_tables import write_microenvironment
+from relapsescope.microenvironment.tables import write_microenvironment
+from relapsescope.run.jobs import job_log
 
 with job_log(snakemake.log[0]):
     write_microenvironment(

@@ -1,7 +1,7 @@
 """Seam of rule `t_cells`."""
 
-from relapsescope.jobs import job_log
-from relapsescope.t_cells.t_cell_tables import write_t_cell_tables
+from relapsescope.run.jobs import job_log
+from relapsescope.t_cells.tables import write_t_cell_tables
 
 with job_log(snakemake.log[0]):
     write_t_cell_tables(

@@ -12,7 +12,7 @@ from relapsescope.figures.panel import (
     PanelSettings,
 )
 from relapsescope.figures.stacked_shares import stacked_shares
-from relapsescope.niche.microenvironment import cell_type_order
+from relapsescope.microenvironment.composition import cell_type_order
 
 
 def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:

@@ -8,8 +8,8 @@ from relapsescope.figures.palette import UNORDERED
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import INK, ROW
 from relapsescope.figures.verdicts import with_numbers
-from relapsescope.niche.microenvironment import cell_type_order
-from relapsescope.niche.suppression import EARLIER
+from relapsescope.microenvironment.composition import cell_type_order
+from relapsescope.microenvironment.suppression import EARLIER
 
 PATIENTS = "all patients"
 FARTHEST = 5.0

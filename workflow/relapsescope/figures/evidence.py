@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from relapsescope.clinic.course_files import course_paths
+from relapsescope.course.files import course_paths
 from relapsescope.patient_files import (
     ANSWER_TABLES,
     CAR_TABLES,

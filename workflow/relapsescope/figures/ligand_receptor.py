@@ -7,8 +7,8 @@ from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import ROW
 from relapsescope.figures.verdicts import with_numbers
-from relapsescope.niche.interactions import AMBIENT, SHOWN
-from relapsescope.niche.microenvironment import SELECTED
+from relapsescope.microenvironment.composition import SELECTED
+from relapsescope.microenvironment.interactions import AMBIENT, SHOWN
 
 RELAPSE_CLONE = "relapse clone"
 MYELOID = ("CD14 monocyte", "CD16 monocyte", "Macrophage", "cDC")

@@ -20,7 +20,7 @@ from relapsescope.figures.panel import (
     PanelSettings,
 )
 from relapsescope.figures.theme import PLAIN_WORDS
-from relapsescope.niche.microenvironment import cell_type_order
+from relapsescope.microenvironment.composition import cell_type_order
 from relapsescope.vocabulary import LINEAGES, TIMEPOINTS
 
 COLOURINGS = {

@@ -3,11 +3,11 @@
 import altair as alt
 import pandas as pd
 
-from relapsescope.answer.mechanisms import NOT_ASSESSABLE, NOT_SUPPORTED, SUPPORTED, read_rules
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import INK, ROW
 from relapsescope.figures.verdicts import with_numbers
+from relapsescope.mechanisms.verdicts import NOT_ASSESSABLE, NOT_SUPPORTED, SUPPORTED, read_rules
 
 # Dark, pale and white: told apart in grey too.
 FILLS = {SUPPORTED: "#A63B00", NOT_SUPPORTED: "#CFE0EC", NOT_ASSESSABLE: "#FFFFFF"}

@@ -7,9 +7,9 @@ from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import INK, ROW
 from relapsescope.figures.verdicts import verdict_colour, verdict_shape, with_numbers
-from relapsescope.niche.suppression import EARLIER, OVERALL
-from relapsescope.niche.suppression import PANEL as UNTREATED
-from relapsescope.niche.suppression_measures import PRIMARY
+from relapsescope.microenvironment.suppression import EARLIER, OVERALL
+from relapsescope.microenvironment.suppression import PANEL as UNTREATED
+from relapsescope.microenvironment.suppression_measures import PRIMARY
 
 WORDS = ("RAISED", "NOT_RAISED", "INDETERMINATE")
 TITLES = {EARLIER: "against earlier marrow", UNTREATED: "against marrow without CAR-T"}

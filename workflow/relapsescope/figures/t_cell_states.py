@@ -7,7 +7,7 @@ from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.stacked_shares import stacked_shares
 from relapsescope.figures.verdicts import with_numbers
-from relapsescope.t_cells.t_cell_states import STATES
+from relapsescope.t_cells.states import STATES
 
 POPULATIONS = {"T": "all T", "car_detected": "CAR seen", "car_not_detected": "CAR not seen"}
 COLOURS = {

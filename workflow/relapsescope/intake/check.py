@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from relapsescope.clinic.clinical import check_clinical
+from relapsescope.course.clinical import check_clinical
 from relapsescope.errors import InputProblem
-from relapsescope.header_memory import HeaderMemory
 from relapsescope.intake.matrix import MatrixHeader, likely_transgenes, read_header
 from relapsescope.intake.sheet import CAR_T_COURSE, Library, parse_sheet
 from relapsescope.intake.tenx import shared_barcodes
 from relapsescope.intake.text_tables import Table, shown
-from relapsescope.resource_models import Size
+from relapsescope.run.header_memory import HeaderMemory
+from relapsescope.run.resource_models import Size
 from relapsescope.t_cells.tcr_contigs import REQUIRED as TCR_COLUMNS
 
 # A filtered matrix has thousands of cells; beyond this many barcodes, with next to no counts in

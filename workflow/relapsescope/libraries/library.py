@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from relapsescope.atlas.gene_ranks import rank_genes
 from relapsescope.errors import InputProblem
 from relapsescope.intake.matrix import Counts, read_counts, write_fragment
 from relapsescope.libraries.ambient import Ambient, AmbientLimits, estimate_ambient
 from relapsescope.libraries.doublets import DoubletCalls, DoubletLimits, call_doublets
+from relapsescope.libraries.gene_ranks import rank_genes
 from relapsescope.libraries.lineage import LineageCalls, LineageLimits, call_lineages
 from relapsescope.libraries.quality import (
     CellFlags,

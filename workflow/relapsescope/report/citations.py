@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from markupsafe import Markup, escape
 
-from relapsescope.answer.cited import NUMBER, Cell, Cited
+from relapsescope.mechanisms.cited import NUMBER, Cell, Cited
 from relapsescope.report.run_tables import RunTables
 
 

@@ -12,11 +12,11 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from relapsescope.answer.cited import Cited, Row
 from relapsescope.figures.draw import NOT_ASSESSABLE, PANELS, parse_source, source_text
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import to_svg
+from relapsescope.mechanisms.cited import Cited, Row
 from relapsescope.paths import REPOSITORY
 from relapsescope.report.citations import Citations
 from relapsescope.report.download import DownloadLink, csv_link, csv_text_link

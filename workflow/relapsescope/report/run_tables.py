@@ -3,8 +3,8 @@
 from collections import defaultdict
 from pathlib import Path
 
-from relapsescope.answer.answer_tables import read_rows, table_path
-from relapsescope.answer.cited import Row
+from relapsescope.mechanisms.cited import Row
+from relapsescope.mechanisms.tables import read_rows, table_path
 
 
 class RunTables:

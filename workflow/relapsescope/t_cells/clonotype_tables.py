@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from relapsescope.proportions import Proportion, exact_limits, exact_proportion
+from relapsescope.statistics.proportions import Proportion, exact_limits, exact_proportion
 from relapsescope.t_cells.clonotypes import clonality_intervals
 
 CLONOTYPE_COLUMNS = (

@@ -10,7 +10,7 @@ import numpy as np
 from relapsescope.intake.counts import Counts
 from relapsescope.intake.fragments import read_fragment
 from relapsescope.settings import settings_of
-from relapsescope.t_cells.t_cell_states import (
+from relapsescope.t_cells.states import (
     SCORED,
     StateSettings,
     call_states,

@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from relapsescope.proportions import exact_proportion
 from relapsescope.report.context import Context, Section
+from relapsescope.statistics.proportions import exact_proportion
 
 PANELS = ("light_chain", "malignancy_evidence", "copy_number", "clone_fates")
 RELATIONS = {

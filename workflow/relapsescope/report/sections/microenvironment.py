@@ -5,9 +5,9 @@ from typing import Any
 import pandas as pd
 
 from relapsescope.figures.suppression import MEASURE_WORDS
-from relapsescope.niche.interactions import AMBIENT, SHOWN
-from relapsescope.niche.suppression import EARLIER, OVERALL
-from relapsescope.niche.suppression import PANEL as UNTREATED
+from relapsescope.microenvironment.interactions import AMBIENT, SHOWN
+from relapsescope.microenvironment.suppression import EARLIER, OVERALL
+from relapsescope.microenvironment.suppression import PANEL as UNTREATED
 from relapsescope.report.context import Context, PatientContext, Section
 from relapsescope.report.sections.antigens import number, with_interval
 

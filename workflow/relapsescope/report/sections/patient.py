@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from relapsescope.answer.cited import Cited, Row, cited
 from relapsescope.figures.course_patient import CURVES, LINES
+from relapsescope.mechanisms.cited import Cited, Row, cited
 from relapsescope.report.context import PatientContext, Section
 from relapsescope.report.sections.libraries import library_rows
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from relapsescope.answer.cited import Cited, Row, parse_cited
-from relapsescope.answer.mechanisms import NOT_ASSESSABLE, NOT_SUPPORTED, SUPPORTED, read_rules
+from relapsescope.mechanisms.cited import Cited, Row, parse_cited
+from relapsescope.mechanisms.verdicts import NOT_ASSESSABLE, NOT_SUPPORTED, SUPPORTED, read_rules
 from relapsescope.report.context import PatientContext, Section
 
 VERDICT_WORDS = {

@@ -2,7 +2,7 @@
 
 from markupsafe import Markup
 
-from relapsescope.answer.mechanisms import Rules, read_rules
+from relapsescope.mechanisms.verdicts import Rules, read_rules
 from relapsescope.report.context import Context, PatientContext, Section
 
 NAMED = ("python", "snakemake", "numpy", "pandas", "scipy", "scanpy", "scvi-tools")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from relapsescope.answer.cited import Row, cited
+from relapsescope.mechanisms.cited import Row, cited
 from relapsescope.report.context import PatientContext, Section
 from relapsescope.report.sections.antigens import (
     REFERENCES,

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from relapsescope.answer.cited import Row
-from relapsescope.answer.mechanisms import SUPPORTED, read_rules
+from relapsescope.mechanisms.cited import Row
+from relapsescope.mechanisms.verdicts import SUPPORTED, read_rules
 from relapsescope.report.context import Context
 from relapsescope.report.sections.clones import RELATIONS
 

@@ -1,6 +1,6 @@
 """The first thing a reader sees: a row a patient with the answer, and what it rests on."""
 
-from relapsescope.answer.mechanisms import read_rules
+from relapsescope.mechanisms.verdicts import read_rules
 from relapsescope.report.context import Context, Section
 from relapsescope.report.sections.relapses import patient_rows
 from relapsescope.vocabulary import VERDICTS

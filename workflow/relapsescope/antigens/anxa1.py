@@ -1,0 +1,299 @@
+"""Is ANXA1 high in a compartment: changes beyond those of the same libraries' other cells."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from relapsescope.antigens.anxa1_contrasts import (
+    Anxa1Settings,
+    Change,
+    Contrast,
+    compartments,
+    contrast_for,
+    reference_change,
+    with_doublets,
+)
+from relapsescope.antigens.cell_groups import ALL_MALIGNANT
+from relapsescope.antigens.molecules import BEFORE_TREATMENT, Clones, Molecules
+from relapsescope.statistics.library_effects import (
+    Key,
+    LibraryEffects,
+    Pooled,
+    excess_sd,
+    matched_changes,
+)
+from relapsescope.statistics.rates import (
+    Interval,
+    Tally,
+    estimate,
+    pool,
+    rate,
+    ratio,
+)
+
+HIGH, NOT_HIGH, INDETERMINATE = "HIGH", "NOT_HIGH", "INDETERMINATE"
+COLUMNS = (
+    *("patient_id", "sample_id", "timepoint", "compartment", "n_cells", "rate_cpm"),
+    *("rate_ci_low", "rate_ci_high", "ambient_cpm", "contrast", "log2_ratio"),
+    *("log2_ratio_ci_low", "log2_ratio_ci_high", "did_log2_ratio", "did_ci_low", "did_ci_high"),
+    *("verdict", "reason", "contrast_samples", "reference_log2_change", "reference_lineages"),
+    *("doublet_cpm", "strict_did_log2_ratio", "null_genes", "null_share", "coexpression"),
+    *("cycling_ratio", "cycling_ratio_ci_low", "cycling_ratio_ci_high"),
+)
+LOG2 = np.log(2.0)
+
+
+def anxa1_rows(
+    molecules: Molecules,
+    pooled: Pooled,
+    effects: LibraryEffects,
+    clones: Clones,
+    settings: Anxa1Settings,
+) -> list[dict[str, Any]]:
+    """Return the rows of `anxa1.tsv`: a patient × sample × compartment each."""
+    rows = []
+    for sample in molecules.libraries:
+        for compartment, groups in compartments(molecules, clones, sample).items():
+            row = _row(molecules, pooled, effects, clones, sample, compartment, groups, settings)
+            if row is not None:
+                rows.append(row)
+    return rows
+
+
+def _row(
+    molecules: Molecules,
+    pooled: Pooled,
+    effects: LibraryEffects,
+    clones: Clones,
+    sample: str,
+    compartment: str,
+    groups: Sequence[tuple[str, str]],
+    settings: Anxa1Settings,
+) -> dict[str, Any] | None:
+    gene = settings.gene
+    plasma = compartment in ("relapse_clone", "other_malignant", "normal_plasma")
+    one, doublet_umi = _compartment(molecules, [(sample, *g) for g in groups], plasma, settings)
+    if one.n_cells == 0:
+        return None
+    library = molecules.libraries[sample]
+    alone = rate(one)
+    observed = pool([molecules.tally(sample, *g, gene) for g in groups])
+    row: dict[str, Any] = {
+        "patient_id": library.patient_id,
+        "sample_id": sample,
+        "timepoint": library.timepoint,
+        "compartment": compartment,
+        "n_cells": one.n_cells,
+        "rate_cpm": alone.estimate,
+        "rate_ci_low": alone.low,
+        "rate_ci_high": alone.high,
+        "ambient_cpm": 1e6 * observed.ambient / observed.exposure if observed.exposure else np.nan,
+        "doublet_cpm": 1e6 * doublet_umi / one.exposure if plasma and one.exposure else np.nan,
+        "coexpression": _coexpression(molecules, sample, groups, settings) if plasma else None,
+    }
+    row |= _cycling(molecules, sample, groups, settings)
+    contrast = contrast_for(molecules, clones, sample, compartment, groups, settings.min_cells)
+    if contrast is None:
+        return row | {"verdict": INDETERMINATE, "reason": "nothing to compare with"}
+    base, _ = _compartment(molecules, contrast.keys, plasma, settings)
+    change = reference_change(molecules, sample, contrast, compartment, settings)
+    keys = [(sample, *g) for g in groups]
+    _, logs, noise = matched_changes(pooled, gene, keys, contrast.keys)
+    plain, did = _ratios(one, base, contrast, change, effects, logs, noise)
+    strict = pool([molecules.tally(sample, f"{k}:strict", c, gene) for k, c in groups])
+    below = estimate(base)
+    strict_log = _log2(estimate(strict) / below if below > 0 else np.nan) - change.mean / LOG2
+    own = did.estimate * LOG2 if np.isfinite(did.estimate) else np.nan
+    shifts = logs - (0.0 if contrast.same_library else np.median(logs) if logs.size else 0.0)
+    share = (1 + np.sum(shifts >= own)) / (1 + shifts.size) if shifts.size else np.nan
+    row |= {
+        "contrast": contrast.name,
+        "contrast_samples": ";".join(dict.fromkeys(key[0] for key in contrast.keys)),
+        "log2_ratio": plain.estimate,
+        "log2_ratio_ci_low": plain.low,
+        "log2_ratio_ci_high": plain.high,
+        "did_log2_ratio": did.estimate,
+        "did_ci_low": did.low,
+        "did_ci_high": did.high,
+        "reference_log2_change": change.mean / LOG2,
+        "reference_lineages": ";".join(change.lineages),
+        "strict_did_log2_ratio": strict_log if plasma else np.nan,
+        "null_genes": int(shifts.size),
+        "null_share": share,
+    }
+    row["verdict"], row["reason"] = _judged(one, base, did, change, contrast, row, settings)
+    return row
+
+
+def _compartment(
+    molecules: Molecules, keys: Sequence[Key], plasma: bool, settings: Anxa1Settings
+) -> tuple[Tally, float]:
+    """Return the molecules of groups together, unseen doublets taken off plasma cells."""
+    if not plasma:
+        return pool([molecules.tally(*key, settings.gene) for key in keys]), 0.0
+    parts = [with_doublets(molecules, key[0], key[1:], settings) for key in keys]
+    return pool([part[0] for part in parts]), sum(part[1] for part in parts)
+
+
+def _ratios(
+    one: Tally,
+    base: Tally,
+    contrast: Contrast,
+    change: Change,
+    effects: LibraryEffects,
+    logs: np.ndarray,
+    noise: np.ndarray,
+) -> tuple[Interval, Interval]:
+    """Return the log2 ratio and the log2 difference-in-differences with their intervals."""
+    if contrast.same_library:
+        plain = _in_log2(ratio(one, base))
+        return plain, plain
+    libraries = np.sqrt(1 + 1 / len({key[0] for key in contrast.keys}))
+    matched = excess_sd(logs, noise)
+    total = effects.total_sd * libraries
+    library = max(matched, effects.shared_sd * libraries) if np.isfinite(matched) else total
+    plain = _in_log2(ratio(one, base, log_sd=library))
+    if not np.isfinite(change.error):
+        return plain, Interval(np.nan, -np.inf, np.inf)
+    # What remains is each cell type's own part. The shared part that matched genes show beside
+    # it has been taken off with the reference cells.
+    own = max(effects.own_sd * libraries, np.sqrt(max(library**2 - total**2, 0.0)))
+    error = float(np.hypot(change.error, own))
+    return plain, _in_log2(ratio(one, base, log_sd=error, shift=change.mean))
+
+
+def _judged(
+    one: Tally,
+    base: Tally,
+    did: Interval,
+    change: Change,
+    contrast: Contrast,
+    row: dict[str, Any],
+    settings: Anxa1Settings,
+) -> tuple[str, str]:
+    """Return the verdict and the sentence with its numbers."""
+    limit = settings.high_log2_ratio
+    middle, low, high = (
+        f"{v:.2f}" if np.isfinite(v) else "none" for v in (did.estimate, did.low, did.high)
+    )
+    beside = "normal plasma cells of the library" if contrast.same_library else "other cells"
+    told = (
+        f"log2 change {middle} beyond that of {beside}, 95 % interval {low} to {high}, "
+        f"against {contrast.name.replace('_', ' ')}"
+    )
+    if not change.lineages:
+        return INDETERMINATE, "too few reference cells to take out library effects"
+    if one.n_cells < settings.min_cells or base.n_cells < settings.min_cells:
+        fewest = min(one.n_cells, base.n_cells)
+        return INDETERMINATE, f"only {fewest} cells on one side: {told}"
+    if did.low >= limit:
+        strict, share = row["strict_did_log2_ratio"], row["null_share"]
+        if np.isfinite(strict) and strict < limit:
+            return INDETERMINATE, (
+                f"{told}; without cells that hold other lineages' genes it would be {strict:.2f}"
+            )
+        if np.isfinite(share) and share > settings.max_null_share:
+            return INDETERMINATE, (
+                f"{told}; {share:.0%} of {row['null_genes']} genes of like expression rose as much"
+            )
+        return HIGH, told
+    if did.high < limit:
+        return NOT_HIGH, told
+    return INDETERMINATE, f"{told}; this includes both twice and less than twice the comparison"
+
+
+def _coexpression(
+    molecules: Molecules,
+    sample: str,
+    groups: Sequence[tuple[str, str]],
+    settings: Anxa1Settings,
+) -> str:
+    """Return how often cells with and without ANXA1 hold other lineages' genes, in words."""
+    told = []
+    for other in settings.coexpressed:
+        cells = {}
+        for column in ("n_cells", "detected", "n_without", "detected_without"):
+            values = [
+                molecules.number(column, sample, f"{kind}:coexpression", clone, other)
+                for kind, clone in groups
+            ]
+            cells[column] = np.nansum(values)
+        if cells["n_cells"] + cells["n_without"] == 0:
+            continue
+        told.append(
+            f"{other} in {cells['detected']:.0f} of {cells['n_cells']:.0f} cells with "
+            f"{settings.gene}, in {cells['detected_without']:.0f} of {cells['n_without']:.0f} "
+            "without"
+        )
+    return "; ".join(told)
+
+
+def _cycling(
+    molecules: Molecules,
+    sample: str,
+    groups: Sequence[tuple[str, str]],
+    settings: Anxa1Settings,
+) -> dict[str, float]:
+    """Return the gene's rate in cycling over resting cells of one library: an association."""
+    parts = [
+        pool([molecules.tally(sample, f"{k}:{state}", c, settings.gene) for k, c in groups])
+        for state in ("cycling", "resting")
+    ]
+    if min(part.n_cells for part in parts) < settings.min_cells:
+        return {}
+    found = ratio(*parts)
+    return {
+        "cycling_ratio": found.estimate,
+        "cycling_ratio_ci_low": found.low,
+        "cycling_ratio_ci_high": found.high,
+    }
+
+
+UNTREATED_COLUMNS = (
+    *("patient_id", "sample_id", "timepoint", "n_cells", "n_high", "fraction_high"),
+    *("fraction_ci_low", "fraction_ci_high", "chance_fraction"),
+)
+
+
+def untreated_rows(molecules: Molecules, settings: Anxa1Settings) -> list[dict[str, Any]]:
+    """Return for each library before CAR-T the fraction of malignant cells with high ANXA1.
+
+    A cell is high where it holds more molecules than twice the normal plasma cells' rate and
+    ambient RNA explain (P <= 0.01, `tallies`); the share that chance alone gives is beside it.
+    The interval is Clopper and Pearson's (1934).
+    """
+    rows = []
+    for sample, library in molecules.libraries.items():
+        key = (sample, f"{ALL_MALIGNANT}:high", ALL_MALIGNANT, settings.gene)
+        n = molecules.number("n_cells", *key)
+        high = molecules.number("high_cells", *key)
+        if library.timepoint not in BEFORE_TREATMENT or not np.isfinite(n + high):
+            continue
+        low = stats.beta.ppf(0.025, high, n - high + 1) if high else 0.0
+        up = stats.beta.ppf(0.975, high + 1, n - high) if high < n else 1.0
+        rows.append(
+            {
+                "patient_id": library.patient_id,
+                "sample_id": sample,
+                "timepoint": library.timepoint,
+                "n_cells": int(n),
+                "n_high": int(high),
+                "fraction_high": high / n,
+                "fraction_ci_low": low,
+                "fraction_ci_high": up,
+                "chance_fraction": molecules.number("high_chance", *key),
+            }
+        )
+    return rows
+
+
+def _in_log2(found: Interval) -> Interval:
+    return Interval(_log2(found.estimate), _log2(found.low), _log2(found.high))
+
+
+def _log2(value: float) -> float:
+    if not np.isfinite(value):
+        return value
+    return float(np.log2(value)) if value > 0 else -np.inf

@@ -1,0 +1,209 @@
+"""ANXA1's compartments: what each is compared with, and which of its molecules are others'."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from relapsescope.antigens.cell_groups import REFERENCE_LINEAGES
+from relapsescope.antigens.molecules import BEFORE_TREATMENT, Clones, Molecules
+from relapsescope.antigens.references import MALIGNANT_KEY, NORMAL_KEY
+from relapsescope.statistics.library_effects import Key
+from relapsescope.statistics.rates import Tally, estimate, log_error, pool, with_floor
+
+
+@dataclass(frozen=True)
+class Anxa1Settings:
+    """Numbers of the ANXA1 verdicts; `config.yaml`, section `anxa1`, explains each."""
+
+    gene: str
+    high_log2_ratio: float
+    min_cells: int
+    min_reference_umi: float
+    max_null_share: float
+    usual_cpm: float
+    contaminants: dict[str, list[str]]
+    coexpressed: tuple[str, ...]
+    cycle_genes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What a compartment is compared with.
+
+    Attributes
+    ----------
+    name
+        Column `contrast`: `pre_treatment_clone`, `normal_plasma_cells`, `untreated_panel`,
+        `before_treatment` or `other_patients`.
+    keys
+        Library, kind and clone of each group.
+    same_library
+        Whether both sides come from one library, whose effects then cancel.
+    """
+
+    name: str
+    keys: tuple[Key, ...]
+    same_library: bool = False
+
+
+def compartments(
+    molecules: Molecules, clones: Clones, sample: str
+) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Return the groups of each compartment with cells in a library."""
+    patient = molecules.libraries[sample].patient_id
+    relapsed = {
+        clone
+        for other, names in clones.relapse.items()
+        if other in molecules.libraries and molecules.libraries[other].patient_id == patient
+        for clone in names
+    }
+    found = molecules.clones(sample)
+    relapse = tuple(("clone", clone) for clone in found if clone in relapsed)
+    others = tuple(("clone", clone) for clone in found if clone not in relapsed)
+    if not found and molecules.has(sample, *MALIGNANT_KEY):
+        others = (MALIGNANT_KEY,)
+    groups = {
+        "relapse_clone": relapse,
+        "other_malignant": others,
+        "normal_plasma": (NORMAL_KEY,),
+        "T": (("lineage", "T"),),
+        "Monocyte": (("lineage", "Monocyte"),),
+    }
+    return {
+        name: tuple(group for group in own if molecules.has(sample, *group))
+        for name, own in groups.items()
+        if any(molecules.has(sample, *group) for group in own)
+    }
+
+
+def contrast_for(
+    molecules: Molecules,
+    clones: Clones,
+    sample: str,
+    compartment: str,
+    groups: Sequence[tuple[str, str]],
+    min_cells: int,
+) -> Contrast | None:
+    """Return what a compartment is compared with, the first that has enough cells."""
+    gene_cells = molecules.cells_in
+    before = molecules.before(sample)
+    patient = molecules.libraries[sample].patient_id
+    malignant = compartment in ("relapse_clone", "other_malignant")
+    options: list[Contrast] = []
+
+    def option(name: str, keys: Sequence[Key], same: bool = False) -> None:
+        options.append(Contrast(name, tuple(k for k in keys if molecules.has(*k)), same))
+
+    if malignant:
+        related = [g for g in groups if (patient, g[1]) not in clones.unrelated]
+        if related:
+            option("pre_treatment_clone", [(s, *g) for s in before for g in related])
+            option("pre_treatment_clone", [(s, *MALIGNANT_KEY) for s in before])
+        option("normal_plasma_cells", [(sample, *NORMAL_KEY)], same=True)
+        panel = molecules.panel(sample, ("untreated",)) or molecules.panel(sample, BEFORE_TREATMENT)
+        option("untreated_panel", [(s, *MALIGNANT_KEY) for s in panel])
+    else:
+        option("before_treatment", [(s, *g) for s in before for g in groups])
+        panel = molecules.panel(sample, ("healthy", *BEFORE_TREATMENT))
+        tissue = molecules.libraries[sample].tissue
+        panel = [s for s in panel if molecules.libraries[s].tissue == tissue]
+        option("other_patients", [(s, *g) for s in panel for g in groups])
+    for one in options:
+        if one.keys and sum(gene_cells(*key) for key in one.keys) >= min_cells:
+            return one
+    return None
+
+
+def with_doublets(
+    molecules: Molecules, sample: str, group: tuple[str, str], settings: Anxa1Settings
+) -> tuple[Tally, float]:
+    """Return a plasma group's tally with unseen doublets' molecules taken off, and their number.
+
+    Doublets that no call found bring another lineage's identity genes along. Their native rate
+    in the group, over that in the lineage's own cells of the same library, is the share of such
+    RNA in the group; the lineage's rate of the gene times this share is a floor, as for ambient
+    RNA, with its counting error.
+    """
+    one = molecules.tally(sample, *group, settings.gene)
+    total = 0.0
+    for lineage, genes in settings.contaminants.items():
+        own = pool_genes(molecules, (sample, "lineage", lineage), genes)
+        here = pool_genes(molecules, (sample, *group), genes)
+        source = molecules.tally(sample, "lineage", lineage, settings.gene)
+        if own.n_cells < settings.min_cells or estimate(own) <= 0 or one.exposure <= 0:
+            continue
+        per_molecule = estimate(source) / estimate(own) * one.exposure / max(here.exposure, 1.0)
+        native = max(here.umi - here.ambient, 0.0)
+        floor = native * per_molecule
+        error = per_molecule * np.sqrt(max(here.umi, 1.0) + here.ambient_sd**2)
+        one = with_floor(one, floor, float(error))
+        total += floor
+    return one, total
+
+
+def pool_genes(molecules: Molecules, key: Key, genes: Sequence[str]) -> Tally:
+    """Return several genes' molecules in one group together."""
+    tallies = [molecules.tally(*key, gene) for gene in genes]
+    tallies = [one for one in tallies if one.n_cells]
+    if not tallies:
+        return pool([])
+    return Tally(
+        n_cells=tallies[0].n_cells,
+        umi=sum(one.umi for one in tallies),
+        exposure=tallies[0].exposure,
+        ambient=sum(one.ambient for one in tallies),
+        # One library's ambient amount is wrong for all genes alike.
+        ambient_sd=sum(one.ambient_sd for one in tallies),
+        spread=tallies[0].spread,
+        dispersion=max(one.dispersion for one in tallies),
+    )
+
+
+@dataclass(frozen=True)
+class Change:
+    """Log change of the gene in the libraries' other cells, its error, and which cells."""
+
+    mean: float
+    error: float
+    lineages: tuple[str, ...]
+
+
+def reference_change(
+    molecules: Molecules,
+    sample: str,
+    contrast: Contrast,
+    compartment: str,
+    settings: Anxa1Settings,
+) -> Change:
+    """Return how the gene changed in reference lineages between the same libraries.
+
+    A random-effects mean (DerSimonian and Laird 1986): one lineage that truly changed widens
+    the error instead of passing for a library effect.
+    """
+    if contrast.same_library:
+        return Change(0.0, 0.0, ("same library",))
+    others = tuple(dict.fromkeys(key[0] for key in contrast.keys))
+    logs, variances, names = [], [], []
+    for lineage in REFERENCE_LINEAGES:
+        if lineage == compartment or (compartment == "T" and lineage == "NK"):
+            continue
+        now = molecules.tally(sample, "lineage", lineage, settings.gene)
+        then = pool([molecules.tally(s, "lineage", lineage, settings.gene) for s in others])
+        least = min(now.umi - now.ambient, then.umi - then.ambient)
+        if now.exposure <= 0 or then.exposure <= 0 or least < settings.min_reference_umi:
+            continue
+        logs.append(np.log(estimate(now) / estimate(then)))
+        variances.append(log_error(now) ** 2 + log_error(then) ** 2)
+        names.append(lineage)
+    if not logs:
+        return Change(0.0, np.inf, ())
+    values, weight = np.array(logs), 1 / np.array(variances)
+    between = 0.0
+    if len(logs) > 1:
+        spread = float((weight * (values - np.average(values, weights=weight)) ** 2).sum())
+        scale = weight.sum() - (weight**2).sum() / weight.sum()
+        between = max((spread - len(logs) + 1) / scale, 0.0)
+    weight = 1 / (np.array(variances) + between)
+    mean = float(np.average(values, weights=weight))
+    return Change(mean, float(1 / np.sqrt(weight.sum())), tuple(names))

@@ -1,0 +1,152 @@
+"""The molecules of a whole cohort: each tally looked up by library, group of cells and gene."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from relapsescope.statistics.rates import Tally, pool
+
+BEFORE_TREATMENT = ("untreated", "pre_infusion")
+ALL_CELLS = -1
+
+
+@dataclass(frozen=True)
+class Library:
+    """A library that took part: its sheet's columns and whether its cells look censored."""
+
+    sample_id: str
+    patient_id: str
+    timepoint: str
+    tissue: str
+    umi_ceiling: bool
+
+
+class Molecules:
+    """Tallies by library, kind of group, clone (or lineage), gene and depth stratum."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        """Index the rows that `tallies.tally_patient` wrote, of all patients."""
+        self.frame = frame.reset_index(drop=True)
+        keys = ["sample_id", "kind", "clone_id", "gene", "stratum"]
+        self._row = {
+            key: number
+            for number, key in enumerate(self.frame[keys].itertuples(index=False, name=None))
+        }
+        self._fields = {name: self.frame[name].to_numpy() for name in Tally.__dataclass_fields__}
+        whole = self.frame[self.frame["stratum"] == ALL_CELLS]
+        self._cells = {
+            key[:3]: int(key[3])
+            for key in whole[[*keys[:3], "n_cells"]].itertuples(index=False, name=None)
+        }
+        self._names: dict[tuple[str, str], list[str]] = {}
+        for sample, kind, clone in sorted(self._cells):
+            self._names.setdefault((sample, kind), []).append(clone)
+        names = ["sample_id", "patient_id", "timepoint", "tissue", "umi_ceiling"]
+        self.libraries = {
+            row[0]: Library(*map(str, row[:4]), bool(row[4]))
+            for row in self.frame[names].drop_duplicates("sample_id").itertuples(index=False)
+        }
+
+    def tally(
+        self, sample: str, kind: str, clone: str, gene: str, stratum: int = ALL_CELLS
+    ) -> Tally:
+        """Return a group's tally of a gene; one of no cells where there is none."""
+        number = self._row.get((sample, kind, clone, gene, stratum))
+        if number is None:
+            return pool([])
+        values = {name: column[number] for name, column in self._fields.items()}
+        counts = {name: int(values[name]) for name in ("n_cells", "n_libraries")}
+        return Tally(**{name: float(value) for name, value in values.items()} | counts)
+
+    def has(self, sample: str, kind: str, clone: str) -> bool:
+        """Return whether a library has cells in a group."""
+        return (sample, kind, clone) in self._cells
+
+    def cells_in(self, sample: str, kind: str, clone: str) -> int:
+        """Return how many cells a library has in a group."""
+        return self._cells.get((sample, kind, clone), 0)
+
+    def number(
+        self,
+        column: str,
+        sample: str,
+        kind: str,
+        clone: str,
+        gene: str,
+        stratum: int = ALL_CELLS,
+    ) -> float:
+        """Return a further column of a group's row; NaN where there is none."""
+        number = self._row.get((sample, kind, clone, gene, stratum))
+        return np.nan if number is None else float(self.frame[column].iloc[number])
+
+    def clones(self, sample: str) -> list[str]:
+        """Return the malignant clones with cells in a library."""
+        return self._names.get((sample, "clone"), [])
+
+    def cell_types(self, sample: str) -> list[str]:
+        """Return the cell types, plasma cells apart, that a library has cells of."""
+        return self._names.get((sample, "cell_type"), [])
+
+    def samples_of(self, patient: str) -> list[str]:
+        """Return a patient's libraries in the sheet's order."""
+        return [s for s, library in self.libraries.items() if library.patient_id == patient]
+
+    def before(self, sample: str) -> list[str]:
+        """Return the same patient's libraries before CAR-T; none for a library before it."""
+        library = self.libraries[sample]
+        if library.timepoint in (*BEFORE_TREATMENT, "healthy"):
+            return []
+        return [
+            other
+            for other in self.samples_of(library.patient_id)
+            if self.libraries[other].timepoint in BEFORE_TREATMENT
+        ]
+
+    def panel(self, sample: str, timepoints: Sequence[str]) -> list[str]:
+        """Return other patients' libraries of these timepoints."""
+        own = self.libraries[sample].patient_id
+        return [
+            other
+            for other, library in self.libraries.items()
+            if library.patient_id != own and library.timepoint in timepoints
+        ]
+
+
+def read_molecules(paths: Sequence[str]) -> Molecules:
+    """Return the molecules of all patients, in the order of the paths."""
+    return Molecules(pd.concat([pd.read_parquet(Path(p)) for p in paths], ignore_index=True))
+
+
+@dataclass(frozen=True)
+class Clones:
+    """What the clone calls say that the comparisons need.
+
+    Attributes
+    ----------
+    relapse
+        The relapse clones of each sample, by sample.
+    unrelated
+        (patient, clone) whose immunoglobulin is another than before CAR-T: the tumour before is
+        not theirs.
+    """
+
+    relapse: dict[str, tuple[str, ...]]
+    unrelated: frozenset[tuple[str, str]]
+
+
+def read_clones(paths: Sequence[str]) -> Clones:
+    """Return the relapse clones of the patients' `clones.tsv`."""
+    relapse: dict[str, list[str]] = {}
+    unrelated = set()
+    for path in paths:
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        for row in table.to_dict("records"):
+            if row["relation"] == "different_ig":
+                unrelated.add((row["patient_id"], row["clone_id"]))
+            if row["is_relapse_clone"].lower() == "true":
+                relapse.setdefault(row["sample_id"], []).append(row["clone_id"])
+    by_sample = {sample: tuple(dict.fromkeys(clones)) for sample, clones in relapse.items()}
+    return Clones(by_sample, frozenset(unrelated))

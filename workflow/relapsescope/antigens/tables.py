@@ -1,0 +1,111 @@
+"""The contract's antigen, ANXA1 and target tables of a cohort, from its patients' tallies."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from relapsescope.antigens import anxa1, targets
+from relapsescope.antigens.antigen_rows import COLUMNS, antigen_rows
+from relapsescope.antigens.anxa1_contrasts import Anxa1Settings
+from relapsescope.antigens.detection import DETECTION_COLUMNS, detection_rows
+from relapsescope.antigens.molecules import read_clones, read_molecules
+from relapsescope.antigens.tallies import tally_patient
+from relapsescope.antigens.verdicts import AntigenSettings
+from relapsescope.settings import settings_of
+from relapsescope.statistics.library_effects import library_effects, read_pooled
+from relapsescope.tables import write_tsv
+
+REFERENCE_TISSUE = "bone_marrow"
+
+
+def tally_molecules(
+    libraries: Sequence[Mapping[str, Any]],
+    *,
+    clone_cells_path: str | None,
+    outputs: Mapping[str, str],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write one patient's tallies: the patient's job.
+
+    Parameters
+    ----------
+    libraries
+        One mapping a library: `sample_id`, `patient_id`, `timepoint`, `tissue` and the paths
+        `counts`, `cells`, `genes`, `summary`.
+    clone_cells_path
+        The patient's clone calls with their posterior; None for healthy donors.
+    outputs
+        Paths `molecules` and `pooled`.
+    settings
+        Sections `antigens` and `anxa1` of the configuration.
+    """
+    antigens = settings_of(AntigenSettings, settings["antigens"], name="antigens")
+    high = settings_of(Anxa1Settings, settings["anxa1"], name="anxa1")
+    tally_patient(
+        libraries,
+        clone_cells_path=clone_cells_path,
+        molecules_path=outputs["molecules"],
+        pooled_path=outputs["pooled"],
+        genes=tuple(dict.fromkeys([antigens.car_target, *antigens.genes, high.gene])),
+        coexpressed=(high.gene, high.coexpressed),
+        contaminants=high.contaminants,
+        cycle_genes=high.cycle_genes,
+        usual_cpm=high.usual_cpm,
+        core_probability=antigens.core_probability,
+        rates=antigens.rates,
+    )
+
+
+def write_molecular_tables(
+    *,
+    molecules_paths: Sequence[str],
+    pooled_paths: Sequence[str],
+    clones_paths: Sequence[str],
+    outputs: Mapping[str, str],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write the cohort's tables: the join job.
+
+    Parameters
+    ----------
+    molecules_paths, pooled_paths
+        Of all patients, healthy donors included, in the sheet's order.
+    clones_paths
+        The patients' `clones.tsv`.
+    outputs
+        Paths `antigens`, `anxa1`, `targets`, `anxa1_untreated` and `detection`.
+    settings
+        Sections `antigens` and `anxa1` of the configuration.
+    """
+    limits = settings_of(AntigenSettings, settings["antigens"], name="antigens")
+    high = settings_of(Anxa1Settings, settings["anxa1"], name="anxa1")
+    molecules = read_molecules(molecules_paths)
+    genes = tuple(dict.fromkeys([limits.car_target, *limits.genes, high.gene]))
+    pooled = read_pooled(pooled_paths, keep=genes)
+    clones = read_clones(clones_paths)
+    marrows = {
+        sample: library.patient_id
+        for sample, library in molecules.libraries.items()
+        if library.tissue == REFERENCE_TISSUE
+    }
+    effects = library_effects(pooled, marrows, assumed_sd=limits.library_log_sd)
+    antigens = antigen_rows(molecules, pooled, effects, clones, limits)
+    compartments = anxa1.anxa1_rows(molecules, pooled, effects, clones, high)
+    found = targets.target_rows(
+        molecules,
+        clones,
+        antigens,
+        targets.read_targets(),
+        caveats=targets.read_caveats(),
+        lost_below=limits.lost_below,
+    )
+    untreated = anxa1.untreated_rows(molecules, high)
+    detected = detection_rows(molecules, clones, limits)
+    for name, columns, rows in (
+        ("antigens", COLUMNS, antigens),
+        ("anxa1", anxa1.COLUMNS, compartments),
+        ("targets", targets.COLUMNS, found),
+        ("anxa1_untreated", anxa1.UNTREATED_COLUMNS, untreated),
+        ("detection", DETECTION_COLUMNS, detected),
+    ):
+        write_tsv(Path(outputs[name]), columns, rows)

@@ -1,0 +1,1 @@
+"""CAR-T cells: detection, persistence, division, exhaustion."""

@@ -1,0 +1,304 @@
+"""A patient's clones: from the libraries' plasma cells to cells, clones and copy number on disk."""
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relapsescope.clones.contigs import apply_contigs, read_contigs
+from relapsescope.clones.copy_number import (
+    CopyNumberSettings,
+    arm_map,
+    evaluable,
+    healthy_events,
+    normal_floor,
+)
+from relapsescope.clones.immunoglobulin import (
+    Immunoglobulin,
+    ImmunoglobulinSettings,
+    call_immunoglobulin,
+)
+from relapsescope.clones.malignancy import CloneSettings, Malignancy, call_malignancy, group_arms
+from relapsescope.clones.malignant_cells import PatientCells, cell_arms, patient_cells
+from relapsescope.clones.normal_panel import Panel, read_panel
+from relapsescope.clones.plasma_cells import (
+    PlasmaLibrary,
+    common_genes,
+    gene_space,
+    library_files,
+    read_plasma_library,
+)
+from relapsescope.clones.subclones import Subclones, find_subclones, one_subclone
+from relapsescope.clones.summary import empty_result, summarise
+from relapsescope.clones.tables import (
+    ARM_COLUMNS,
+    CLONE_COLUMNS,
+    Clone,
+    arm_rows,
+    clone_rows,
+)
+from relapsescope.patient_files import PROBABILITY
+from relapsescope.settings import settings_of
+from relapsescope.tables import write_json, write_parquet, write_tsv
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the job needs of the configuration.
+
+    Attributes
+    ----------
+    judged_later
+        Genes that antigen and ANXA1 statements are about; they may not say who is malignant or
+        of which clone.
+    """
+
+    immunoglobulin: ImmunoglobulinSettings
+    copy_number: CopyNumberSettings
+    clones: CloneSettings
+    judged_later: tuple[str, ...] = ()
+
+
+def clone_settings(settings: Mapping[str, Any]) -> Settings:
+    """Return the sections `immunoglobulin`, `copy_number` and `clones`, and `judged_later`."""
+    kinds = {
+        "immunoglobulin": ImmunoglobulinSettings,
+        "copy_number": CopyNumberSettings,
+        "clones": CloneSettings,
+    }
+    return Settings(
+        **{n: settings_of(kind, settings[n], name=n) for n, kind in kinds.items()},
+        judged_later=tuple(settings.get("judged_later", ())),
+    )
+
+
+def call_clones(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    counts_paths: Sequence[str],
+    cells_paths: Sequence[str],
+    genes_paths: Sequence[str],
+    summary_paths: Sequence[str],
+    panel_path: str,
+    outputs: Mapping[str, str],
+    settings: Mapping[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """Call one patient's malignant cells and clones, write its files, return the summary.
+
+    Parameters
+    ----------
+    rows
+        The sheet's rows of this patient, in the order of the paths.
+    panel_path
+        As written by `normal_plasma.build_normal_plasma`.
+    outputs
+        Paths of `patient_files.CLONE_FILES`.
+    settings
+        The sections `immunoglobulin`, `copy_number` and `clones` of the configuration, and
+        under `judged_later` the genes that antigen and ANXA1 statements are about.
+    """
+    typed = clone_settings(settings)
+    files = library_files(rows, counts_paths, cells_paths, genes_paths, summary_paths)
+    panel = read_panel(Path(panel_path))
+    patient = str(rows[0]["patient_id"])
+    panel = panel.without(patient)
+    gene_ids = common_genes(files)
+    libraries = [read_plasma_library(library, gene_ids) for library in files]
+    contigs = [read_contigs(library.row.get("bcr_contigs")) for library in files]
+    result = assess_patient(patient, libraries, gene_ids, panel, contigs, settings=typed, seed=seed)
+    write_parquet(Path(outputs["cells"]), result["cells"])
+    write_parquet(Path(outputs["posterior"]), result["posterior"])
+    write_parquet(Path(outputs["cell_arms"]), result["cell_arms"])
+    write_tsv(Path(outputs["clones"]), CLONE_COLUMNS, result["clones"])
+    write_tsv(Path(outputs["copy_number"]), ARM_COLUMNS, result["copy_number"])
+    write_json(Path(outputs["summary"]), result["summary"])
+    return result["summary"]
+
+
+def assess_patient(
+    patient: str,
+    libraries: Sequence[PlasmaLibrary],
+    gene_ids: np.ndarray,
+    panel: Panel,
+    contigs: Sequence[Mapping[str, Any] | None],
+    *,
+    settings: Settings,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the content of the files, by the keys of `outputs` of `call_clones`."""
+    if not libraries:
+        return empty_result(patient, libraries, "", "every library of this patient failed")
+    space = gene_space(gene_ids, judged_later=settings.judged_later)
+    calls = []
+    for library, table in zip(libraries, contigs, strict=True):
+        ig = call_immunoglobulin(
+            library.counts,
+            space.symbols,
+            ambient_umi=library.ambient_umi,
+            ambient=library.ambient,
+            settings=settings.immunoglobulin,
+        )
+        calls.append(apply_contigs(ig, library.barcodes, table))
+    ig = concatenate(calls)
+    shared = set(gene_ids[space.used]).intersection(panel.gene_ids)
+    columns = np.array([i for i, gene in enumerate(gene_ids) if gene in shared], dtype=int)
+    panel = panel.on(gene_ids[columns])
+    arms = arm_map(space.arms[columns])
+    why = evaluable(panel, settings=settings.copy_number)
+    floor, per_donor = 0.05, None
+    if not why:
+        floor = normal_floor(panel, arms, settings=settings.copy_number)
+        per_donor = healthy_events(panel, arms, floor=floor, settings=settings.copy_number)
+        if per_donor > settings.copy_number.max_healthy_events:
+            why = f"normal donors show {per_donor:.1f} events each when left out of the panel"
+    libraries = list(libraries)
+    n = sum(len(library.barcodes) for library in libraries)
+    if n == 0:
+        return empty_result(patient, libraries, why or "", "no plasma cells")
+    cells = patient_cells([library.over(columns) for library in libraries], panel, arms)
+    malignancy = call_malignancy(
+        cells,
+        ig,
+        panel,
+        evaluable=not why,
+        floor=floor,
+        ig_settings=settings.immunoglobulin,
+        cn_settings=settings.copy_number,
+        settings=settings.clones,
+    )
+    clones = name_clones(
+        cells, malignancy, evaluable=not why, floor=floor, settings=settings, seed=seed
+    )
+    clone_id = np.full(n, None, dtype=object)
+    probability = np.full(n, np.nan)
+    for clone in clones:
+        clone_id[clone.cells] = clone.clone_id
+        probability[clone.cells] = clone.probability[clone.cells]
+    sample = np.array([libraries[i].sample_id for i in cells.library], dtype=object)
+    rows = clone_rows(patient, libraries, cells, malignancy, clones, why, settings.clones)
+    names = {
+        "patient_id": np.full(n, patient, dtype=object),
+        "sample_id": sample,
+        "barcode": np.concatenate([library.barcodes for library in libraries]),
+    }
+    pictures = np.zeros((0, len(arms.names)))
+    if not why:
+        pictures = cell_arms(cells, cells.normal(malignancy.panel.rates()))
+    return {
+        "cell_arms": {name: values[: len(pictures)] for name, values in names.items()}
+        | {"clone_id": clone_id[: len(pictures)]}
+        | {arm: pictures[:, i].astype(np.float32) for i, arm in enumerate(arms.names)},
+        "cells": {
+            **names,
+            "light_chain": ig.light_chain,
+            "malignancy": malignancy.malignancy,
+            "malignancy_probability": malignancy.probability,
+            "clone_id": clone_id,
+            "clone_probability": probability,
+            "kappa_umi": ig.kappa,
+            "lambda_umi": ig.lambda_,
+            "light_v": ig.light_v,
+            "heavy_v": ig.heavy_v,
+            "heavy_chain": ig.heavy,
+            "log_odds_immunoglobulin": malignancy.immunoglobulin,
+            "log_odds_programme": malignancy.programme,
+        },
+        "posterior": {
+            **names,
+            "malignancy": malignancy.malignancy,
+            "clone_id": clone_id,
+        }
+        | {f"{PROBABILITY}{clone.clone_id}": clone.probability for clone in clones},
+        "clones": rows,
+        "copy_number": [row for clone in clones for row in arm_rows(patient, clone)],
+        "summary": summarise(
+            patient, libraries, cells, malignancy, clones, why, per_donor, floor, panel
+        ),
+    }
+
+
+def name_clones(
+    cells: PatientCells,
+    malignancy: Malignancy,
+    *,
+    evaluable: bool,
+    floor: float,
+    settings: Settings,
+    seed: int,
+) -> list[Clone]:
+    """Return the clones, lettered: each immunoglobulin clone's subclones, by first appearance."""
+    malignant = malignancy.malignancy == "malignant"
+    found: list[tuple[np.ndarray, int, np.ndarray, Subclones, int]] = []
+    for number in sorted(set(malignancy.ig_clone[malignant])):
+        members = np.flatnonzero(malignant & (malignancy.ig_clone == number))
+        split = one_subclone(len(members), cells.n_libraries)
+        if evaluable:
+            split = find_subclones(
+                cells.subset(members),
+                cn_settings=settings.copy_number,
+                settings=settings.clones,
+                seed=seed,
+            )
+        for label in range(split.label.max() + 1):
+            share = np.full(len(malignant), split.posterior[:, label].mean())
+            share[members] = split.posterior[:, label]
+            share *= malignancy.probability * malignancy.ig_posterior[:, max(number, 0)]
+            found.append((members[split.label == label], int(number), share, split, label))
+
+    def appearance(item: tuple) -> tuple:
+        first = np.bincount(cells.library[item[0]], minlength=cells.n_libraries)
+        totals = np.bincount(cells.library[malignant], minlength=cells.n_libraries)
+        shares = first / np.maximum(totals, 1)
+        return (*(-shares), -len(item[0]))
+
+    found.sort(key=appearance)
+    clones = []
+    for letter, (members, number, share, split, label) in zip(
+        letters(len(found)), found, strict=True
+    ):
+        arms, events = None, ()
+        if evaluable and len(members) >= settings.copy_number.min_group_cells:
+            chosen = np.zeros(len(cells.library), dtype=bool)
+            chosen[members] = True
+            arms = group_arms(
+                cells, chosen, malignancy.panel, floor=floor, settings=settings.copy_number
+            )
+            events = arms.events(
+                probability=settings.copy_number.event_probability,
+                min_effect=settings.copy_number.min_effect,
+            )
+        clones.append(
+            Clone(
+                clone_id=letter,
+                cells=members,
+                ig_clone=number,
+                probability=share,
+                arms=arms,
+                events=events,
+                stability=split.stability,
+                unseen=split.unseen[label],
+                dissolved=split.dissolved,
+            )
+        )
+    return clones
+
+
+def letters(n: int) -> list[str]:
+    """Return A, B, … Z, AA, AB, …"""
+    alphabet = string.ascii_uppercase
+    double = [a + b for a in alphabet for b in alphabet]
+    return [*alphabet, *double][:n]
+
+
+def concatenate(calls: Sequence[Immunoglobulin]) -> Immunoglobulin:
+    """Return the libraries' calls one after another."""
+    arrays = {
+        field.name: np.concatenate([getattr(call, field.name) for call in calls])
+        for field in fields(Immunoglobulin)
+        if field.name != "assessable"
+    }
+    return Immunoglobulin(**arrays, assessable=any(call.assessable for call in calls))

@@ -1,0 +1,26 @@
+"""The contract's table of clones, joined from what each patient's job wrote."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from relapsescope.clones.tables import CLONE_COLUMNS
+from relapsescope.tables import write_tsv
+
+CONTRACT = (
+    *("patient_id", "clone_id", "timepoint", "sample_id", "n_cells", "fraction", "light_chain"),
+    *("v_gene", "cnv_events", "cnv_evaluable", "fate", "is_relapse_clone", "relation"),
+)
+COLUMNS = (*CONTRACT, *(name for name in CLONE_COLUMNS if name not in CONTRACT))
+"""Of ``tables/clones.tsv``: the contract's columns first, then ours."""
+
+
+def join_clones(clones_paths: Sequence[str], output: str) -> None:
+    """Write `clones.tsv`: the patients' tables one after another, in the order of the sheet.
+
+    Healthy donors are none of them: their calls are the negative control, which the report shows.
+    """
+    parts = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in clones_paths]
+    rows = [row for part in parts for row in part.to_dict("records")]
+    write_tsv(Path(output), COLUMNS, rows)

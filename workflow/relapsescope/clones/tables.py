@@ -1,0 +1,308 @@
+"""A patient's clones as tables: clone by timepoint, arms of each clone, and the summary."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from relapsescope.clones.copy_number import ArmRatios
+from relapsescope.clones.fates import (
+    BEFORE,
+    CloneCount,
+    Visit,
+    count_clone,
+    fate,
+    in_time,
+    pooled,
+    relapse_clone,
+    relation,
+)
+from relapsescope.clones.malignancy import CloneSettings, Malignancy
+from relapsescope.clones.malignant_cells import PatientCells
+from relapsescope.clones.plasma_cells import PlasmaLibrary
+from relapsescope.clones.programme_split import MIN_GENES, changed_genes
+
+CLONE_COLUMNS = (
+    "patient_id",
+    "clone_id",
+    "timepoint",
+    "sample_id",
+    "n_cells",
+    "fraction",
+    "fraction_ci_low",
+    "fraction_ci_high",
+    "expected_fraction",
+    "detection_limit",
+    "n_malignant",
+    "light_chain",
+    "v_gene",
+    "heavy_chain",
+    "cnv_events",
+    "cnv_evaluable",
+    "fate",
+    "is_relapse_clone",
+    "relation",
+    "share_before",
+    "stability",
+    "n_changed_genes",
+    "reason",
+)
+ARM_COLUMNS = (
+    "patient_id",
+    "clone_id",
+    "arm",
+    "n_genes",
+    "log2_ratio",
+    "log2_ratio_ci_low",
+    "log2_ratio_ci_high",
+    "probability_gain",
+    "probability_loss",
+    "event",
+)
+
+# Probability from which a single cell shows that a clone was there before CAR-T.
+SURE = 0.95
+
+
+@dataclass(frozen=True)
+class Clone:
+    """One clone of a patient.
+
+    Attributes
+    ----------
+    cells
+        Numbers of its cells among the patient's plasma cells.
+    probability
+        (n_plasma_cells,) probability that a cell is malignant and of this clone.
+    unseen
+        (n_libraries,) share that each library would have shown, as in `Subclones`.
+    dissolved
+        (n_own_cells,) subclones that did not hold, as in `Subclones`.
+    """
+
+    clone_id: str
+    cells: np.ndarray
+    ig_clone: int
+    probability: np.ndarray
+    arms: ArmRatios | None
+    events: tuple[str, ...]
+    stability: float | None
+    unseen: np.ndarray
+    dissolved: np.ndarray | None = None
+
+
+def clone_rows(
+    patient: str,
+    libraries: Sequence[PlasmaLibrary],
+    cells: PatientCells,
+    malignancy: Malignancy,
+    clones: Sequence[Clone],
+    why: str,
+    settings: CloneSettings,
+) -> list[dict[str, Any]]:
+    """Return the rows of `clones.tsv`: each clone in each library with malignant cells or not."""
+    malignant = malignancy.malignancy == "malignant"
+    n_malignant = np.bincount(cells.library[malignant], minlength=len(libraries))
+    number = {library.sample_id: i for i, library in enumerate(libraries)}
+    visits = in_time([Visit(lib.sample_id, lib.timepoint, lib.day) for lib in libraries])
+    counts = {
+        clone.clone_id: {
+            name: count_clone(
+                int((cells.library[clone.cells] == i).sum()), int(n_malignant[i]), clone.unseen[i]
+            )
+            for name, i in number.items()
+        }
+        for clone in clones
+    }
+    relapses = [v for v in visits if v.timepoint == "relapse" and n_malignant[number[v.sample_id]]]
+    last = relapses[-1].sample_id if relapses else None
+    returned = relapse_clone({c: counts[c][last] for c in counts}) if last else None
+    before = [v.sample_id for v in visits if v.timepoint in BEFORE]
+    expected = _expected_fractions(clones, cells.library, malignant, len(libraries))
+    rows = []
+    for clone in clones:
+        is_relapse = clone.clone_id == returned
+        earlier = pooled([counts[clone.clone_id][name] for name in before])
+        link, reason, changed = "", "", None
+        if is_relapse:
+            ig_cells = np.flatnonzero(malignant & (malignancy.ig_clone == clone.ig_clone))
+            same = sum(int((cells.library[ig_cells] == number[name]).sum()) for name in before)
+            link, reason = relation(
+                earlier,
+                same_ig_before=same,
+                ig_known=clone.ig_clone >= 0,
+                new_share=settings.new_share,
+                n_sure=_sure(clone, cells.library, [number[name] for name in before]),
+            )
+            if link == "same_ig_same_subclone" and _may_be_new(
+                clone, cells.library, [number[name] for name in before], number[last], settings
+            ):
+                link = "not_assessable"
+                reason += (
+                    "; the cells at relapse split from those before, but not in every sample of "
+                    f"the cells (stability {clone.stability:.2f}): a new subclone is not excluded"
+                )
+            changed = _changed(cells, clone, [number[name] for name in before])
+            if changed and link == "same_ig_same_subclone":
+                reason += (
+                    f"; {changed} genes changed at least twofold since: a changed state, or a new "
+                    "subclone without arm events, which expression cannot tell apart"
+                )
+        for visit in visits:
+            count = counts[clone.clone_id][visit.sample_id]
+            if count.n_malignant == 0:
+                continue
+            rows.append(
+                _row(patient, clone, visit, count, malignancy, why)
+                | {
+                    "fate": _fate(
+                        visit, visits, counts[clone.clone_id], n_malignant, number, settings
+                    ),
+                    "is_relapse_clone": is_relapse and visit.timepoint == "relapse",
+                    "relation": link if is_relapse and visit.timepoint == "relapse" else "",
+                    "expected_fraction": expected[clone.clone_id][number[visit.sample_id]],
+                    "share_before": earlier.fraction,
+                    "n_changed_genes": changed if visit.timepoint == "relapse" else None,
+                    "reason": "; ".join(filter(None, [reason, why])),
+                }
+            )
+    shown = {row["sample_id"] for row in rows}
+    absent = [v for v in visits if v.timepoint == "relapse" and v.sample_id not in shown]
+    return rows + [no_clone_row(patient, visit, _why_none(malignancy, why)) for visit in absent]
+
+
+def _may_be_new(
+    clone: Clone,
+    library: np.ndarray,
+    before: Sequence[int],
+    relapse: int,
+    settings: CloneSettings,
+) -> bool:
+    """Return whether most cells at relapse are of a subclone that did not hold and was new."""
+    if clone.dissolved is None:
+        return False
+    known = clone.dissolved >= 0
+    own, label = library[clone.cells][known], clone.dissolved[known]
+    then, now = label[np.isin(own, before)], label[own == relapse]
+    if not (len(then) and len(now)):
+        return False
+    return (then == np.bincount(now).argmax()).mean() < settings.new_share
+
+
+def no_clone_row(patient: str, visit: Visit, reason: str) -> dict[str, Any]:
+    """Return the row of a relapse library without any clone: its relation cannot be assessed."""
+    return {
+        "patient_id": patient,
+        "clone_id": None,
+        "timepoint": visit.timepoint,
+        "sample_id": visit.sample_id,
+        "n_cells": 0,
+        "cnv_evaluable": False,
+        "is_relapse_clone": False,
+        "relation": "not_assessable",
+        "reason": reason,
+    }
+
+
+def _why_none(malignancy: Malignancy, why: str) -> str:
+    undetermined = (malignancy.malignancy == "undetermined").any()
+    told = "malignant cells cannot be told" if undetermined else "no malignant plasma cells"
+    return "; ".join(filter(None, [told, *malignancy.reasons, why]))
+
+
+def _expected_fractions(
+    clones: Sequence[Clone], library: np.ndarray, malignant: np.ndarray, n_libraries: int
+) -> dict[str, list[float | None]]:
+    """Return each clone's mean posterior among the malignant cells of each library.
+
+    Counting assigned cells favours the larger clone where clones overlap; this does not.
+    """
+    total = np.sum([clone.probability for clone in clones], axis=0) if clones else 1.0
+    result = {}
+    for clone in clones:
+        share = clone.probability / np.maximum(total, 1e-12)
+        inside = [malignant & (library == i) for i in range(n_libraries)]
+        result[clone.clone_id] = [float(share[q].mean()) if q.any() else None for q in inside]
+    return result
+
+
+def _sure(clone: Clone, library: np.ndarray, before: Sequence[int]) -> int:
+    """Return how many of the clone's cells in these libraries are surely of it."""
+    own = clone.cells[np.isin(library[clone.cells], before)]
+    return int((clone.probability[own] >= SURE).sum())
+
+
+def _changed(cells: PatientCells, clone: Clone, before: Sequence[int]) -> int | None:
+    """Return the genes that a clone changed since before CAR-T; None where none surely did."""
+    members = np.zeros(len(cells.library), dtype=bool)
+    members[clone.cells] = True
+    found = changed_genes(cells, members, np.array(before, dtype=int))
+    return found if found >= MIN_GENES else None
+
+
+def _fate(
+    visit: Visit,
+    visits: Sequence[Visit],
+    counts: Mapping[str, CloneCount],
+    n_malignant: np.ndarray,
+    number: Mapping[str, int],
+    settings: CloneSettings,
+) -> str:
+    """Return the fate from the first visit with malignant cells to this one, "" at the first."""
+    shown = [v for v in visits if n_malignant[number[v.sample_id]]]
+    if visit.sample_id == shown[0].sample_id:
+        return ""
+    return fate(
+        counts[shown[0].sample_id],
+        counts[visit.sample_id],
+        new_share=settings.new_share,
+        fold_change=settings.fold_change,
+    )
+
+
+def _row(
+    patient: str, clone: Clone, visit: Visit, count: CloneCount, malignancy: Malignancy, why: str
+) -> dict[str, Any]:
+    ig = malignancy.ig_clones[clone.ig_clone] if clone.ig_clone >= 0 else None
+    return {
+        "patient_id": patient,
+        "clone_id": clone.clone_id,
+        "timepoint": visit.timepoint,
+        "sample_id": visit.sample_id,
+        "n_cells": count.n_cells,
+        "fraction": count.fraction,
+        "fraction_ci_low": count.low,
+        "fraction_ci_high": count.high,
+        "detection_limit": count.detection_limit,
+        "n_malignant": count.n_malignant,
+        "light_chain": ig.light_chain if ig else None,
+        "v_gene": ig.v_gene if ig else None,
+        "heavy_chain": ig.heavy if ig else None,
+        "cnv_events": ";".join(clone.events),
+        "cnv_evaluable": not why and clone.arms is not None,
+        "stability": clone.stability,
+    }
+
+
+def arm_rows(patient: str, clone: Clone) -> list[dict[str, Any]]:
+    """Return the rows of a clone in `copy_number.tsv`; none where it could not be evaluated."""
+    if clone.arms is None:
+        return []
+    arms, to_log2 = clone.arms, 1 / np.log(2)
+    events = {event[1:]: event for event in clone.events}
+    return [
+        {
+            "patient_id": patient,
+            "clone_id": clone.clone_id,
+            "arm": arm,
+            "n_genes": int(arms.n_genes[i]),
+            "log2_ratio": arms.log_ratio[i] * to_log2,
+            "log2_ratio_ci_low": (arms.log_ratio[i] - 1.96 * arms.error[i]) * to_log2,
+            "log2_ratio_ci_high": (arms.log_ratio[i] + 1.96 * arms.error[i]) * to_log2,
+            "probability_gain": arms.gain[i],
+            "probability_loss": arms.loss[i],
+            "event": events.get(arm, ""),
+        }
+        for i, arm in enumerate(arms.arms)
+    ]

@@ -1,0 +1,1 @@
+"""What is joined over libraries: the table of cells, objects for other tools."""

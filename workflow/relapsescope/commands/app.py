@@ -1,0 +1,146 @@
+"""The command line: check inputs, simulate a cohort, see how far a run is, work on its results."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from relapsescope import __version__
+from relapsescope.commands import plan
+from relapsescope.commands import results as results_commands
+from relapsescope.errors import InputProblem
+from relapsescope.paths import REPOSITORY
+
+app = typer.Typer(
+    help="Which myeloma cells came back after CAR-T, and why were they not killed? "
+    "For research use only. The workflow itself is run with Snakemake: see README.md.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", help="The configuration whose defaults are used.")
+]
+SamplesOption = Annotated[
+    Path | None, typer.Option(help="The sample sheet [default: `samples` in the configuration].")
+]
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Read the options that stand before a command."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def check(
+    samples: SamplesOption = None,
+    clinical: Annotated[
+        Path | None,
+        typer.Option(help="Folder of clinical tables [default: that of the configured sheet]."),
+    ] = None,
+    config: ConfigOption = Path("config/config.yaml"),
+) -> None:
+    """Check the sheet, the clinical tables and every matrix's header; change nothing.
+
+    Prints one line a problem (where, what, what to do). Exit status 0 when there is none, else 1.
+    """
+    from relapsescope.intake.check import check_inputs
+    from relapsescope.run.start import say
+
+    defaults = _configuration(config)
+    sheet = samples or Path(defaults["samples"])
+    # The configured clinical tables belong to the configured sheet, not to another one.
+    configured = None if samples or not defaults["clinical"] else Path(defaults["clinical"])
+    folder = clinical or configured
+    try:
+        checked = check_inputs(sheet, folder, tell=say)
+    except InputProblem as problem:
+        _stop(problem)
+    for warning in checked.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    patients = {library.patient_id for library in checked.libraries}
+    print(f"{sheet}: {len(checked.libraries)} libraries of {len(patients)} patients, no problem.")
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Folder to write; must be absent or empty.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
+    scale: Annotated[float, typer.Option(help="Multiplies the number of cells.")] = 1.0,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="Plan of the cohort [default: resources/simulate/demo.yaml]."),
+    ] = None,
+) -> None:
+    """Write a cohort with known truth: matrices, sheet, clinical tables, and `truth/`."""
+    from relapsescope.simulate import simulate_cohort
+
+    if folder.exists() and any(folder.iterdir()):
+        _stop(InputProblem(f"{folder}: not empty; name another folder or remove it"))
+    try:
+        simulate_cohort(
+            folder,
+            plan=plan or REPOSITORY / "resources/simulate/demo.yaml",
+            seed=seed,
+            scale=scale,
+        )
+    except InputProblem as problem:
+        _stop(problem)
+    print(f"{folder}: written; `samples.tsv` is its sheet and `truth/` holds what is true.")
+
+
+@app.command()
+def status(
+    samples: SamplesOption = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Folder of the run [default: that of the configuration].")
+    ] = None,
+    config: ConfigOption = Path("config/config.yaml"),
+) -> None:
+    """Say which libraries are done, with their verdicts, and whether the report is there."""
+    from relapsescope.intake.sheet import read_sheet
+
+    defaults = _configuration(config)
+    results = results or Path(defaults["results"])
+    try:
+        libraries = read_sheet(samples or Path(defaults["samples"]))
+    except InputProblem as problem:
+        _stop(problem)
+    done = 0
+    for library in libraries:
+        summary = results / "libraries" / library.sample_id / "library.json"
+        if not summary.exists():
+            print(f"{library.sample_id}\twaiting")
+            continue
+        done += 1
+        content = json.loads(summary.read_text(encoding="utf-8"))
+        print(f"{library.sample_id}\t{content['verdict']}\t{content['reason']}")
+    report = results / "report/index.html"
+    print(
+        f"{done} of {len(libraries)} libraries done; report: {report if report.exists() else '-'}"
+    )
+
+
+for command in (*results_commands.COMMANDS, plan.plan):
+    app.command()(command)
+
+
+def _configuration(path: Path) -> dict:
+    if not path.is_file():
+        path = REPOSITORY / "config/config.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def _stop(problem: InputProblem) -> None:
+    print("\n".join(problem.problems), file=sys.stderr)
+    print(f"{len(problem.problems)} problem(s) found.", file=sys.stderr)
+    raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""Results that others check: expected tables, comparison, RO-Crate."""

@@ -1,0 +1,144 @@
+"""What the CAR-T cells say: were they there, are they still, and are they exhausted?"""
+
+import math
+
+from relapsescope.mechanisms.cited import Cited, Row, cited, joined
+from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
+from relapsescope.mechanisms.patient_evidence import AFTER_INFUSION, RESPONDED, PatientEvidence
+
+# Strength where only the response shows that CAR-T cells were there.
+BY_RESPONSE_ONLY = 0.5
+# Share of the T cells from which CAR-T cells count as there (the contract's 1 %).
+SEEN_FROM = 0.01
+
+
+def car_t_non_persistence(patient: PatientEvidence) -> Finding:
+    """Return whether CAR-T cells that were there are gone at relapse."""
+    row, why = _car_t_at_relapse(patient, "persistence_verdict")
+    if row is None:
+        return Finding("no_data", NOTHING, not_assessed=why)
+    evidence = cited(
+        "{share} % of {t} T cells in {sample} are CAR-T cells (interval {interval} %; {n} show the "
+        "transgene); the library would have shown {limit} %",
+        share=row.percent("fraction_of_t"),
+        t=row.number("n_t_cells"),
+        sample=row.word("sample_id"),
+        interval=row.interval("fraction_ci_low", "fraction_ci_high", percent=True),
+        n=row.number("n_cells"),
+        limit=row.percent("detection_limit"),
+    )
+    verdict = row["persistence_verdict"]
+    if verdict == "INDETERMINATE":
+        return Finding("undecided", evidence, not_assessed=row.word("persistence_reason"))
+    if verdict == "PERSISTENT":
+        return Finding("present", evidence, 0.0)
+    earlier = [r for r in patient.car_t(AFTER_INFUSION) if _shows_car_t(r)]
+    if earlier:
+        peak = _highest(earlier)
+        seen = cited(
+            "; earlier {share} % in {sample} ({time})",
+            share=peak.percent("fraction_of_t"),
+            sample=peak.word("sample_id"),
+            time=peak["timepoint"].replace("_", " "),
+        )
+        return Finding("gone", evidence + seen, _share_gone(row, peak))
+    line = patient.car_line
+    if line is not None and line["best_response"] in RESPONDED:
+        told = cited("; response to the infusion: {best}", best=line.word("best_response"))
+        late = Cited("no earlier library shows the CAR-T cells")
+        return Finding("gone_after_response", evidence + told, BY_RESPONSE_ONLY, not_assessed=late)
+    why = Cited("neither an earlier library nor a response shows that CAR-T cells were ever there")
+    return Finding("never_shown", evidence, not_assessed=why)
+
+
+def _shows_car_t(row: Row) -> bool:
+    return row["persistence_verdict"] == "PERSISTENT" or row.value("fraction_ci_low") >= SEEN_FROM
+
+
+def _highest(rows: list[Row]) -> Row:
+    """Return the row of the largest fraction, the earliest of equals."""
+    return max(rows, key=lambda row: -1.0 if math.isnan(v := row.value("fraction_of_t")) else v)
+
+
+def _share_gone(now: Row, before: Row) -> float:
+    return clipped(
+        1 - now.value("fraction_ci_high") / (before.value("fraction_ci_low") or math.nan)
+    )
+
+
+def t_cell_exhaustion(patient: PatientEvidence) -> Finding:
+    """Return whether CAR-T cells are there at relapse and exhausted."""
+    row, why = _car_t_at_relapse(patient, "exhaustion_verdict")
+    if row is None:
+        return Finding("no_data", NOTHING, not_assessed=why)
+    persistence, _ = _car_t_at_relapse(patient, "persistence_verdict")
+    if persistence is not None and persistence["persistence_verdict"] == "NOT_PERSISTENT":
+        evidence = cited(
+            "{n} CAR-T cells among {t} T cells in {sample}: too few to count as there",
+            n=persistence.number("n_cells"),
+            t=persistence.number("n_t_cells"),
+            sample=persistence.word("sample_id"),
+        )
+        return Finding("gone", evidence, 0.0)
+    signatures = _signatures(row)
+    effects = [
+        cited(
+            "{name} {effect} ({interval})",
+            name=name,
+            effect=row.number(f"{name}_effect"),
+            interval=row.interval(f"{name}_effect_ci_low", f"{name}_effect_ci_high"),
+        )
+        for name in signatures
+    ]
+    evidence = cited(
+        "{n} CAR-T cells in {sample}, {verdict}; signatures against {base}: {effects}",
+        n=row.number("n_cells"),
+        sample=row.word("sample_id"),
+        base=_compared_with(row),
+        effects=joined(effects, ", ") or Cited("none scored"),
+        verdict=row.verdict("exhaustion_verdict"),
+    )
+    raised = [row.value(f"{name}_effect_ci_low") > 0 for name in signatures]
+    strength = sum(raised) / len(raised) if raised else math.nan
+    verdict = row["exhaustion_verdict"]
+    if verdict == "INDETERMINATE":
+        return Finding("undecided", evidence, not_assessed=row.word("reason"))
+    state = "exhausted" if verdict == "EXHAUSTED" else "not_exhausted"
+    return Finding(state, evidence, strength, against=_against_exhaustion(row, state, signatures))
+
+
+def _compared_with(row: Row) -> Cited:
+    base = row["compared_with"]
+    if base and base != row["sample_id"]:
+        return cited("the CAR-T cells of {sample}", sample=row.word("compared_with"))
+    return Cited("T cells without the transgene of the same library")
+
+
+def _against_exhaustion(row: Row, state: str, signatures: list[str]) -> Cited:
+    told: list[Cited | str] = []
+    shown = state == "exhausted"
+    differing = [n for n in signatures if (row.value(f"{n}_effect_ci_low") > 0) != shown]
+    if differing:
+        words = "not raised: " if shown else "raised: "
+        told.append(words + ", ".join(differing))
+    if shown and row["proliferation_verdict"] == "PROLIFERATING":
+        told.append(cited("{c} % of the CAR-T cells divide", c=row.percent("cycling_fraction")))
+    return joined(told)
+
+
+def _signatures(row: Row) -> list[str]:
+    """Return the signatures with an effect, by name."""
+    ends = "_effect"
+    return [c.removesuffix(ends) for c in row.values if c.endswith(ends) and row[c]]
+
+
+def _car_t_at_relapse(patient: PatientEvidence, verdict: str) -> tuple[Row | None, Cited]:
+    """Return the CAR-T cells' row at relapse, a decided one first, or why there is none."""
+    rows = [r for r in patient.at_relapse("car_t") if r["population"] == "car_detected"]
+    if not rows:
+        return None, patient.why_no_relapse() or Cited("the relapse library has no CAR feature")
+    decided = [row for row in rows if row[verdict] not in ("", "INDETERMINATE")]
+    row = (decided or rows)[0]
+    if not row["n_cells"]:
+        return None, row.word("persistence_reason") or row.word("reason")
+    return row, NOTHING

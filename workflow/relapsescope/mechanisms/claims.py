@@ -1,0 +1,241 @@
+"""The eight claims of the relapse study, each tested for its direction on this cohort."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import yaml
+
+from relapsescope.mechanisms.cited import Cited, Row, cited, joined
+from relapsescope.mechanisms.patient_evidence import PatientEvidence
+from relapsescope.paths import RESOURCES
+
+REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
+NOT_ASSESSABLE, NOT_COMPUTABLE = "not assessable", "not computable"
+COLUMNS = (
+    *("number", "claim", "computed", "result", "verdict", "reason", "n_showing", "n_assessable"),
+    *("unit", "tables", "citation", "result_cells"),
+)
+# Models of a bulk cohort that take myeloid contamination into account, the fuller one first.
+ADJUSTED = ("covariates and myeloid", "myeloid")
+
+
+@dataclass(frozen=True)
+class ClaimSettings:
+    """The config's section ``claims``: the citation of the study that made them."""
+
+    citation: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a patient (or library) shows of a claim; None in `shows` where it was not decided."""
+
+    shows: bool | None
+    words: Cited
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A claim's verdict with the cases it rests on."""
+
+    verdict: str
+    reason: str
+    cases: tuple[Shown, ...] = ()
+    result: Cited | None = None
+
+
+@cache
+def read_claims() -> Mapping[str, Any]:
+    """Return the content of `resources/claims.yaml`."""
+    return yaml.safe_load((RESOURCES / "claims.yaml").read_text(encoding="utf-8"))
+
+
+def claim_rows(
+    patients: Sequence[PatientEvidence],
+    tables: Mapping[str, Sequence[Row]],
+    settings: ClaimSettings,
+) -> list[dict[str, Any]]:
+    """Return the rows of `claims.tsv`, one a claim.
+
+    A claim of the study is about one patient; it counts as reproduced where at least one
+    patient of this cohort shows the same, as not reproduced where some could have and none does.
+
+    Parameters
+    ----------
+    patients
+        The relapsed patients.
+    tables
+        The whole cohort's rows.
+    """
+    content = read_claims()
+    low, high = content["about_days"]
+    outcomes: dict[int, Outcome] = {
+        1: _existence([_remission(p, low, high) for p in patients]),
+        2: _existence([_car_t(p, "exhaustion_verdict", "EXHAUSTED") for p in patients]),
+        3: _existence([_car_t(p, "proliferation_verdict", "NOT_PROLIFERATING") for p in patients]),
+        4: _existence([_target(p) for p in patients]),
+        5: _existence([_relation(p) for p in patients]),
+        6: _existence([_anxa1(p) for p in patients]),
+        7: _untreated_and_outcome(tables),
+        8: _wet_laboratory(patients),
+    }
+    return [_row(claim, outcomes[claim["number"]], settings) for claim in content["claims"]]
+
+
+def _row(claim: Mapping[str, Any], outcome: Outcome, settings: ClaimSettings) -> dict[str, Any]:
+    known = [case for case in outcome.cases if case.words]
+    result = outcome.result or joined([case.words for case in known])
+    decided = [case.shows for case in outcome.cases if case.shows is not None]
+    return {
+        **{name: claim[name] for name in ("number", "claim", "computed", "unit", "tables")},
+        "result": result.text,
+        "result_cells": result.code,
+        "verdict": outcome.verdict,
+        "reason": outcome.reason,
+        "n_showing": sum(decided),
+        "n_assessable": len(decided),
+        "citation": settings.citation,
+    }
+
+
+def _existence(cases: Sequence[Shown | None]) -> Outcome:
+    found = tuple(case for case in cases if case is not None)
+    decided = [case.shows for case in found if case.shows is not None]
+    if not decided:
+        why = "no relapsed patient in this cohort" if not cases else "in no patient decided"
+        return Outcome(NOT_ASSESSABLE, why, found)
+    n = f"{sum(decided)} of {len(decided)} patients in whom it was decided show it"
+    return Outcome(REPRODUCED if any(decided) else NOT_REPRODUCED, n, found)
+
+
+def _remission(patient: PatientEvidence, low: float, high: float) -> Shown | None:
+    line = patient.car_line
+    if line is None or not line["progression_day"]:
+        return None
+    if not line["duration_of_response_days"]:
+        return Shown(False, cited("{p}: no response", p=line.word("patient_id")))
+    days = line.value("duration_of_response_days")
+    return Shown(
+        low <= days <= high,
+        cited(
+            "{p}: response ({best}) for {days} days",
+            p=line.word("patient_id"),
+            best=line.word("best_response"),
+            days=line.number("duration_of_response_days"),
+        ),
+    )
+
+
+def _car_t(patient: PatientEvidence, column: str, word: str) -> Shown | None:
+    rows = [r for r in patient.at_relapse("car_t") if r["population"] == "car_detected"]
+    decided = [row for row in rows if row[column] not in ("", "INDETERMINATE")]
+    if not rows:
+        return None
+    row = (decided or rows)[0]
+    words = cited("{p}: {v}", p=row.word("patient_id"), v=row.verdict(column))
+    return Shown(row[column] == word if decided else None, words)
+
+
+def _target(patient: PatientEvidence) -> Shown | None:
+    clone = patient.relapse_clone
+    rows = [
+        row
+        for row in patient.tables["antigens"]
+        if clone is not None
+        and row["antigen"] == "TNFRSF17"
+        and row["sample_id"] == clone["sample_id"]
+        and row["clone_id"] == clone["clone_id"]
+    ]
+    if not rows:
+        return None
+    row = rows[0]
+    words = cited(
+        "{p}: {v}, ratio {r} ({i})",
+        p=row.word("patient_id"),
+        v=row.verdict(),
+        r=row.number("ratio"),
+        i=row.interval("ratio_ci_low", "ratio_ci_high"),
+    )
+    return Shown(None if row["verdict"] == "INDETERMINATE" else row["verdict"] == "LOST", words)
+
+
+def _relation(patient: PatientEvidence) -> Shown | None:
+    clone = patient.relapse_clone
+    if clone is None:
+        return None
+    words = cited("{p}: {v}", p=clone.word("patient_id"), v=clone.verdict("relation"))
+    known = clone["relation"] not in ("", "not_assessable")
+    return Shown(clone["relation"] != "same_ig_same_subclone" if known else None, words)
+
+
+def _anxa1(patient: PatientEvidence) -> Shown | None:
+    rows = [r for r in patient.at_relapse("anxa1") if r["compartment"] == "relapse_clone"]
+    if not rows:
+        return None
+    row = rows[0]
+    words = cited(
+        "{p}: {v}, log2 change {r} ({i})",
+        p=row.word("patient_id"),
+        v=row.verdict(),
+        r=row.number("did_log2_ratio"),
+        i=row.interval("did_ci_low", "did_ci_high"),
+    )
+    return Shown(None if row["verdict"] == "INDETERMINATE" else row["verdict"] == "HIGH", words)
+
+
+def _untreated_and_outcome(tables: Mapping[str, Sequence[Row]]) -> Outcome:
+    """Return claim 7: ANXA1-high cells before any CAR-T, and ANXA1 as a hazard in bulk."""
+    before = [row for row in tables["anxa1_untreated"] if row["fraction_high"]]
+    cells = [
+        Shown(
+            row.value("fraction_ci_low") > row.value("chance_fraction"),
+            cited(
+                "{s}: {f} % ({i})",
+                s=row.word("sample_id"),
+                f=row.percent("fraction_high"),
+                i=row.interval("fraction_ci_low", "fraction_ci_high", percent=True),
+            ),
+        )
+        for row in before
+    ]
+    there = sum(bool(case.shows) for case in cells)
+    part = f"cells of high ANXA1 beyond chance in {there} of {len(cells)} libraries before CAR-T"
+    models = {row["model"]: row for row in tables["bulk_summary"] if row["gene"] == "ANXA1"}
+    adjusted = [models[name] for name in ADJUSTED if name in models]
+    if not adjusted:
+        why = f"{part}; outcome: no bulk cohort with survival is configured (course.bulk_cohorts)"
+        return Outcome(NOT_ASSESSABLE, why, tuple(cells))
+    row = adjusted[0]
+    hazard = cited(
+        "log hazard ratio {h} ({i}), {m}",
+        h=row.number("log_hazard_ratio"),
+        i=row.interval("low", "high"),
+        m=row["model"].replace("_", " "),
+    )
+    adverse = row.value("low") > 0
+    verdict = REPRODUCED if adverse and there else NOT_REPRODUCED
+    told = joined([*(case.words for case in cells), hazard])
+    why = f"{part}; hazard adjusted for myeloid genes {'is' if adverse else 'is not'} raised"
+    return Outcome(verdict, why, tuple(cells), told)
+
+
+def _wet_laboratory(patients: Sequence[PatientEvidence]) -> Outcome:
+    """Return claim 8, which no table can test; the association with the cell cycle is shown."""
+    cases = []
+    for patient in patients:
+        rows = [r for r in patient.at_relapse("anxa1") if r["compartment"] == "relapse_clone"]
+        if rows and not math.isnan(rows[0].value("cycling_ratio")):
+            row = rows[0]
+            cases.append(
+                cited(
+                    "{p}: ANXA1 of cycling over other cells of the relapse clone {r} ({i})",
+                    p=row.word("patient_id"),
+                    r=row.number("cycling_ratio"),
+                    i=row.interval("cycling_ratio_ci_low", "cycling_ratio_ci_high"),
+                )
+            )
+    why = "an effect of ANXA1 needs experiments; an association is no effect"
+    return Outcome(NOT_COMPUTABLE, why, (), joined(cases))

@@ -1,0 +1,121 @@
+"""What marrow and course say, and which function reads the evidence of each mechanism."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from relapsescope.mechanisms.car_t_findings import car_t_non_persistence, t_cell_exhaustion
+from relapsescope.mechanisms.cited import Cited, Row, cited, joined
+from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
+from relapsescope.mechanisms.patient_evidence import COMPLETE, PatientEvidence
+from relapsescope.mechanisms.tumour_findings import antigen_escape, clonal_evolution
+
+
+def suppressive_microenvironment(patient: PatientEvidence) -> Finding:
+    """Return whether the marrow at relapse turned suppressive."""
+    rows = patient.at_relapse("suppression")
+    joint = [row for row in rows if row["measure"] == "overall"]
+    if not joint:
+        why = patient.why_no_relapse() or Cited("no relapse marrow was compared with earlier ones")
+        return Finding("no_data", NOTHING, not_assessed=why)
+    decided = [row for row in joint if row["verdict"] != "INDETERMINATE"]
+    overall = (decided or joint)[0]
+    single = [
+        row
+        for row in rows
+        if row["measure"] != "overall" and row["sample_id"] == overall["sample_id"]
+    ]
+    evidence = cited(
+        "{sample}: {reason}", sample=overall.word("sample_id"), reason=overall.word("reason")
+    )
+    state = {"RAISED": "raised", "NOT_RAISED": "not_raised"}.get(overall["verdict"], "undecided")
+    if state == "undecided":
+        return Finding(state, evidence, not_assessed=overall.word("reason"))
+    contrary = "NOT_RAISED" if state == "raised" else "RAISED"
+    return Finding(
+        state,
+        evidence,
+        clipped(1 - 2 ** -_least_rise(single)) if state == "raised" else 0.0,
+        against=_listed(single, contrary),
+        not_assessed=_listed(single, "INDETERMINATE"),
+    )
+
+
+def _least_rise(rows: Sequence[Row]) -> float:
+    """Return the rise (log2) of the measure that rose most, at least and over every comparison."""
+    lows: dict[str, list[float]] = {}
+    for row in rows:
+        if row["verdict"] == "RAISED" and row["log2_ratio_ci_low"]:
+            lows.setdefault(row["measure"], []).append(row.value("log2_ratio_ci_low"))
+    return max((min(found) for found in lows.values()), default=0.0)
+
+
+def _listed(rows: Sequence[Row], verdict: str) -> Cited:
+    """Return the measures all of whose comparisons have this verdict."""
+    verdicts: dict[str, set[str]] = {}
+    for row in rows:
+        verdicts.setdefault(row["measure"], set()).add(row["verdict"])
+    names = [name for name, found in verdicts.items() if found == {verdict}]
+    words = {"RAISED": "raised", "NOT_RAISED": "not raised", "INDETERMINATE": "not decided"}
+    return Cited(f"{words[verdict]}: {', '.join(names)} (suppression.tsv)" if names else "")
+
+
+# Strength by best response: a rank by convention, with MRD positive in CR below VGPR.
+RANKS = {"PD": 1.0, "SD": 0.9, "MR": 0.8, "PR": 0.7, "VGPR": 0.6, "mrd_positive": 0.5}
+
+
+def residual_disease(patient: PatientEvidence) -> Finding:
+    """Return whether disease was left at the best response to the CAR-T line."""
+    line = patient.car_line
+    if line is None:
+        why = "no CAR-T line in the clinical tables of this patient"
+        return Finding("no_data", NOTHING, not_assessed=Cited(why))
+    best, reported = line["best_response"], line["reported_response"]
+    if best in ("", "NE"):
+        if not reported or reported == "NE":
+            return Finding("not_evaluable", NOTHING, not_assessed=line.word("reason"))
+        evidence = cited(
+            "response reported as {best}, not evaluable from the labs",
+            best=line.word("reported_response"),
+        )
+        state = "reported_cr" if reported in COMPLETE else "reported_below_cr"
+        strength = 0.0 if reported in COMPLETE else RANKS.get(reported, math.nan)
+        return Finding(state, evidence, strength, not_assessed=line.word("reason"))
+    told = cited("best response {best}", best=line.word("best_response"))
+    if line["best_response_day"]:
+        told += cited(" on day {day}", day=line.number("best_response_day"))
+    if best not in COMPLETE:
+        return Finding("below_cr", told, RANKS.get(best, math.nan))
+    tests = _mrd_tests(patient, line)
+    if line["mrd_status"] == "negative":
+        told += cited(", MRD negative on day {day}", day=line.number("mrd_day"))
+        return Finding("cr_mrd_negative", told, 0.0)
+    if tests and all(test["mrd"] == "positive" for test in tests):
+        days = joined([test.number("day") for test in tests], ", ")
+        told += cited(", MRD positive on day {days}", days=days)
+        return Finding("mrd_positive", told, RANKS["mrd_positive"])
+    why = Cited("MRD was not tested to the criteria's sensitivity while the response lasted")
+    return Finding("cr", told, 0.0, not_assessed=why)
+
+
+def _mrd_tests(patient: PatientEvidence, line: Row) -> list[Row]:
+    """Return the assessments with MRD from the best response until the disease came back."""
+    until = line["relapse_from_cr_day"] or line["progression_day"]
+    last = float(until) if until else math.inf
+    return [
+        row
+        for row in patient.tables["assessments"]
+        if row["line"] == line["line"]
+        and row["mrd"]
+        and line.value("best_response_day") <= row.value("day") < last
+    ]
+
+
+FACTS: Mapping[str, Callable[[PatientEvidence], Finding]] = {
+    "antigen_escape": antigen_escape,
+    "t_cell_exhaustion": t_cell_exhaustion,
+    "car_t_non_persistence": car_t_non_persistence,
+    "suppressive_microenvironment": suppressive_microenvironment,
+    "residual_disease": residual_disease,
+    "clonal_evolution": clonal_evolution,
+}
+"""By mechanism, in the contract's order."""

@@ -1,0 +1,96 @@
+"""The tables that say what a run means: mechanisms, the answers in words, the study's claims."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from relapsescope.course.files import TABLES as COURSE_TABLES
+from relapsescope.mechanisms import answers, claims, verdicts
+from relapsescope.mechanisms.cited import Row, rows_of
+from relapsescope.mechanisms.claims import ClaimSettings
+from relapsescope.mechanisms.patient_evidence import patient_evidence, relapsed_patients
+from relapsescope.settings import settings_of
+from relapsescope.tables import write_tsv
+
+EVIDENCE = (
+    *("samples", "clones", "antigens", "anxa1", "anxa1_untreated", "car_t", "suppression"),
+    *("course", "assessments", "bulk_summary"),
+)
+"""Tables that verdicts and claims rest on."""
+
+
+def write_answers(
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    *,
+    sheet: Sequence[Mapping[str, Any]],
+    patients: Sequence[str],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write `mechanisms.tsv`, `answers.tsv` and `claims.tsv`.
+
+    Parameters
+    ----------
+    inputs
+        Paths of the tables in `EVIDENCE`; one that is not there counts as empty.
+    outputs
+        Paths of the tables in `ANSWER_TABLES`.
+    sheet
+        The sample sheet's rows.
+    patients
+        Those with a page of their own, who get an answer whether they relapsed or not.
+    settings
+        Sections `antigens` and `claims` of the configuration.
+    """
+    tables = {name: read_rows(name, inputs.get(name, "")) for name in EVIDENCE}
+    rows = [{k: "" if v is None else str(v) for k, v in row.items()} for row in sheet]
+    made = make_answers(tables, rows, patients=patients, settings=settings)
+    for name, columns in (
+        ("mechanisms", verdicts.COLUMNS),
+        ("answers", answers.COLUMNS),
+        ("claims", claims.COLUMNS),
+    ):
+        write_tsv(Path(outputs[name]), columns, made[name])
+
+
+def make_answers(
+    tables: Mapping[str, Sequence[Row]],
+    sheet: Sequence[Mapping[str, str]],
+    *,
+    patients: Iterable[str],
+    settings: Mapping[str, Any],
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of each table of `ANSWER_TABLES`; parameters as in `write_answers`."""
+    rules = verdicts.read_rules()
+    target, limit = settings["antigens"]["car_target"], settings["antigens"]["lost_below"]
+    relapsed = relapsed_patients(tables, sheet)
+    evidence = {
+        name: patient_evidence(name, tables, sheet, car_target=target, lost_below=limit)
+        for name in dict.fromkeys([*relapsed, *patients])
+    }
+    judged = {name: verdicts.mechanism_rows(evidence[name], rules) for name in relapsed}
+    citation = settings_of(ClaimSettings, settings["claims"], name="claims")
+    return {
+        "mechanisms": [row for rows in judged.values() for row in rows],
+        "answers": [
+            row
+            for name, own in evidence.items()
+            for row in answers.answer_rows(own, judged.get(name, []), rules)
+        ],
+        "claims": claims.claim_rows([evidence[name] for name in relapsed], tables, citation),
+    }
+
+
+def table_path(results: Path, name: str) -> Path:
+    """Return where a run keeps a table that sentences cite."""
+    folder = "course" if name in COURSE_TABLES else "tables"
+    return results / folder / f"{name}.tsv"
+
+
+def read_rows(name: str, path: Path | str) -> list[Row]:
+    """Return a table's rows as text; none where the file is not there."""
+    if not path or not Path(path).is_file():
+        return []
+    with Path(path).open(encoding="utf-8", newline="") as lines:
+        return rows_of(name, csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))

@@ -1,0 +1,175 @@
+"""The tables of the microenvironment: composition, suppression, ligands and receptors."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from relapsescope.microenvironment.composition import (
+    COLUMNS,
+    INTERVAL_COLUMNS,
+    CompositionSettings,
+    composition,
+    with_intervals,
+)
+from relapsescope.microenvironment.composition_shifts import COLUMNS as SHIFT_COLUMNS
+from relapsescope.microenvironment.composition_shifts import shift_rows
+from relapsescope.microenvironment.interactions import CLONE
+from relapsescope.microenvironment.interactions import COLUMNS as PAIR_COLUMNS
+from relapsescope.microenvironment.suppression import COLUMNS as SUPPRESSION_COLUMNS
+from relapsescope.microenvironment.suppression import EARLIER, PANEL, suppression_rows
+from relapsescope.microenvironment.suppression_measures import SuppressionSettings
+from relapsescope.microenvironment.suppressive_programmes import programmes
+from relapsescope.settings import settings_of
+from relapsescope.tables import write_tsv
+
+PAIR, PROGRAMME_KIND = "ligand_receptor", "programme"
+INTERACTION_COLUMNS = (
+    *PAIR_COLUMNS[:5],
+    "kind",
+    *PAIR_COLUMNS[5:10],
+    *("source_is_relapse_clone", "target_is_relapse_clone"),
+    *PAIR_COLUMNS[10:-1],
+    *("programme_cells", "programme_cpm", "programme_ci_low", "programme_ci_high"),
+    *("log2_vs_earlier", "log2_vs_untreated", "reason"),
+)
+CELLS = ("sample_id", "patient_id", "timepoint", "cell_type", "qc_pass")
+
+
+def write_microenvironment(
+    libraries: Sequence[Mapping[str, Any]],
+    *,
+    cells_path: str,
+    output: str,
+    settings: Mapping[str, Any],
+) -> None:
+    """Write `microenvironment.tsv`: one row a sample × cell type.
+
+    Parameters
+    ----------
+    libraries
+        The sheet's rows.
+    settings
+        Section `microenvironment` of the configuration.
+    """
+    limits = settings_of(CompositionSettings, settings, name="microenvironment")
+    cells = pd.read_parquet(cells_path, columns=list(CELLS))
+    sorting = {row["sample_id"]: row.get("sorting") or "none" for row in libraries}
+    table = composition(cells, sorting=sorting, pseudocount=limits.pseudocount)
+    table = with_intervals(table, libraries, limits)
+    write_tsv(Path(output), (*COLUMNS, *INTERVAL_COLUMNS), table.to_dict("records"))
+
+
+def write_composition_shifts(
+    libraries: Sequence[Mapping[str, Any]],
+    *,
+    microenvironment_path: str,
+    output: str,
+    settings: Mapping[str, Any],
+) -> None:
+    """Write `composition_shifts.tsv`; `settings` is the section `microenvironment`."""
+    limits = settings_of(CompositionSettings, settings, name="microenvironment")
+    table = pd.read_csv(microenvironment_path, sep="\t", dtype=str, keep_default_na=False)
+    numbers = {name: pd.to_numeric(table[name], errors="coerce") for name in ("n_cells", "clr")}
+    rows = shift_rows(libraries, table.assign(**numbers), limits)
+    write_tsv(Path(output), SHIFT_COLUMNS, rows)
+
+
+def write_suppression(
+    libraries: Sequence[Mapping[str, Any]],
+    *,
+    microenvironment_path: str,
+    niche_paths: Sequence[str],
+    output: str,
+    settings: Mapping[str, Any],
+) -> None:
+    """Write `suppression.tsv`: the join job.
+
+    Parameters
+    ----------
+    niche_paths
+        What `niche_tallies.tally_niche` wrote, of all patients and donors.
+    settings
+        Section `suppression` of the configuration.
+    """
+    limits = settings_of(SuppressionSettings, settings, name="suppression")
+    table = pd.read_csv(microenvironment_path, sep="\t", dtype=str, keep_default_na=False)
+    tallies = pd.concat([pd.read_parquet(path) for path in niche_paths], ignore_index=True)
+    rows = suppression_rows(libraries, table, tallies, limits)
+    write_tsv(Path(output), SUPPRESSION_COLUMNS, rows)
+
+
+def write_interactions(
+    libraries: Sequence[Mapping[str, Any]],
+    *,
+    pair_paths: Sequence[str],
+    clones_path: str,
+    suppression_path: str,
+    output: str,
+) -> None:
+    """Write `interactions.tsv`: the join job.
+
+    One row set a ligand–receptor pair (sample × sender × receiver) and one a suppressive programme
+    (sample), told apart by `kind`.
+
+    Parameters
+    ----------
+    pair_paths
+        What `interactions.patient_interactions` wrote, of all patients and donors.
+    clones_path, suppression_path
+        `clones.tsv` (which clones came back) and `suppression.tsv` (the programmes' rates).
+    """
+    clones = pd.read_csv(clones_path, sep="\t", dtype=str, keep_default_na=False)
+    back = clones[clones["is_relapse_clone"].str.lower() == "true"]
+    relapse = set(zip(back["patient_id"], CLONE + back["clone_id"], strict=True))
+    rows: list[dict[str, Any]] = []
+    for path in pair_paths:
+        for row in pd.read_parquet(path).to_dict("records"):
+            sides = {
+                f"{side}_is_relapse_clone": (row["patient_id"], row[side]) in relapse
+                for side in ("source", "target")
+            }
+            rows.append(row | sides | {"kind": PAIR})
+    rows += _programme_rows(libraries, suppression_path)
+    write_tsv(Path(output), INTERACTION_COLUMNS, [_whole_numbers(row) for row in rows])
+
+
+def _programme_rows(
+    libraries: Sequence[Mapping[str, Any]], suppression_path: str
+) -> list[dict[str, Any]]:
+    sheet = {row["sample_id"]: row for row in libraries}
+    names = {one.name: one.population.replace("_", " ") for one in programmes()}
+    table = pd.read_csv(suppression_path, sep="\t", dtype=str, keep_default_na=False)
+    table = table[table["measure"].isin(names)]
+    rows = []
+    for (sample, measure), part in table.groupby(["sample_id", "measure"], sort=False):
+        first = part.iloc[0]
+        changes = dict(zip(part["comparison"], part["log2_ratio"], strict=True))
+        rows.append(
+            {
+                "patient_id": first["patient_id"],
+                "sample_id": sample,
+                "timepoint": first["timepoint"],
+                "tissue": sheet[sample]["tissue"],
+                "sorting": sheet[sample].get("sorting") or "none",
+                "kind": PROGRAMME_KIND,
+                "axis": measure,
+                "source": names[measure],
+                "programme_cells": first["n_cells"],
+                "programme_cpm": first["value"],
+                "programme_ci_low": first["value_ci_low"],
+                "programme_ci_high": first["value_ci_high"],
+                "log2_vs_earlier": changes.get(EARLIER, ""),
+                "log2_vs_untreated": changes.get(PANEL, ""),
+                "reason": "judged in suppression.tsv",
+            }
+        )
+    return rows
+
+
+def _whole_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with counts as whole numbers, missing ones as missing."""
+    counts = ("ligand_n_cells", "receptor_n_cells", "n_ranked")
+    found = {name: row.get(name) for name in counts}
+    return {**row, **{n: None if v is None or v != v else int(v) for n, v in found.items()}}

@@ -1,0 +1,244 @@
+"""What a result was made from: code, versions, configuration, machine, and how the run ended."""
+
+import ast
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from relapsescope import __version__
+from relapsescope.paths import REPOSITORY
+from relapsescope.vocabulary import ON_GPU
+
+PATHS = ("samples", "clinical", "results")
+"""Keys of the configuration that say where files are, not how they are analysed."""
+PACKAGE = Path(__file__).resolve().parents[1]
+# Parsing whole modules for their imports costs half a second, in every job on a cluster.
+IMPORT = re.compile(
+    r"^[ \t]*(?:import relapsescope[^\n]*|from relapsescope\S* import (?:\([^)]*\)|[^\n]*))", re.M
+)
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+
+def pin_threads(n_threads: int) -> None:
+    """Set the thread counts that numerical libraries read when they are first imported.
+
+    Results of UMAP and of sums in float32 depend on the number of threads, so it is a constant
+    of the configuration. Waiting OpenMP threads sleep: spinning costs several times the work
+    when two jobs share two cores.
+    """
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(n_threads)), OMP_WAIT_POLICY="PASSIVE")
+
+
+def share_package() -> None:
+    """Let every job import this package, also one that runs in another environment."""
+    folders = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(folders))
+
+
+@lru_cache
+def code_version(*modules: str, resources: tuple[str, ...] = ()) -> str:
+    """Return a hash of `modules`, every package module they import, and `resources`.
+
+    A rule passes it as a parameter, so that editing a module reruns what depends on it and
+    nothing else.
+
+    Parameters
+    ----------
+    modules
+        Names below the package, e.g. ``"library"`` or ``"atlas.graph"``.
+    resources
+        Paths relative to the repository.
+
+    Raises
+    ------
+    ValueError
+        When a module is not there: its hash would stand for nothing.
+    """
+    digest = hashlib.sha256()
+    starts = [PACKAGE.joinpath(*module.split(".")) for module in modules]
+    if unknown := [
+        name for name, path in zip(modules, starts, strict=True) if not _module_files(path)
+    ]:
+        raise ValueError(f"no such module of the package: {', '.join(unknown)}")
+    for path in sorted(_imported_files(starts)):
+        digest.update(path.read_bytes())
+    for name in resources:
+        digest.update((REPOSITORY / name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _imported_files(starts: Sequence[Path]) -> set[Path]:
+    """Return the files of the given modules and of all package modules they import."""
+    found: set[Path] = set()
+    waiting = [file for start in starts for file in _module_files(start)]
+    while waiting:
+        file = waiting.pop()
+        if file in found:
+            continue
+        found.add(file)
+        waiting += _imports(file)
+    return found
+
+
+@cache
+def _imports(file: Path) -> tuple[Path, ...]:
+    """Return the files of the package modules that a module names in its imports."""
+    files: list[Path] = []
+    for statement in IMPORT.findall(file.read_text(encoding="utf-8")):
+        (node,) = ast.parse(statement.strip()).body
+        names = [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module, *(f"{node.module}.{name}" for name in names)]
+        for name in names:
+            if name.startswith("relapsescope."):
+                files += _module_files(PACKAGE.joinpath(*name.split(".")[1:]))
+    return tuple(files)
+
+
+def _module_files(module: Path) -> list[Path]:
+    if module.is_dir():
+        return sorted(module.rglob("*.py"))
+    file = module.with_suffix(".py")
+    return [file] if file.is_file() else []
+
+
+def versions() -> dict[str, str]:
+    """Return the version of Python and of every direct dependency (`envs/requirements.in`)."""
+    names = [
+        line.split("#")[0].split("==")[0].split("<")[0].strip()
+        for line in (REPOSITORY / "envs/requirements.in").read_text().splitlines()
+    ]
+    found = {"python": platform.python_version(), "relapsescope": __version__}
+    for name in filter(None, names):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def git_commit() -> str:
+    """Return the repository's commit, with `-dirty` when files differ from it."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return commit + ("-dirty" if _git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(REPOSITORY), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def file_hash(path: Path) -> str | None:
+    """Return the SHA-256 of a file, None where there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def folder_hashes(folder: str | None) -> dict[str, str | None]:
+    """Return the SHA-256 of each table in a folder by name; empty where there is no folder."""
+    tables = sorted(Path(folder).glob("*.tsv")) if folder else []
+    return {path.name: file_hash(path) for path in tables}
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a configuration, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def settings_hash(config: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a configuration without its paths: equal for equal analyses."""
+    return config_hash({name: value for name, value in config.items() if name not in PATHS})
+
+
+def processor() -> str:
+    """Return the processor's model, its architecture where the system does not name it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(filter(None, [*named, platform.processor(), platform.machine()]), "unknown")
+
+
+def write_run_manifest(
+    path: Path, *, config: Mapping[str, Any], sheet: Path, state: str, started: str
+) -> None:
+    """Write `run_manifest.json`: what ran, on what, with which settings, and how it ended.
+
+    Parameters
+    ----------
+    state
+        `running`, `succeeded` or `failed`.
+    started
+        Time at which the run began, ISO 8601 in UTC.
+    """
+    # It comes with pyarrow, and every job on a cluster imports this module.
+    from relapsescope.tables import write_json
+
+    write_json(
+        path,
+        {
+            "state": state,
+            "started": started,
+            "ended": None if state == "running" else now(),
+            "git_commit": git_commit(),
+            "versions": versions(),
+            "config": config,
+            "config_sha256": config_hash(config),
+            "settings_sha256": settings_hash(config),
+            "sheet_sha256": file_hash(sheet),
+            "clinical_sha256": folder_hashes(config.get("clinical")),
+            "lock_sha256": file_hash(REPOSITORY / "envs/lock.txt"),
+            "seed": config.get("seed"),
+            "reproducibility": reproducibility(path.parent),
+            "threads": {name: os.environ.get(name) for name in THREAD_VARIABLES},
+            "processor": processor(),
+            "n_processors": os.cpu_count(),
+            "system": platform.platform(),
+            "research_use_only": True,
+        },
+    )
+
+
+def reproducibility(results: Path) -> dict[str, str]:
+    """Return how exactly a run's results come again, by step: with one lock, config and input.
+
+    ``bytes``: the same files. ``statistics``: the same within the spread between seeds, as sums
+    on a GPU have no fixed order; what follows from the map (clusters, layout) shares it.
+    """
+    try:
+        notes = json.loads((results / "atlas/bundle/bundle.json").read_text())["notes"]
+    except (OSError, ValueError, KeyError):
+        notes = []
+    on_gpu = any(note.startswith(ON_GPU) for note in notes)
+    return {"atlas": "statistics" if on_gpu else "bytes", "other steps": "bytes"}
+
+
+def run_state(path: Path) -> str | None:
+    """Return the state that a `run_manifest.json` names, None where it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8")).get("state")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def now() -> str:
+    """Return the present time, ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).replace(microsecond=0).isoformat()

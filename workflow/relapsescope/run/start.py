@@ -1,0 +1,156 @@
+"""What the workflow does before its first job: read the sheet, check every input, keep a record."""
+
+import atexit
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relapsescope.course.clinical import patients_named
+from relapsescope.course.files import bulk_files
+from relapsescope.errors import InputProblem
+from relapsescope.intake.sheet import CAR_T_COURSE, Library, read_sheet
+from relapsescope.run.provenance import (
+    now,
+    pin_threads,
+    run_state,
+    share_package,
+    write_run_manifest,
+)
+from relapsescope.run.resource_models import Size, total_size
+from relapsescope.settings import plain_values
+
+if TYPE_CHECKING:
+    from relapsescope.intake.check import CheckResult
+
+# Beside Snakemake's own records, in the working directory.
+HEADERS = Path(".snakemake/relapsescope/headers.json")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the workflow: its libraries, its settings and where its results go.
+
+    `patients` are those with a page of their own; `sizes` are known where inputs were checked.
+    """
+
+    config: Mapping[str, Any]
+    libraries: dict[str, Library]
+    patients: list[str]
+    sizes: dict[str, Size]
+    started: str
+
+    @property
+    def results(self) -> str:
+        """Folder of the results, as the configuration names it."""
+        return str(self.config["results"]).rstrip("/")
+
+    @property
+    def manifest(self) -> Path:
+        """Path of `run_manifest.json`."""
+        return Path(self.results) / "run_manifest.json"
+
+    def size_of(self, samples: Iterable[str]) -> Size:
+        """Return how much a job on these libraries reads, nothing where they were not checked."""
+        return total_size(self.sizes.get(sample, Size()) for sample in samples)
+
+    def record(self, state: str) -> None:
+        """Write `run_manifest.json` with the run's state.
+
+        A run that was recorded as running and never as ended is recorded as failed when the
+        process ends: Snakemake tells nobody where it breaks itself, as on a full disk.
+        """
+        write_run_manifest(
+            self.manifest,
+            config=self.config,
+            sheet=Path(self.config["samples"]),
+            state=state,
+            started=self.started,
+        )
+        if state == "running":
+            atexit.register(self._record_break)
+
+    def _record_break(self) -> None:
+        if run_state(self.manifest) == "running":
+            self.record("failed")
+
+
+def begin(config: dict[str, Any], *, check: bool) -> Run:
+    """Return the run that `config` describes; pin the numerical threads of its jobs.
+
+    Text that stands for a number or a truth value is replaced in `config` itself, which the
+    workflow's rules read.
+
+    Parameters
+    ----------
+    check
+        Whether to check the configuration and open every matrix's header first. Jobs on a
+        cluster read the same workflow again, many times, and need not: nothing heavy is
+        imported for them.
+
+    Raises
+    ------
+    InputProblem
+        With every problem of the configuration, or else of the sheet, the clinical tables and
+        the matrices, at once.
+    """
+    config.update(plain_values(config))
+    if check:
+        _check_configuration(config)
+    pin_threads(config["numeric_threads"])
+    share_package()
+    sheet = Path(config["samples"])
+    clinical = Path(config["clinical"]) if config["clinical"] else None
+    checked = _checked(sheet, clinical) if check else None
+    libraries = checked.libraries if checked else read_sheet(sheet)
+    return Run(
+        config=config,
+        libraries={library.sample_id: library for library in libraries},
+        patients=patients_of_pages(libraries, patients_named(clinical)),
+        sizes=checked.sizes if checked else {},
+        started=now(),
+    )
+
+
+def _check_configuration(config: Mapping[str, Any]) -> None:
+    from relapsescope.programmes.gene_sets import gene_set_problems
+    from relapsescope.run.configuration import config_problems
+
+    problems = config_problems(config) or [
+        f"config course.bulk_cohorts: no file {path}; paths are relative to the working directory"
+        for path in bulk_files((config.get("course") or {}).get("bulk_cohorts", ()))
+        if not Path(path).is_file()
+    ] + gene_set_problems(config["programmes"]["gene_sets"])
+    if problems:
+        raise InputProblem(*problems)
+
+
+def _checked(sheet: Path, clinical: Path | None) -> "CheckResult":
+    from relapsescope.intake.check import check_inputs
+
+    checked = check_inputs(sheet, clinical, memory=HEADERS, tell=say)
+    for warning in checked.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return checked
+
+
+def say(line: str) -> None:
+    """Print a line that is not the answer: how far something is."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def patients_of_pages(libraries: Iterable[Library], clinical: Iterable[str]) -> list[str]:
+    """Return the patients with samples around CAR-T or in a clinical table, sorted."""
+    sampled = {library.patient_id for library in libraries if library.timepoint in CAR_T_COURSE}
+    return sorted(sampled.union(clinical))
+
+
+def begin_or_exit(config: dict[str, Any], *, check: bool) -> Run:
+    """Return `begin`'s run; on a problem in the input, print one line each and exit with 1."""
+    try:
+        return begin(config, check=check)
+    except InputProblem as problem:
+        print("\n".join(problem.problems), file=sys.stderr)
+        print(f"{len(problem.problems)} problem(s); nothing was run.", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -1,0 +1,1 @@
+"""Rates, intervals, shares, effects and variation of libraries: one home for each."""

@@ -1,0 +1,1 @@
+"""Time to event: endpoints, curves, Cox models, bulk cohorts."""

@@ -1,0 +1,42 @@
+"""What the evidence means: mechanisms of relapse, the answers in words, the study's claims."""
+
+EVIDENCE = {
+    "samples": f"{RESULTS}/tables/samples.tsv",
+    "clones": rules.clone_table.output.clones,
+    **{name: MOLECULAR[name] for name in ("antigens", "anxa1", "anxa1_untreated")},
+    "car_t": CAR_TABLES["car_t"],
+    "suppression": rules.suppression.output.suppression,
+    **{name: COURSE[name] for name in ("course", "assessments", "bulk_summary")},
+}
+ANSWERS = {name: f"{RESULTS}/tables/{name}.tsv" for name in ANSWER_TABLES}
+
+
+rule answers:
+    input:
+        **EVIDENCE,
+    output:
+        **ANSWERS,
+    log:
+        f"{RESULTS}/logs/answers.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/answers.tsv"
+    params:
+        rows=[library.as_params() for library in RUN.libraries.values()],
+        patients=RUN.patients,
+        settings={
+            section: lookup(dpath=section, within=config) for section in ("antigens", "claims")
+        },
+        code=code_version(
+            "mechanisms.tables",
+            resources=("resources/mechanism_rules.yaml", "resources/claims.yaml"),
+        ),
+    resources:
+        **requests("answers"),
+    group:
+        "cohort"
+    message:
+        "Answers: mechanisms of relapse, the answer in words, the study's claims"
+    script:
+        "../scripts/answers.py"

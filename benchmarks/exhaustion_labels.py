@@ -23,18 +23,18 @@ from relapsescope.car_t.cells import common_genes  # noqa: E402
 from relapsescope.car_t.exhaustion import ExhaustionSettings  # noqa: E402
 from relapsescope.car_t.exhaustion_rows import PatientScores, effect_rows  # noqa: E402
 from relapsescope.intake.fragments import read_fragment  # noqa: E402
+from relapsescope.libraries.signatures import (  # noqa: E402
+    largest_scores,
+    rank_contributions,
+    read_signatures,
+    set_weights,
+)
 from relapsescope.settings import settings_of  # noqa: E402
 from relapsescope.t_cells.scores import (  # noqa: E402
     ScoredLibrary,
     ScoreSettings,
     clean_sets,
     strata_of,
-)
-from relapsescope.t_cells.signatures import (  # noqa: E402
-    largest_scores,
-    rank_contributions,
-    read_signatures,
-    set_weights,
 )
 from relapsescope.tables import read_columns  # noqa: E402
 

@@ -18,10 +18,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from relapsescope.intake.check import check_inputs
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import libraries_by_patient
-from relapsescope.run.jobs import PEAK
+from relapsescope.run.check import check_inputs
+from relapsescope.run.job_log import PEAK
 from relapsescope.run.resource_models import (
     COLUMNS,
     MODELS,

@@ -12,9 +12,9 @@ from functools import lru_cache
 import numpy as np
 from relapsescope.car_t.exhaustion_rows import PatientScores, effect_rows
 from relapsescope.intake.counts import Counts
+from relapsescope.libraries.signatures import read_signatures
 from relapsescope.simulate.expression import Genome, genome, nuclear_rates, programme
 from relapsescope.t_cells.scores import clean_sets, score_t_cells
-from relapsescope.t_cells.signatures import read_signatures
 from scipy import sparse
 
 N_GENES = 14_000

@@ -5,8 +5,8 @@ import pytest
 import yaml
 from relapsescope.intake.counts import Counts
 from relapsescope.libraries.cell_cycle import CycleSettings, call_cycle, thinned_calls
+from relapsescope.libraries.signatures import read_signatures
 from relapsescope.paths import REPOSITORY
-from relapsescope.t_cells.signatures import read_signatures
 from scipy import sparse
 
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))

@@ -3,18 +3,18 @@
 import pandas as pd
 import pytest
 from relapsescope.course.clinical import ClinicalTables, read_clinical
+from relapsescope.course.endpoints import (
+    contrast_table,
+    index_lines,
+    landmark_curves,
+    survival_tables,
+)
 from relapsescope.course.files import course_paths
 from relapsescope.course.salvage import salvage_lines
 from relapsescope.course.settings import CourseSettings
 from relapsescope.course.tables import write_course_tables
 from relapsescope.figures.evidence import read_course
 from relapsescope.paths import REPOSITORY
-from relapsescope.survival.course_endpoints import (
-    contrast_table,
-    index_lines,
-    landmark_curves,
-    survival_tables,
-)
 
 ALPHA = REPOSITORY.parent / "shared" / "data" / "cohorts" / "alpha"
 SETTINGS = CourseSettings()

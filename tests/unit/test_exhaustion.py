@@ -14,10 +14,10 @@ from relapsescope.car_t.exhaustion import (
     effects,
     verdict_of,
 )
+from relapsescope.libraries.signatures import read_signatures
 from relapsescope.paths import REPOSITORY
 from relapsescope.settings import settings_of
 from relapsescope.t_cells.scores import ScoreSettings, clean_sets, score_t_cells
-from relapsescope.t_cells.signatures import read_signatures
 
 from .t_cell_cohort import ACTIVATION, Visit, draw_visit, exhaustion_of, pair, verdict
 
@@ -129,7 +129,7 @@ def test_group_means_reproduce_the_cells_scores():
     sets = clean_sets([read_signatures()["chu2023"]], SCORES.set_aside)
     groups = list(zip(status, cell_type, strict=True))
     found = score_t_cells(counts, np.arange(50), sets, groups, settings=SCORES, seed=1)
-    from relapsescope.t_cells.signatures import largest_scores, set_weights
+    from relapsescope.libraries.signatures import largest_scores, set_weights
 
     weights = set_weights(counts.symbols, sets)
     by_genes = found.means @ weights[:, 0] / largest_scores(weights)[0]

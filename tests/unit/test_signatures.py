@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from relapsescope.intake.counts import Counts
 from relapsescope.intake.genes import gene_table
-from relapsescope.t_cells.signatures import (
+from relapsescope.libraries.signatures import (
     GeneSet,
     rank_contributions,
     read_signatures,

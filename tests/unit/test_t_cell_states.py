@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from relapsescope.intake.counts import Counts
+from relapsescope.libraries.signatures import GeneSet
 from relapsescope.t_cells.composition import state_rows
 from relapsescope.t_cells.measures import measure_rows
-from relapsescope.t_cells.signatures import GeneSet
 from relapsescope.t_cells.states import (
     SCORED,
     STATES,

@@ -1,7 +1,7 @@
 """Seam of rule `answers`."""
 
 from relapsescope.mechanisms.tables import write_answers
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 
 with job_log(snakemake.log[0]):
     write_answers(

@@ -1,7 +1,7 @@
 """Seam of rule `atlas`."""
 
 from relapsescope.atlas import build_atlas
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 
 with job_log(snakemake.log[0]):
     build_atlas(

@@ -1,7 +1,7 @@
 """Seam of rule `car_cells`."""
 
 from relapsescope.car_t.cells import call_patient
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 
 with job_log(snakemake.log[0]):
     files = snakemake.input

@@ -1,7 +1,7 @@
 """Seam of rule `car_t`."""
 
 from relapsescope.car_t.tables import write_car_t
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 
 with job_log(snakemake.log[0]):
     write_car_t(

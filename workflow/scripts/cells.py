@@ -1,7 +1,7 @@
 """Seam of rule `cells`."""
 
 from relapsescope.cohort.cells import join_cells
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 
 with job_log(snakemake.log[0]):
     join_cells(

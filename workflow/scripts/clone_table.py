@@ -1,7 +1,7 @@
 """Seam of rule `clone_table`."""
 
 from relapsescope.clones.patient_tables import join_clones
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 
 with job_log(snakemake.log[0]):
     join_clones(snakemake.input.clones, snakemake.output.clones)

@@ -1,7 +1,7 @@
 """Seam of rule `clones`."""
 
 from relapsescope.clones.patient_clones import call_clones
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 
 with job_log(snakemake.log[0]):
     call_clones(

@@ -5,7 +5,7 @@ from pathlib import Path
 from relapsescope.course.clinical import read_clinical
 from relapsescope.course.settings import CourseSettings
 from relapsescope.course.tables import write_course_tables
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 from relapsescope.settings import settings_of
 
 with job_log(snakemake.log[0]):

@@ -5,7 +5,7 @@ from pathlib import Path
 from relapsescope.figures.draw import draw_figures
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import panel_settings
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 
 with job_log(snakemake.log[0]):
     results = Path(snakemake.output.manifest).parents[1]

@@ -1,7 +1,7 @@
 """Seam of rule `interactions`."""
 
 from relapsescope.microenvironment.tables import write_interactions
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 
 with job_log(snakemake.log[0]):
     write_interactions(

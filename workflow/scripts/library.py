@@ -1,7 +1,7 @@
 """Seam of rule `library`."""
 
 from relapsescope.libraries.library import process_library
-from relapsescope.run.jobs import job_log, report_library
+from relapsescope.run.job_log import job_log, report_library
 
 with job_log(snakemake.log[0]):
     summary = process_library(

@@ -1,7 +1,7 @@
 """Seam of rule `ligand_receptor`."""
 
 from relapsescope.microenvironment.interactions import InteractionSettings, patient_interactions
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 from relapsescope.settings import settings_of
 from relapsescope.statistics.rates import RateSettings
 

@@ -1,7 +1,7 @@
 """Seam of rule `molecules`."""
 
 from relapsescope.antigens.tables import tally_molecules
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 
 with job_log(snakemake.log[0]):
     files = snakemake.input

@@ -1,7 +1,7 @@
 """Seam of rule `niche`."""
 
 from relapsescope.microenvironment.tallies import tally_niche
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 
 with job_log(snakemake.log[0]):
     files = snakemake.input

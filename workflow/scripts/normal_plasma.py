@@ -1,7 +1,7 @@
 """Seam of rule `normal_plasma`."""
 
 from relapsescope.clones.normal_plasma import build_normal_plasma
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 
 with job_log(snakemake.log[0]):
     build_normal_plasma(

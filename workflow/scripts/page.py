@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from relapsescope.report.page import build_report
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 from relapsescope.run.provenance import versions
 
 with job_log(snakemake.log[0]):

@@ -1,6 +1,6 @@
 """Seam of rule `receptors`."""
 
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 from relapsescope.t_cells.patient_receptors import call_patient_receptors
 
 with job_log(snakemake.log[0]):

@@ -1,6 +1,6 @@
 """Seam of rule `t_cell_states`."""
 
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 from relapsescope.t_cells.patient_states import call_patient_states
 
 with job_log(snakemake.log[0]):

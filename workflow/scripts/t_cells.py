@@ -1,6 +1,6 @@
 """Seam of rule `t_cells`."""
 
-from relapsescope.run.jobs import job_log
+from relapsescope.run.job_log import job_log
 from relapsescope.t_cells.tables import write_t_cell_tables
 
 with job_log(snakemake.log[0]):

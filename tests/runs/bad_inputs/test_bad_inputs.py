@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 import pytest
 from relapsescope.errors import InputProblem
-from relapsescope.intake.check import check_inputs
 from relapsescope.paths import REPOSITORY
+from relapsescope.run.check import check_inputs
 
 KINDS = {}
 
@@ -528,7 +528,7 @@ def test_the_unbroken_cohort_is_accepted(valid_cohort):
 def test_sizes_and_progress_are_told_and_a_second_look_is_remembered(
     valid_cohort, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("relapsescope.intake.check.TELL_EVERY_S", -1.0)
+    monkeypatch.setattr("relapsescope.run.check.TELL_EVERY_S", -1.0)
     told: list[str] = []
     memory = tmp_path / "headers.json"
     sizes = check_inputs(valid_cohort.sheet, memory=memory, tell=told.append).sizes

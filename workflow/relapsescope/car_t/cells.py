@@ -13,6 +13,7 @@ from relapsescope.car_t.exhaustion import ExhaustionSettings
 from relapsescope.car_t.exhaustion_rows import EFFECT_COLUMNS, PatientScores, effect_rows
 from relapsescope.libraries.cell_cycle import CycleCalls, CycleSettings, call_cycle
 from relapsescope.libraries.library_rna import LibraryRna, read_library
+from relapsescope.libraries.signatures import GeneSet, read_signatures
 from relapsescope.settings import settings_of
 from relapsescope.t_cells.scores import (
     ScoredLibrary,
@@ -21,7 +22,6 @@ from relapsescope.t_cells.scores import (
     score_t_cells,
     strata_of,
 )
-from relapsescope.t_cells.signatures import GeneSet, read_signatures
 from relapsescope.tables import read_columns, write_parquet, write_tsv
 
 NO_STRATUM = ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relapsescope.car_t.contrasts import Contrast, Group, vector
-from relapsescope.t_cells.signatures import TOP_RANKS, largest_scores
+from relapsescope.libraries.signatures import TOP_RANKS, largest_scores
 
 EXHAUSTED, NOT_EXHAUSTED, INDETERMINATE = "EXHAUSTED", "NOT_EXHAUSTED", "INDETERMINATE"
 # A random gene is drawn from this many whose mean is nearest to the gene it stands for.

@@ -16,8 +16,8 @@ from relapsescope.car_t.exhaustion import (
     effects,
     verdict_of,
 )
+from relapsescope.libraries.signatures import GeneSet, ranked_genes, set_weights
 from relapsescope.t_cells.scores import ScoredLibrary
-from relapsescope.t_cells.signatures import GeneSet, ranked_genes, set_weights
 
 EFFECT_COLUMNS = (
     *("patient_id", "sample_id", "timepoint", "population", "set", "role", "n_genes"),

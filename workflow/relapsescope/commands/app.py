@@ -53,7 +53,7 @@ def check(
 
     Prints one line a problem (where, what, what to do). Exit status 0 when there is none, else 1.
     """
-    from relapsescope.intake.check import check_inputs
+    from relapsescope.run.check import check_inputs
     from relapsescope.run.start import say
 
     defaults = _configuration(config)

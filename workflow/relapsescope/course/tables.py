@@ -5,19 +5,19 @@ from pathlib import Path
 import pandas as pd
 
 from relapsescope.course.clinical import ClinicalTables
-from relapsescope.course.files import course_paths
-from relapsescope.course.lines import assessment_table, course_table
-from relapsescope.course.salvage import salvage_comparison, salvage_lines
-from relapsescope.course.sequential import sequential_pairs, summarise_sequential
-from relapsescope.course.settings import CourseSettings
-from relapsescope.survival.bulk import bulk_table
-from relapsescope.survival.course_endpoints import (
+from relapsescope.course.endpoints import (
     contrast_table,
     index_lines,
     landmark_curves,
     sequential_table,
     survival_tables,
 )
+from relapsescope.course.files import course_paths
+from relapsescope.course.lines import assessment_table, course_table
+from relapsescope.course.salvage import salvage_comparison, salvage_lines
+from relapsescope.course.sequential import sequential_pairs, summarise_sequential
+from relapsescope.course.settings import CourseSettings
+from relapsescope.survival.bulk import bulk_table
 from relapsescope.tables import write_tsv
 
 

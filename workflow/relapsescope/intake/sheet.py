@@ -131,7 +131,7 @@ class Library:
 def read_sheet(path: str | Path) -> list[Library]:
     """Return the sheet's libraries in their order.
 
-    Only the sheet itself is read; `relapsescope.intake.check.check_inputs` also opens the files.
+    Only the sheet itself is read; `relapsescope.run.check.check_inputs` also opens the files.
 
     Raises
     ------

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse, special
 
 from relapsescope.intake.counts import Counts
-from relapsescope.t_cells.signatures import GeneSet, set_weights
+from relapsescope.libraries.signatures import GeneSet, set_weights
 
 PHASES = ("S", "G2M")
 RESTING = "G1"

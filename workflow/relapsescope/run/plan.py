@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from relapsescope.errors import InputProblem
-from relapsescope.intake.check import check_inputs
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import libraries_by_patient
+from relapsescope.run.check import check_inputs
 from relapsescope.run.resource_models import (
     Request,
     batch_request,

@@ -22,7 +22,7 @@ from relapsescope.run.resource_models import Size, total_size
 from relapsescope.settings import plain_values
 
 if TYPE_CHECKING:
-    from relapsescope.intake.check import CheckResult
+    from relapsescope.run.check import CheckResult
 
 # Beside Snakemake's own records, in the working directory.
 HEADERS = Path(".snakemake/relapsescope/headers.json")
@@ -127,7 +127,7 @@ def _check_configuration(config: Mapping[str, Any]) -> None:
 
 
 def _checked(sheet: Path, clinical: Path | None) -> "CheckResult":
-    from relapsescope.intake.check import check_inputs
+    from relapsescope.run.check import check_inputs
 
     checked = check_inputs(sheet, clinical, memory=HEADERS, tell=say)
     for warning in checked.warnings:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from relapsescope.intake.counts import Counts
-from relapsescope.t_cells.signatures import (
+from relapsescope.libraries.signatures import (
     TOP_RANKS,
     GeneSet,
     largest_scores,

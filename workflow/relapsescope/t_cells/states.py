@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from relapsescope.intake.counts import Counts
-from relapsescope.paths import RESOURCES
-from relapsescope.t_cells.signatures import (
+from relapsescope.libraries.signatures import (
     GeneSet,
     rank_contributions,
     ranked_genes,
     read_signatures,
     set_weights,
 )
+from relapsescope.paths import RESOURCES
 
 STATE_TABLE = RESOURCES / "t_cell_states.tsv"
 PROLIFERATING, UNDETERMINED = "proliferating", "undetermined"

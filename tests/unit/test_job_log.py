@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from relapsescope.errors import InputProblem
-from relapsescope.run.jobs import PEAK, job_log
+from relapsescope.run.job_log import PEAK, job_log
 
 
 def peak(log) -> float:

@@ -9,7 +9,7 @@ from relapsescope.atlas.graph import (
 )
 from relapsescope.atlas.markers import rank_markers, rank_sums
 from relapsescope.atlas.quality import integration_quality, integration_table
-from scipy import sparse
+from scipy import sparse, stats
 
 
 def three_groups(n=90, d=5, seed=0):
@@ -124,6 +124,20 @@ def test_rank_sums_are_those_of_scanpy():
         table = table.loc[adata.var_names]
         np.testing.assert_allclose(found.score[code], table["scores"], atol=1e-5)
         np.testing.assert_allclose(found.log2_fold_change[code], table["logfoldchanges"], atol=1e-3)
+
+
+def test_many_clusters_are_ranked_as_scipy_ranks_them():
+    """Each of 300 clusters of two cells against all others, by scipy's rank sums."""
+    random = np.random.default_rng(2)
+    X = np.log1p(random.poisson(2.0, size=(600, 3)).astype(np.float32))
+    cluster = np.arange(600) % 300
+    found = rank_sums(sparse.csc_matrix(X), cluster)
+    assert found.score.shape == (300, 3)
+    for code in (0, 255, 256, 299):
+        for gene in range(3):
+            # scipy ranks ties by their mean too and takes the same normal approximation.
+            z = stats.ranksums(X[cluster == code, gene], X[cluster != code, gene]).statistic
+            np.testing.assert_allclose(found.score[code, gene], z, atol=1e-9)
 
 
 def test_the_raised_gene_is_the_first_marker():

@@ -14,6 +14,7 @@ from relapsescope.atlas.integration import (
     quiet_scvi,
     scvi_encoder,
     train_scvi,
+    trainable,
     usable_accelerator,
 )
 from relapsescope.atlas.library_cells import sharing_names
@@ -198,6 +199,21 @@ def test_integration_mixes_libraries_and_keeps_types():
     assert after["ilisi"] > before["ilisi"]
     assert after["xbatch_accuracy"] > 0.9
     assert result.note == ""
+
+
+@pytest.mark.parametrize(("n_cells", "kept"), [(129, 128), (128, 128), (130, 130), (65, 64)])
+def test_a_last_batch_of_one_cell_is_left_out(n_cells, kept):
+    assert trainable(n_cells, 64) == kept
+
+
+def test_a_cohort_whose_last_batch_is_one_cell_is_trained():
+    matrix, library, cell_type = simulated(n_cells=129)
+    total = np.asarray(matrix.sum(axis=1)).ravel()
+    settings = dataclasses.replace(SETTINGS, steps=6)
+    result = integrate(matrix, total, library, cell_type, settings=settings, seed=1)
+    assert result.encoder.kind == "scVI"
+    assert result.latent.shape == (129, 4)
+    assert np.isfinite(result.latent).all()
 
 
 def test_few_cells_get_principal_components_and_say_so():

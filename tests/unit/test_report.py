@@ -14,7 +14,7 @@ from relapsescope.figures.panel import panel_settings
 from relapsescope.paths import REPOSITORY
 from relapsescope.report.download import csv_link, without_formulas
 from relapsescope.report.inline_svg import inline_svg
-from relapsescope.report.map_data import packed_map
+from relapsescope.report.map_data import code_bytes, packed_map
 from relapsescope.report.page import LARGEST_PAGE, build_report
 from relapsescope.report.sections.atlas import script_safe
 
@@ -236,6 +236,13 @@ def test_packed_map_gives_back_coordinates_and_values(tmp_path):
         counts = np.bincount(codes, minlength=len(colouring["values"]))
         assert list(counts) == colouring["counts"]
         assert sum(colouring["counts"]) == len(cells)
+
+
+@pytest.mark.parametrize(
+    ("n_values", "n_bytes"), [(1, 1), (255, 1), (256, 2), (300, 2), (65_535, 2), (70_000, 4)]
+)
+def test_codes_of_a_map_hold_every_value_and_one_for_none(n_values, n_bytes):
+    assert code_bytes(n_values) == n_bytes
 
 
 def test_packed_map_draws_a_sample_and_counts_all(tmp_path):

@@ -140,6 +140,7 @@ def integrate(
     sketch = draw_sketch(code, group, size=settings.sketch_cells, random=random)
     # A cell without a count of a selected gene has no library size to scale to.
     sketch = sketch[np.asarray(counts[sketch].sum(axis=1)).ravel() > 0]
+    sketch = sketch[: trainable(len(sketch), settings.batch_size)]
     device, device_note = usable_accelerator(accelerator)
     state = train_scvi(
         counts[sketch],
@@ -158,6 +159,15 @@ def integrate(
         libraries=tuple(libraries),
         note="; ".join(filter(None, notes)),
     )
+
+
+def trainable(n_cells: int, batch_size: int) -> int:
+    """Return how many of `n_cells` fill batches of two cells and more.
+
+    Batch normalisation has no spread of a single cell, and torch ends the training for it: the
+    last batch of one cell is left out.
+    """
+    return n_cells - 1 if n_cells % batch_size == 1 else n_cells
 
 
 def usable_accelerator(wanted: str) -> tuple[str, str]:

@@ -6,7 +6,8 @@ import numpy as np
 from scipy import sparse
 
 GENES_AT_A_TIME = 1_024  # keeps the working copies of a 20,000-cell atlas under 200 MB
-MAX_CLUSTERS = 256
+# A sorting key holds gene, value (32 bits) and cluster: what the genes of a block leave of 64 bits.
+CLUSTER_BITS = 64 - 32 - GENES_AT_A_TIME.bit_length()
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def rank_sums(by_gene: sparse.csc_matrix, cluster: np.ndarray) -> RankSums:
     by_gene
         (n_cells, n_genes) float32, log(1 + x) of normalised counts, stored entries over zero.
     cluster
-        (n_cells,) codes from 0, at most 256.
+        (n_cells,) codes from 0.
 
     Notes
     -----
@@ -44,8 +45,6 @@ def rank_sums(by_gene: sparse.csc_matrix, cluster: np.ndarray) -> RankSums:
     n_cells, n_genes = by_gene.shape
     sizes = np.bincount(cluster).astype(np.float64)
     n_clusters = len(sizes)
-    if n_clusters > MAX_CLUSTERS:
-        raise ValueError(f"{n_clusters} clusters do not fit the 8 bits kept for them")
     sums = np.empty((n_clusters, n_genes))
     totals = np.empty((n_clusters, n_genes))
     for start in range(0, n_genes, GENES_AT_A_TIME):
@@ -74,14 +73,15 @@ def _block_sums(
     gene = np.repeat(np.arange(n_genes, dtype=np.uint64), filled)
     # The bits of positive floats sort as their values do.
     bits = block.data.astype(np.float32, copy=False).view(np.uint32).astype(np.uint64)
-    key = (gene << 40) | (bits << 8) | cluster[block.indices].astype(np.uint64)
+    key = (((gene << 32) | bits) << CLUSTER_BITS) | cluster[block.indices].astype(np.uint64)
     key.sort()
-    gene = (key >> 40).astype(np.int64)
-    of_cluster = (key & 255).astype(np.int64)
-    value = ((key >> 8) & 0xFFFFFFFF).astype(np.uint32).view(np.float32)
+    of_cluster = (key & ((1 << CLUSTER_BITS) - 1)).astype(np.int64)
+    key >>= CLUSTER_BITS
+    gene = (key >> 32).astype(np.int64)
+    value = (key & 0xFFFFFFFF).astype(np.uint32).view(np.float32)
 
     zeros = (n_cells - filled).astype(np.float64)
-    tied = np.flatnonzero(np.diff(key >> 8, prepend=key[:1] + (1 << 8) if len(key) else key))
+    tied = np.flatnonzero(np.diff(key, prepend=key[:1] + 1))
     length = np.diff(np.append(tied, len(key)))
     middle = np.repeat(tied + (length - 1) / 2, length)  # ties share their mean place
     rank = middle - (np.cumsum(filled) - filled)[gene] + 1 + zeros[gene]

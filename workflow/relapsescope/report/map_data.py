@@ -23,8 +23,8 @@ def packed_map(evidence: Evidence, *, n_points: int, seed: int) -> dict[str, Any
     """Return the map as a JSON-ready mapping, about 10 bytes a cell before base64.
 
     Coordinates are little-endian uint16 over the longer axis (so that shapes keep their
-    proportions). Each colouring has one code a cell, uint8 or, from 255 values, uint16; the
-    largest code means that the cell has no value.
+    proportions). Each colouring has one code a cell, uint8 or, from 256 values, uint16, from 65,536
+    uint32; the largest code means that the cell has no value.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def packed_map(evidence: Evidence, *, n_points: int, seed: int) -> dict[str, Any
 
 def _colouring(column: str, evidence: Evidence, mapped: Any, shown: Any) -> dict[str, Any]:
     values = values_in_order(column, mapped[column], evidence)
-    width = 1 if len(values) < 255 else 2
+    width = code_bytes(len(values))
     missing = 256**width - 1
     counts = mapped[column].astype(object).value_counts()
     place = {value: i for i, value in enumerate(values)}
@@ -69,6 +69,11 @@ def _colouring(column: str, evidence: Evidence, mapped: Any, shown: Any) -> dict
         "bytes": width,
         "codes": _base64(codes.astype(f"<u{width}")),
     }
+
+
+def code_bytes(n_values: int) -> int:
+    """Return the bytes of a code: the fewest that tell `n_values` values and "none" apart."""
+    return next(width for width in (1, 2, 4) if n_values < 256**width)
 
 
 def _base64(numbers: np.ndarray) -> str:

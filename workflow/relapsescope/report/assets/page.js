@@ -68,7 +68,8 @@ function unpack(text, bytes) {
   const raw = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   if (bytes === 1) return raw;
   const view = new DataView(raw.buffer);
-  return Uint16Array.from({ length: raw.length / 2 }, (_, i) => view.getUint16(2 * i, true));
+  const read = bytes === 2 ? (i) => view.getUint16(2 * i, true) : (i) => view.getUint32(4 * i, true);
+  return Uint32Array.from({ length: raw.length / bytes }, (_, i) => read(i));
 }
 function startMap(source) {
   const data = JSON.parse(source.textContent);

@@ -13,7 +13,6 @@ import numpy as np
 from scipy import sparse
 
 from relapsescope.intake.counts import (
-    GENE_EXPRESSION,
     FileHeader,
     FileMatrix,
     count_matrix,
@@ -22,6 +21,7 @@ from relapsescope.intake.counts import (
     row_sums,
 )
 from relapsescope.intake.hdf5 import SAMPLE, WHOLE, both_ends, count_repeats, decode, first_line
+from relapsescope.intake.feature_types import UNTYPED, types_column
 from relapsescope.intake.identity import OTHER_SPECIES_ID, human_id
 from relapsescope.intake.tenx import DAMAGED, UNREADABLE
 
@@ -104,9 +104,9 @@ def gene_columns(var: h5py.Group | h5py.Dataset) -> tuple[np.ndarray, np.ndarray
     else:
         ids = index if best == "" else columns[best]
     symbols = next((columns[c] for c in SYMBOL_COLUMNS if c in columns), index)
-    types = columns.get("feature_types", columns.get("feature_type"))
+    types = types_column(columns)
     if types is None:
-        types = np.full(len(index), GENE_EXPRESSION, object)
+        types = np.full(len(index), UNTYPED, object)
     return ids, symbols, types
 
 

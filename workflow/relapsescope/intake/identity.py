@@ -17,13 +17,28 @@ from relapsescope.intake.counts import (
     refuse,
     select_columns,
 )
+from relapsescope.intake.feature_types import (
+    ANTIBODIES,
+    HASHTAGS,
+    UNTYPED,
+    WRITTEN_AS_HASHTAG,
+    antibody_panel,
+    canonical_type,
+    may_be_antibody,
+    resolve_types,
+)
 from relapsescope.intake.genes import gene_table
 
 # An Ensembl ID as references write it: GRCh38_ENSG00000000003.15, ENSG00000182378.15_PAR_Y.
-HUMAN_ID = re.compile(r"(?:[\w.+-]*?_)?(ENSG\d{11})(?:\.\d+)?(?:_PAR_Y)?")
+HUMAN_ID = re.compile(r"(?:[\w.+-]*?[_-])?(ENSG\d{11})(?:\.\d+)?(?:[_-]PAR[_-]Y)?")
 SPIKE_IN = "Spike-in"
 SPIKE_IN_ID = re.compile(r"ERCC-\d{5}$")
-OTHER_SPECIES_ID = re.compile(r"(?:[\w.+-]*?_)?(ENS[A-Z]{3,4}G\d{11})(?:\.\d+)?")
+OTHER_SPECIES_ID = re.compile(r"(?:[\w.+-]*?[_-])?(ENS[A-Z]{3,4}G\d{11})(?:\.\d+)?")
+# What references of two species put before symbols; Seurat turns its underscore into a dash.
+HUMAN_PREFIX = re.compile(r"(?i)(?:grch3[78]|hg19|hg38|human)[_-]+")
+OTHER_PREFIX = re.compile(r"(?i)(?:mm9|mm10|mm39|grcm3[89]|mouse|rat|rn[67])[_-]+")
+# Texts that stand for a missing ID in joined tables.
+NO_ID = ("", "nan", "NA", "None", "<NA>")
 
 # Names under which public code and 10x references carry a CAR: products, the
 # scFv, the woodchuck element of the vector. `CAR` only as a word, for CARD11 and CARS1 are genes.
@@ -161,17 +176,17 @@ def identify_features(
         Where no human gene is found.
     """
     notes: list[str] = []
-    block = feature_types.copy()
-    expression = np.flatnonzero(feature_types == GENE_EXPRESSION)
-    gene_ids = np.full(len(ids), "", object)
+    own_ids = np.array([human_id(text) for text in ids], dtype=object)
+    block = resolve_types(path, feature_types, names, own_ids)
+    gene_ids = np.where(block == GENE_EXPRESSION, own_ids, "")
+    expression = np.flatnonzero((block == GENE_EXPRESSION) | (block == UNTYPED))
     foreign = np.zeros(len(ids), bool)
     for i in expression:
-        gene_ids[i] = human_id(ids[i])
-        foreign[i] = not gene_ids[i] and OTHER_SPECIES_ID.fullmatch(ids[i]) is not None
-    n_human = int((gene_ids[expression] != "").sum())
+        foreign[i] = not gene_ids[i] and _of_other_species(ids[i], names[i])
+    n_human = int((gene_ids != "").sum())
     if foreign.any():
-        example = ids[np.argmax(foreign)]
-        if not n_human:
+        example = ids[np.argmax(foreign)] or names[np.argmax(foreign)]
+        if foreign[expression].all():
             refuse(
                 path,
                 f"no human genes: its Ensembl IDs are of another species (e.g. {example})",
@@ -180,21 +195,71 @@ def identify_features(
         block[foreign] = ""
         notes.append(f"{foreign.sum()} genes of another species left out (e.g. {example})")
     rest = expression[(gene_ids[expression] == "") & ~foreign[expression]]
-    if n_human >= ENSEMBL_SHARE * (n_human + len(rest)):
-        missing = rest[(ids[rest] == "") | (ids[rest] == "nan")]
+    by_id = n_human >= ENSEMBL_SHARE * (n_human + len(rest))
+    if len(rest):
+        apart = _antibodies_among(rest, ids, names, feature_types, block, by_id=by_id)
+        if apart:
+            notes.append(
+                f"{len(apart)} features without a type are named as antibodies are, kept apart "
+                f"from the genes (e.g. {names[apart[0]] or ids[apart[0]]})"
+            )
+        rest = np.setdiff1d(rest, apart)
+    if by_id:
+        missing = rest[np.isin(ids[rest].astype(str), NO_ID)]
         for i in np.setdiff1d(rest, missing):
             block[i] = SPIKE_IN if SPIKE_IN_ID.match(ids[i]) else TRANSGENE
         rest = missing
     if len(rest):
         notes += _name_by_symbol(path, rest, ids, names, gene_ids, block, alone=n_human == 0)
+    block[(block == UNTYPED) & (gene_ids != "")] = GENE_EXPRESSION
     if not (gene_ids != "").any():
         refuse(path, "no human genes in it", "give a gene expression library with Ensembl IDs")
     return gene_ids, block, notes
 
 
+def _of_other_species(feature_id: str, name: str) -> bool:
+    """Return whether a feature is a gene of another species, by its ID or its prefix."""
+    if OTHER_SPECIES_ID.fullmatch(feature_id):
+        return True
+    return OTHER_PREFIX.match(feature_id or name) is not None
+
+
+def _antibodies_among(
+    rest: np.ndarray,
+    ids: np.ndarray,
+    names: np.ndarray,
+    feature_types: np.ndarray,
+    block: np.ndarray,
+    *,
+    by_id: bool,
+) -> list[int]:
+    """Move antibodies and hashtags among features without an Ensembl ID to their blocks.
+
+    Where the file sets antibodies apart itself, its word for RNA is believed. In a file of
+    Ensembl IDs every feature without one that may be an antibody counts, in a file of symbols
+    those that `antibody_panel` finds.
+    """
+    if {ANTIBODIES, HASHTAGS} & set(block.tolist()):
+        rest = rest[block[rest] == UNTYPED]
+    texts = [ids[i] if by_id and not names[i] else names[i] or ids[i] for i in rest]
+    likely = set(likely_transgenes(texts))
+    transgene = np.array([text in likely for text in texts], dtype=bool)
+    if by_id:
+        untyped = np.array([canonical_type(feature_types[i]) != GENE_EXPRESSION for i in rest])
+        no_id = np.isin(ids[rest].astype(str), NO_ID)
+        found = np.array([may_be_antibody(text) for text in texts], dtype=bool)
+        found &= ~transgene & (untyped | no_id)
+    else:
+        found = antibody_panel(texts, transgene)
+    apart = [int(i) for i in rest[found]]
+    for i, text in zip(rest[found], np.array(texts, dtype=object)[found], strict=True):
+        block[i] = HASHTAGS if WRITTEN_AS_HASHTAG.fullmatch(text) else ANTIBODIES
+    return apart
+
+
 def _name_by_symbol(path, rest, ids, names, gene_ids, block, *, alone: bool) -> list[str]:
     """Fill in `gene_ids` and `block` of the features `rest` by symbol; return the notes."""
-    texts = [names[i] or ids[i] for i in rest]
+    texts = [HUMAN_PREFIX.sub("", names[i] or ids[i], count=1) for i in rest]
     found, ambiguous, unknown = match_symbols(texts)
     n_known = sum(map(bool, found))
     if alone and n_known < KNOWN_SHARE * len(texts):

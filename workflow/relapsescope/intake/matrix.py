@@ -10,6 +10,7 @@ import numpy as np
 
 from relapsescope.intake.counts import (
     GENE_EXPRESSION,
+    TRANSGENE,
     Counts,
     FeatureBlock,
     not_counts,
@@ -129,7 +130,7 @@ def read_header(path: str | Path) -> MatrixHeader:
             "give one library a file, or make its barcodes unique",
         )
     ids, block, notes = identify_features(path, header.ids, header.names, header.feature_types)
-    expression = header.feature_types == GENE_EXPRESSION
+    named = np.isin(block, (GENE_EXPRESSION, TRANSGENE))
     apart = sorted(set(block[ids == ""].tolist()) - {"", GENE_EXPRESSION})
     return MatrixHeader(
         kind=header.kind,
@@ -138,7 +139,7 @@ def read_header(path: str | Path) -> MatrixHeader:
         n_genes=len(set(ids[ids != ""].tolist())),
         n_values=header.n_values,
         feature_types=dict(Counter(header.feature_types.tolist())),
-        ensembl_share=float(np.mean([i.find("ENSG") >= 0 for i in header.ids[expression]])),
+        ensembl_share=float(np.mean([i.find("ENSG") >= 0 for i in header.ids[named]])),
         features={
             name: tuple(
                 n or i

@@ -6,13 +6,13 @@ import h5py
 import numpy as np
 
 from relapsescope.intake.counts import (
-    GENE_EXPRESSION,
     FileHeader,
     FileMatrix,
     count_matrix,
     refuse,
     row_sums,
 )
+from relapsescope.intake.feature_types import UNTYPED
 from relapsescope.intake.hdf5 import both_ends, count_repeats, decode, first_line
 
 DAMAGED = "the file is damaged or was cut short; copy it again"
@@ -62,7 +62,7 @@ def read_features(group: h5py.Group) -> tuple[np.ndarray, np.ndarray, np.ndarray
     else:
         features = {}
         ids, names = decode(group["genes"][:]), decode(group["gene_names"][:])
-    types = np.full(len(ids), GENE_EXPRESSION, object)
+    types = np.full(len(ids), UNTYPED, object)
     if "feature_type" in features:
         types = decode(features["feature_type"][:])
     if not len(ids) == len(names) == len(types) == int(group["shape"][0]):

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from relapsescope.intake.counts import GENE_EXPRESSION, FileHeader, FileMatrix, count_matrix, refuse
+from relapsescope.intake.counts import FileHeader, FileMatrix, count_matrix, refuse
+from relapsescope.intake.feature_types import UNTYPED
 from relapsescope.intake.hdf5 import MANY_BARCODES, SAMPLE, count_repeats, first_line
 
 DAMAGED = "the file is damaged or was cut short; copy it again"
@@ -76,7 +77,7 @@ def read_feature_table(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rows = [line.split("\t") for line in read_lines(path)]
     ids = [row[0].strip() for row in rows]
     names = [row[1].strip() if len(row) > 1 else row[0].strip() for row in rows]
-    types = [row[2].strip() if len(row) > 2 else GENE_EXPRESSION for row in rows]
+    types = [row[2].strip() if len(row) > 2 else UNTYPED for row in rows]
     return tuple(np.array(column, dtype=object) for column in (ids, names, types))
 
 

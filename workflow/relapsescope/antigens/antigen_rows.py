@@ -172,9 +172,12 @@ def _row(
         "dispersion": one.dispersion,
         "umi_ceiling_suspected": library.umi_ceiling,
     }
-    protein = molecules.tally(sample, f"{kind}:protein", clone, gene).n_cells
-    if protein:
-        seen = molecules.number("detected", sample, f"{kind}:protein", clone, gene)
+    # Rows of proteins hold cells and no molecules: they are no tally of a rate.
+    protein, seen = (
+        molecules.number(column, sample, f"{kind}:protein", clone, gene)
+        for column in ("n_cells", "detected")
+    )
+    if protein > 0:
         row["protein_fraction"] = seen / protein
     if reference is None:
         reason = "no reference: no cells before treatment, normal plasma cells or other patients"

@@ -8,7 +8,9 @@ refused with its row: one antibody read as RNA makes a lost antigen look retaine
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +56,6 @@ TYPE_COLUMNS = ("feature_types", "feature_type", "featuretype", "type", "modalit
 # What antibodies against the antigens are called beside the gene's own name (HGNC protein names).
 PROTEIN_NAMES = {
     "TNFRSF17": ("BCMA", "CD269"),
-    "GPRC5D": ("GPRC5D",),
     "FCRL5": ("CD307E", "FCRH5"),
     "SLAMF7": ("CD319", "CRACC", "CS1"),
     "SDC1": ("CD138",),
@@ -67,7 +68,8 @@ WRITTEN_AS_ANTIBODY = re.compile(
     r"(?i)(?:(?:adt|ab|prot|cite|protein|totalseq[a-d]?)[_\-.: ].+"
     r"|.+[_\-.: |](?:adt|prot|protein|totalseq[_\-]?[a-d]?\d*|total[_\-]?[a-d]|pabo?|ahs\d+.*|ab)"
     r"|(?:anti|hu|human)[_\-. ].*cd\d+.*|anti[_\-. ].+"
-    r"|.*(?:isotype|ig[gm]\d?[abk]?[_\-. ]?(?:ctrl|control|fc)).*|(?:mouse|rat|hamster)[_\-. ]?igg.*"
+    r"|.*(?:isotype|ig[gm]\d?[abk]?[_\-. ]?(?:ctrl|control|fc)).*"
+    r"|(?:mouse|rat|hamster)[_\-. ]?igg.*"
     r"|cd\d+[a-z]{0,2}(?:[_\-.|:/ (]+\S.*)"
     r"|c\d{4}[_\-].+)"
 )
@@ -191,7 +193,25 @@ def _surface_genes() -> tuple[frozenset[str], frozenset[str]]:
         if CD_NAME.fullmatch(symbol)
         or any(CD_NAME.fullmatch(name) for name in synonyms.split(";") if name)
     }
-    return frozenset(table.symbols), frozenset(surface | set(PROTEIN_NAMES))
+    return frozenset(table.symbols), frozenset({*surface, *PROTEIN_NAMES, "GPRC5D"})
+
+
+def antibody_of(gene: str, names: Sequence[str]) -> int | None:
+    """Return the place of the antibody against a gene's protein, None where there is none.
+
+    Vendors write clones, barcodes and the protein's other names around the one that counts:
+    CD269-BCMA, CD38_HIT2_TotalSeqB, CD269|TNFRSF17|AHS0103|pAbO, Hu.CD138, anti-human CS1.
+    """
+    wanted = {_plain(name) for name in (gene, *PROTEIN_NAMES.get(gene, ()))}
+    for place, name in enumerate(names):
+        parts = {_plain(part) for part in re.split(r"[^A-Za-z0-9]+", str(name))}
+        if wanted & (parts | {_plain(str(name))}) and "ISOTYPE" not in parts:
+            return place
+    return None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Z0-9]", "", name.upper())
 
 
 def names_an_antibody(name: str) -> bool:
@@ -200,11 +220,7 @@ def names_an_antibody(name: str) -> bool:
     if name in symbols:
         return False
     proteins = {word for words in PROTEIN_NAMES.values() for word in words}
-    return bool(
-        CD_NAME.fullmatch(name)
-        or re.sub(r"[^A-Z0-9]", "", name.upper()) in proteins
-        or _written_as_tag(name)
-    )
+    return bool(CD_NAME.fullmatch(name) or _plain(name) in proteins or _written_as_tag(name))
 
 
 def _written_as_tag(name: str) -> bool:
@@ -248,4 +264,6 @@ def antibody_panel(names: list[str], is_transgene: np.ndarray) -> np.ndarray:
                 between.append(place)
             else:
                 break
+        beside = takewhile(lambda place: may_be_antibody(names[place]), between if reached else [])
+        found[list(beside)] = True
     return found

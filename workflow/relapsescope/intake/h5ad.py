@@ -20,8 +20,8 @@ from relapsescope.intake.counts import (
     refuse,
     row_sums,
 )
-from relapsescope.intake.hdf5 import SAMPLE, WHOLE, both_ends, count_repeats, decode, first_line
 from relapsescope.intake.feature_types import UNTYPED, types_column
+from relapsescope.intake.hdf5 import SAMPLE, WHOLE, both_ends, count_repeats, decode, first_line
 from relapsescope.intake.identity import OTHER_SPECIES_ID, human_id
 from relapsescope.intake.tenx import DAMAGED, UNREADABLE
 

@@ -200,8 +200,8 @@ def identify_features(
         apart = _antibodies_among(rest, ids, names, feature_types, block, by_id=by_id)
         if apart:
             notes.append(
-                f"{len(apart)} features without a type are named as antibodies are, kept apart "
-                f"from the genes (e.g. {names[apart[0]] or ids[apart[0]]})"
+                "features without a type that are named as antibodies are were kept apart from "
+                f"the genes: {len(apart)} (e.g. {names[apart[0]] or ids[apart[0]]})"
             )
         rest = np.setdiff1d(rest, apart)
     if by_id:
@@ -245,10 +245,10 @@ def _antibodies_among(
     likely = set(likely_transgenes(texts))
     transgene = np.array([text in likely for text in texts], dtype=bool)
     if by_id:
-        untyped = np.array([canonical_type(feature_types[i]) != GENE_EXPRESSION for i in rest])
+        said = [canonical_type(feature_types[i]) == GENE_EXPRESSION for i in rest]
         no_id = np.isin(ids[rest].astype(str), NO_ID)
         found = np.array([may_be_antibody(text) for text in texts], dtype=bool)
-        found &= ~transgene & (untyped | no_id)
+        found &= ~transgene & (~np.array(said, dtype=bool) | no_id)
     else:
         found = antibody_panel(texts, transgene)
     apart = [int(i) for i in rest[found]]

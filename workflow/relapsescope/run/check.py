@@ -10,10 +10,12 @@ from pathlib import Path
 
 from relapsescope.course.clinical import check_clinical
 from relapsescope.errors import InputProblem
+from relapsescope.intake.feature_types import ANTIBODIES, antibody_of
 from relapsescope.intake.matrix import MatrixHeader, likely_transgenes, read_header
 from relapsescope.intake.sheet import CAR_T_COURSE, Library, parse_sheet
 from relapsescope.intake.tenx import shared_barcodes
 from relapsescope.intake.text_tables import Table, shown
+from relapsescope.paths import RESOURCES
 from relapsescope.run.header_memory import HeaderMemory
 from relapsescope.run.resource_models import Size
 from relapsescope.t_cells.tcr_contigs import REQUIRED as TCR_COLUMNS
@@ -135,6 +137,7 @@ def _check_matrices(table: Table, library: Library, header_of: HeaderReader) -> 
     if filtered:
         _check_filtered(table, library, filtered, raw)
         _check_car_feature(table, library, filtered)
+        _check_antibodies(table, library, filtered)
     if filtered and raw:
         _check_raw(table, library, filtered, raw)
     return Size(
@@ -220,6 +223,22 @@ def _check_car_feature(table: Table, library: Library, header: MatrixHeader) -> 
             "car_feature",
             f"the matrix holds {', '.join(likely[:3])}, which looks like a CAR transgene",
             f"write {likely[0]} here if it is one",
+        )
+
+
+def _check_antibodies(table: Table, library: Library, header: MatrixHeader) -> None:
+    names = header.features.get(ANTIBODIES, ())
+    with open(RESOURCES / "targets.tsv", encoding="utf-8", newline="") as lines:
+        antigens = list(
+            dict.fromkeys(row["antigen"] for row in csv.DictReader(lines, delimiter="\t"))
+        )
+    if names and all(antibody_of(gene, names) is None for gene in antigens):
+        table.warn(
+            library.line,
+            "matrix",
+            f"none of its {len(names)} antibodies (e.g. {', '.join(names[:3])}) is against an "
+            "antigen that is judged",
+            f"surface protein is not told; {', '.join(antigens[:3])} would be",
         )
 
 

@@ -54,7 +54,8 @@ def write_programmes(results, hostile):
     sets = [
         of_patient
         | {"gene_set": name, "n_genes": 12, "es": 0.5, "nes": nes, "random_set_share": share}
-        | {"fdr": 0.2, "leading_edge": "GENE1;GENE2", "mean_log2_change": nes / 4}
+        | {"random_set_share_error": 0.02, "fdr": 0.2, "fdr_error": 0.02}
+        | {"leading_edge": "GENE1;GENE2", "mean_log2_change": nes / 4}
         | {"reference_mean_log2_change": 0.1, "source": "a source"}
         for name, nes, share in (("hypoxia", 1.9, 0.004), ("MYC_targets", -0.7, 0.8))
     ]

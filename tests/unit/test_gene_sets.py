@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 from relapsescope.errors import InputProblem
 from relapsescope.intake.genes import gene_table
-from relapsescope.programmes.enrichment import mean_change, over_patients, rank_sets
+from relapsescope.programmes.enrichment import (
+    adjusted_shares,
+    mean_change,
+    over_patients,
+    rank_sets,
+    share_errors,
+)
 from relapsescope.programmes.gene_sets import (
     NamedSet,
     gene_set_problems,
     read_gene_sets,
     read_shipped,
 )
+from scipy.stats import false_discovery_control
 
 MEASURED = {"ANXA1", "TNFRSF17", "GPRC5D", "FCRL5", "CD38", "SLAMF7", "SDC1", "CD19"}
 
@@ -126,6 +133,30 @@ def test_a_first_set_by_hand_and_its_leading_edge():
     every = np.array([by_hand(chosen, SCORES) for chosen in itertools.combinations(GENES, 3)])
     share = np.mean(every[every > 0] >= 6 / 7 - 1e-9)
     assert found["s"].random_share == pytest.approx(share, abs=0.09)
+
+
+def test_shares_are_adjusted_by_hand():
+    """Times 4 over the rank: 0.04, 0.08, 0.0533, 0.5; a smaller one further down counts."""
+    errors = np.array([0.02, 0.1, 0.03, 0.01])
+    fdr, fdr_errors = adjusted_shares(np.array([0.04, 0.5, 0.04, 0.01]), errors)
+    assert fdr == pytest.approx([0.16 / 3, 0.5, 0.16 / 3, 0.04])
+    assert fdr_errors == pytest.approx([0.03 * 4 / 3, 0.1, 0.03 * 4 / 3, 0.04])
+    assert fdr == pytest.approx(false_discovery_control([0.04, 0.5, 0.04, 0.01]))
+
+
+def test_an_adjusted_share_does_not_jump_when_one_share_passes_another():
+    others, errors = [0.01, 0.02, 0.6, 0.9], np.ones(6)
+    before = adjusted_shares(np.array([0.300001, 0.299999, *others]), errors)[0]
+    after = adjusted_shares(np.array([0.299999, 0.300001, *others]), errors)[0]
+    assert np.abs(after - before).max() < 6 * 2e-6
+
+
+def test_the_error_of_a_share_is_what_other_random_sets_move_it_by():
+    drawn = np.random.default_rng(1).binomial(500, [[0.0], [0.02], [0.4]], (3, 4000)) / 500
+    found = share_errors(np.array([0.0, 0.02, 0.4]), 1000)
+    assert found[1:] == pytest.approx(drawn[1:].std(axis=1), rel=0.06)
+    # None of 500: one more is 1 of 502, so its error is about 1/500 and not nought.
+    assert found[0] == pytest.approx(1 / 500, rel=0.01)
 
 
 def test_the_seed_fixes_the_random_sets_and_missing_scores_are_left_out():

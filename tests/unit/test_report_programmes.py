@@ -61,7 +61,8 @@ def test_a_p_value_of_nought_is_drawn_and_not_infinite():
 def test_enrichment_holds_every_set_of_each_comparison(folder):
     frame = enrichment.collect(read_evidence(folder[0]), PanelSettings()).frame
     assert list(frame["gene_set"]) == ["hypoxia", "MYC_targets"]
-    assert list(frame["rare"]) == ["under 1 %", "over 5 %"]
+    assert list(frame["random_set_share"]) == [0.004, 0.8]
+    assert list(enrichment.rarity(frame["random_set_share"])) == ["under 1 %", "over 5 %"]
     assert to_svg(enrichment.chart(frame), name="enrichment").startswith("<svg")
 
 

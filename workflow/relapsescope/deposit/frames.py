@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from relapsescope.deposit.tolerance import Tolerance
@@ -67,9 +68,20 @@ def compare_frames(
         names = [" ".join(filter(None, label[:-1])) or f"row {label[-1] + 1}" for label in both]
     for name in shared:
         one = pairs[0][name].to_numpy(), pairs[1][name].to_numpy()
-        compare = _number_differences if name in numbers else _text_differences
-        differences += compare(name, *one, names, tolerance(name))
+        limit = tolerance(name)
+        if name in numbers:
+            errors = _errors(pairs[1], limit)
+            differences += _number_differences(name, *one, names, limit, errors)
+        else:
+            differences += _text_differences(name, *one, names, limit)
     return differences
+
+
+def _errors(expected: pd.DataFrame, tolerance: Tolerance) -> np.ndarray:
+    """Return each row's standard error by which the tolerance measures; NaN where none is."""
+    if tolerance.error not in expected.columns:
+        return np.full(len(expected), np.nan)
+    return pd.to_numeric(expected[tolerance.error], errors="coerce").to_numpy(float)
 
 
 def _numeric(values: pd.Series) -> bool:
@@ -103,6 +115,7 @@ def _text_differences(
     places = [i for i, pair in enumerate(zip(found, expected, strict=True)) if pair[0] != pair[1]]
     if not places:
         return []
+    outside = [i for i in places if not tolerance.allows_names(found[i], expected[i])]
     sentence = name in SENTENCES or name.endswith("_reason")
     worded = sentence and all(
         NUMBER.sub("#", found[i]) == NUMBER.sub("#", expected[i]) for i in places
@@ -110,16 +123,22 @@ def _text_differences(
     if worded:
         words = f"{name}: {len(places)} of {len(rows)} say the same with other numbers"
         return [Difference(words, allowed=tolerance.amount > 0)]
+    told = outside or places
     shown = "; ".join(
-        f"{expected[i] or 'empty'} → {found[i] or 'empty'} at {rows[i]}" for i in places[:EXAMPLES]
+        f"{expected[i] or 'empty'} → {found[i] or 'empty'} at {rows[i]}" for i in told[:EXAMPLES]
     )
-    more = ", …" if len(places) > EXAMPLES else ""
-    words = f"{name}: {_count(places, rows)}, {shown}{more}"
-    return [Difference(words, allowed=False)]
+    more = ", …" if len(told) > EXAMPLES else ""
+    words = f"{name}: {_count(told, rows)}, {shown}{more}"
+    return [Difference(words, allowed=not outside)]
 
 
 def _number_differences(
-    name: str, found: Sequence, expected: Sequence, rows: Sequence[str], tolerance: Tolerance
+    name: str,
+    found: Sequence,
+    expected: Sequence,
+    rows: Sequence[str],
+    tolerance: Tolerance,
+    errors: np.ndarray,
 ) -> list[Difference]:
     one, other = pd.to_numeric(pd.Series(found)), pd.to_numeric(pd.Series(expected))
     places = [
@@ -129,7 +148,7 @@ def _number_differences(
     ]
     if not places:
         return []
-    outside = [i for i in places if not tolerance.allows(one[i], other[i])]
+    outside = [i for i in places if not tolerance.allows(one[i], other[i], error=errors[i])]
 
     def distance(i: int) -> float:
         gap = abs(one[i] - other[i]) / max(1.0, abs(other[i]))

@@ -1,13 +1,14 @@
 """The key numbers of a table that is too large to deposit whole."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from relapsescope.deposit.frames import Difference
-from relapsescope.deposit.tolerance import Tolerance
+from relapsescope.deposit.tolerance import ERROR, LOG, SHAPE, Tolerance
 from relapsescope.tables import write_tsv
 
 COLUMNS = ("group", "column", "statistic", "value")
@@ -91,25 +92,32 @@ def compare_summaries(
     """Return what differs between the key numbers of two tables.
 
     In a column whose tolerance is a shape, only rows and texts are compared, each count against
-    the number of rows of its group.
+    the number of rows of its group. Numbers that are measured by a standard error are by the
+    largest of their group; how many numbers there are is a plain count.
     """
     name = ["group", "column", "statistic"]
     pair = found.merge(expected, on=name, how="outer", suffixes=("", "_expected"), sort=False)
     pair = pair.fillna("")
     rows = expected[(expected["statistic"] == "rows") & (expected["column"] == "")]
     n_rows = dict(zip(rows["group"], rows["value"].astype(int), strict=True))
+    maxima = expected[expected["statistic"] == "max"]
+    largest = {
+        (row["group"], row["column"]): float(row["value"]) for row in maxima.to_dict("records")
+    }
     differences = []
     for row in pair[pair["value"] != pair["value_expected"]].to_dict("records"):
         if row["statistic"] == "sha256":
             continue
         limit = tolerance(row["column"])
-        if limit.shape and not _of_shape(row["statistic"]):
+        if limit.kind == SHAPE and not _of_shape(row["statistic"]):
             continue
+        if row["statistic"] in ("numbers", "distinct") and limit.kind in (LOG, ERROR):
+            limit = tolerance("*")
         words = (
             f"{' '.join(filter(None, (row['group'], row['column'])))} {row['statistic']}: "
             f"{row['value_expected'] or 'none'} → {row['value'] or 'none'}"
         ).strip()
-        differences.append(Difference(words, allowed=_agrees(row, limit, n_rows)))
+        differences.append(Difference(words, allowed=_agrees(row, limit, n_rows, largest)))
     return differences
 
 
@@ -117,14 +125,20 @@ def _of_shape(statistic: str) -> bool:
     return statistic in ("rows", "columns", "distinct") or statistic.startswith("count ")
 
 
-def _agrees(row: dict[str, str], limit: Tolerance, n_rows: dict[str, int]) -> bool:
+def _agrees(
+    row: dict[str, str],
+    limit: Tolerance,
+    n_rows: dict[str, int],
+    largest: dict[tuple[str, str], float],
+) -> bool:
     counted = row["statistic"] == "rows" or row["statistic"].startswith("count ")
-    if counted and limit.shape:
+    if counted and limit.by_shape:
         gap = abs(int(row["value"] or 0) - int(row["value_expected"] or 0))
         return gap <= limit.amount * n_rows.get(row["group"], 0)
     if "" in (row["value"], row["value_expected"]):
         return False
-    return limit.allows(float(row["value"]), float(row["value_expected"]))
+    error = largest.get((row["group"], limit.error), math.nan)
+    return limit.allows(float(row["value"]), float(row["value_expected"]), error=error)
 
 
 def file_summary(path: Path) -> pd.DataFrame:

@@ -1,10 +1,15 @@
-"""How far a repeat may differ from what was deposited."""
+"""How far a repeat may differ from what was deposited: each statistic by its own kind."""
 
 import math
 import re
 from dataclasses import dataclass
 
 from relapsescope.errors import InputProblem
+
+NUMBER, SHAPE, LOG, ERROR, LIST = "", "shape", "log", "error", "list"
+TEXT = re.compile(
+    r"(?:(?P<kind>shape|log|list) |error (?P<column>\w+) )?(?P<amount>\d+(?:\.\d*)?(?:e-?\d+)?)"
+)
 
 
 @dataclass(frozen=True)
@@ -14,33 +19,59 @@ class Tolerance:
     Attributes
     ----------
     amount
-        Two numbers agree when they differ by at most `amount`, or by that share of the deposited
-        one where it is over 1. Counts of rows agree when they differ by at most that share of all.
-    shape
-        Whether only the shape is compared: the number of rows and how often each text occurs.
-        So for coordinates of a map, whose single numbers carry no meaning.
+        How much; what it means depends on the kind.
+    kind
+        `NUMBER`: two numbers agree when they differ by at most `amount`, or by that share of the
+        deposited one where it is over 1.
+        `LOG`: the same of their decimal logarithms, for probabilities and what spans decades.
+        `ERROR`: they differ by at most `amount` times the standard error that the deposited row
+        states in the column `error`, for shares of random draws.
+        `LIST`: of the names joined by `;` in either, at most the share `amount` stands in one
+        only; their order is not compared. Counts of such texts are compared as in a shape.
+        `SHAPE`: only the number of rows and how often each text occurs are compared, and counts
+        agree when they differ by at most that share of all rows. So for coordinates of a map,
+        whose single numbers carry no meaning.
+    error
+        Column of the standard error, for the kind `ERROR`.
     """
 
     amount: float = 0.0
-    shape: bool = False
+    kind: str = NUMBER
+    error: str = ""
 
-    def allows(self, found: float, expected: float) -> bool:
+    def allows(self, found: float, expected: float, *, error: float = math.nan) -> bool:
         """Return whether two numbers agree; two missing ones do, one missing does not."""
         if math.isnan(found) or math.isnan(expected):
             return math.isnan(found) and math.isnan(expected)
         if found == expected:
             return True
+        if self.kind == LOG:
+            if min(found, expected) <= 0:
+                return False
+            found, expected = math.log10(found), math.log10(expected)
+        unit = error if self.kind == ERROR else max(1.0, abs(expected))
         # Both were printed with six digits, so that a limit of 0.01 must not fail for 1e-17.
-        limit = self.amount * max(1.0, abs(expected)) * (1 + 1e-9)
-        return abs(found - expected) <= limit
+        return abs(found - expected) <= self.amount * unit * (1 + 1e-9)
+
+    def allows_names(self, found: str, expected: str) -> bool:
+        """Return whether two texts agree: lists of names by what they share, others if equal."""
+        if self.kind != LIST:
+            return found == expected
+        one, other = (set(filter(None, text.split(";"))) for text in (found, expected))
+        return len(one ^ other) <= self.amount * len(one | other) * (1 + 1e-9)
+
+    @property
+    def by_shape(self) -> bool:
+        """Whether texts are compared by how often each occurs."""
+        return self.kind in (SHAPE, LIST)
 
     def __str__(self) -> str:
         """Return the words that `parse_tolerance` reads."""
-        return f"shape {self.amount:g}" if self.shape else f"{self.amount:g}"
+        return " ".join(filter(None, (self.kind, self.error, f"{self.amount:g}")))
 
 
 def parse_tolerance(text: str, *, where: str) -> Tolerance:
-    """Return the tolerance that a manifest's field names: ``0``, ``0.02`` or ``shape 0.05``.
+    """Return the tolerance that a field names: ``0.02``, ``log 0.1``, ``error fdr_error 4``, …
 
     Parameters
     ----------
@@ -52,9 +83,11 @@ def parse_tolerance(text: str, *, where: str) -> Tolerance:
     InputProblem
         For any other text.
     """
-    found = re.fullmatch(r"(shape )?(\d+(?:\.\d*)?(?:e-?\d+)?)", text.strip())
+    found = TEXT.fullmatch(text.strip())
     if found is None:
         raise InputProblem(
-            f"{where}: tolerance {text!r} cannot be read; it is a number or `shape` and a number"
+            f"{where}: tolerance {text!r} cannot be read; it is a number, a number after `shape`, "
+            "`log` or `list`, or `error`, the column of a standard error and a number"
         )
-    return Tolerance(float(found[2]), shape=bool(found[1]))
+    kind = ERROR if found["column"] else found["kind"] or NUMBER
+    return Tolerance(float(found["amount"]), kind, found["column"] or "")

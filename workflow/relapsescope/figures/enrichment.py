@@ -12,6 +12,7 @@ from relapsescope.figures.volcano import COHORT, why_none
 MAX_COLUMNS = 12
 # How rare a set's score is among random sets of its size.
 RARE = ("under 1 %", "1 to 5 %", "over 5 %")
+RARE_LIMITS = (0, 0.01, 0.05, 1.0)
 SIZES = (230, 110, 40)
 MOST_LOG2 = 1.0
 
@@ -33,10 +34,6 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
     frame = frame.sort_values(["comparison", "patient_id", "clone_id", "order"], kind="stable")
     kept = list(dict.fromkeys(frame["column"]))[:MAX_COLUMNS]
     frame = frame[frame["column"].isin(kept)]
-    frame["rare"] = pd.cut(
-        frame["random_set_share"], [0, 0.01, 0.05, 1.0], labels=RARE, include_lowest=True
-    )
-    frame["rare"] = frame["rare"].astype(object).fillna("")
     made = comparisons[comparisons["comparison"] == "patient"]
     cells = (
         pd.to_numeric(made["n_cells_relapse"]).sum() + pd.to_numeric(made["n_cells_before"]).sum()
@@ -53,6 +50,7 @@ def chart(frame: pd.DataFrame) -> alt.HConcatChart | alt.LayerChart:
     rows = frame.assign(
         set=frame["gene_set"].str.replace("_", " "),
         colour=frame["mean_log2_change"].clip(-MOST_LOG2, MOST_LOG2),
+        rare=rarity(frame["random_set_share"]),
     )
     y = alt.Y("set:N", sort=[name.replace("_", " ") for name in sets], title=None)
     columns = list(dict.fromkeys(rows["column"]))
@@ -95,6 +93,11 @@ def chart(frame: pd.DataFrame) -> alt.HConcatChart | alt.LayerChart:
     return alt.hconcat(dots, _over_patients(together, y))
 
 
+def rarity(shares: pd.Series) -> pd.Series:
+    """Return in words how rare each set's score is among random sets; missing where none is."""
+    return pd.cut(shares, RARE_LIMITS, labels=RARE, include_lowest=True).astype(object)
+
+
 def _over_patients(rows: pd.DataFrame, y: alt.Y) -> alt.LayerChart:
     base = alt.Chart(rows)
     x = alt.X("mean_log2_change:Q", title="mean log2 change over patients")
@@ -127,7 +130,7 @@ PANEL = Panel(
         "n_genes": "number",
         "nes": "number",
         "random_set_share": "number",
-        "rare": "text",
+        "random_set_share_error": "number",
         "mean_log2_change": "number",
         "reference_mean_log2_change": "number",
         "patients_ci_low": "number",

@@ -23,10 +23,12 @@ class SetScore:
         Genes of the set in the ranking.
     es, nes
         Enrichment score, and over the mean of random sets of equal size.
-    random_share
-        Share of random sets of equal size that score as far out on the same side.
-    fdr
-        Of `random_share` over the sets asked about (Benjamini and Hochberg's estimate by gseapy).
+    random_share, random_share_error
+        Share of random sets of equal size that score as far out on the same side, and what other
+        random sets would move it by (standard error).
+    fdr, fdr_error
+        `random_share` adjusted over the sets of the ranking (`adjusted_shares`), and its standard
+        error.
     leading_edge
         Genes that make the score, the strongest first.
     """
@@ -35,7 +37,9 @@ class SetScore:
     es: float
     nes: float
     random_share: float
+    random_share_error: float
     fdr: float
+    fdr_error: float
     leading_edge: tuple[str, ...]
 
 
@@ -86,19 +90,57 @@ def rank_sets(
         verbose=False,
     )
     table = found.res2d.set_index("Term")
+    scored = [name for name in wanted if name in table.index]
+    # No random set as far out is not none of all that could be drawn.
+    shares = np.array([float(table.loc[name, "NOM p-val"]) for name in scored])
+    shares = np.maximum(shares, 1 / (permutations + 1))
+    errors = share_errors(shares, permutations)
+    fdr, fdr_errors = adjusted_shares(shares, errors)
     return {
         name: SetScore(
             n_genes=len(wanted[name]),
             es=float(table.loc[name, "ES"]),
             nes=float(table.loc[name, "NES"]),
-            # No random set as far out is not none of all that could be drawn.
-            random_share=max(float(table.loc[name, "NOM p-val"]), 1 / (permutations + 1)),
-            fdr=float(table.loc[name, "FDR q-val"]),
+            random_share=float(shares[place]),
+            random_share_error=float(errors[place]),
+            fdr=float(fdr[place]),
+            fdr_error=float(fdr_errors[place]),
             leading_edge=_by_strength(str(table.loc[name, "Lead_genes"]), order),
         )
-        for name in wanted
-        if name in table.index
+        for place, name in enumerate(scored)
     }
+
+
+def share_errors(shares: np.ndarray, permutations: int) -> np.ndarray:
+    """Return the standard errors of shares of random sets, of which half lie on either side.
+
+    Binomial, of the share with one more random set on either side of the limit, so that a share
+    of 0 or 1 has an error too.
+    """
+    drawn = permutations / 2
+    shrunk = (np.asarray(shares, float) * drawn + 1) / (drawn + 2)
+    return np.sqrt(shrunk * (1 - shrunk) / drawn)
+
+
+def adjusted_shares(shares: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return shares adjusted over the sets asked about, and their standard errors.
+
+    Benjamini and Hochberg's step-up procedure (1995, doi:10.1111/j.2517-6161.1995.tb02031.x),
+    which moves with the shares without a jump. (The estimate by which preranked enrichment usually
+    comes is a ratio of two counts of scores beyond a limit: it jumps when one observed score
+    passes another, so a fifth digit may move it by a tenth.) The error is that of the share which
+    decides.
+    """
+    order = np.argsort(shares, kind="stable")
+    factor = len(shares) / np.arange(1, len(shares) + 1)
+    steps = np.asarray(shares, float)[order] * factor
+    fdr, fdr_errors = np.empty(len(shares)), np.empty(len(shares))
+    lowest = len(shares) - 1
+    for step in range(len(shares) - 1, -1, -1):
+        lowest = step if steps[step] <= steps[lowest] else lowest
+        fdr[order[step]] = min(steps[lowest], 1.0)
+        fdr_errors[order[step]] = errors[order[lowest]] * factor[lowest]
+    return fdr, fdr_errors
 
 
 def _by_strength(lead: str, order: pd.Series) -> tuple[str, ...]:

@@ -21,7 +21,8 @@ from relapsescope.programmes.settings import (
 
 SET_COLUMNS = (
     *("comparison", "patient_id", "clone_id", "gene_set", "status", "reason", "n_genes"),
-    *("es", "nes", "random_set_share", "fdr", "leading_edge"),
+    *("es", "nes", "random_set_share", "random_set_share_error", "fdr", "fdr_error"),
+    "leading_edge",
     *("mean_log2_change", "reference_mean_log2_change", "n_patients"),
     *("patients_ci_low", "patients_ci_high", "patients_p_value", "source"),
 )
@@ -123,7 +124,9 @@ def _set_row(
         "es": score.es,
         "nes": score.nes,
         "random_set_share": score.random_share,
+        "random_set_share_error": score.random_share_error,
         "fdr": score.fdr,
+        "fdr_error": score.fdr_error,
         "leading_edge": ";".join(score.leading_edge),
     }
 

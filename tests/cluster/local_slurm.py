@@ -25,7 +25,7 @@ CLIENTS = (
     *("sacct", "sacctmgr", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun", "sshare"),
 )
 ADMIN_FOLDERS = "/usr/sbin:/sbin"
-WAIT_S = 90
+WAIT_S = 180
 NODE_TIMEOUT_S = 15
 
 SLURM_CONF = """
@@ -183,6 +183,11 @@ class LocalSlurm:
         """Return node and comment of each running job by its number."""
         lines = self.ask("squeue", "-h", "-t", "R", "-o", "%A %N %k").splitlines()
         return {line.split()[0]: tuple(line.split(" ", 2)[1:]) for line in lines}
+
+    def comments(self) -> dict[str, str]:
+        """Return the comment (the executor's name for the work) of every job by its number."""
+        lines = self.ask("squeue", "-h", "-t", "all", "-o", "%A %k").splitlines()
+        return dict(line.split(" ", 1) for line in lines)
 
     def kill_node(self, node: str) -> None:
         """End a node's daemon and all of its jobs at once, as a power cut does."""

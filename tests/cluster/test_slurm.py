@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -22,7 +23,7 @@ from .local_slurm import LocalSlurm, missing_programs
 pytestmark = pytest.mark.cluster
 
 MISSING = missing_programs(accounting=True)
-PATIENCE_S = 240
+PATIENCE_S = 900
 BROKEN = "P2_relapse"
 ONE_LIBRARY_A_JOB = ("--config", "cluster={libraries_per_job: 1, patients_per_job: 1}")
 
@@ -142,6 +143,25 @@ def jobs_since(slurm: LocalSlurm, n_before: int) -> list[dict[str, str]]:
     return slurm.completed()[n_before:]
 
 
+@dataclass(frozen=True)
+class Work:
+    """A job that has ended. Why one did not complete, SLURM words differently under load."""
+
+    number: str
+    purpose: str
+    node: str
+    completed: bool
+
+
+def works_since(slurm: LocalSlurm, n_before: int) -> list[Work]:
+    """Return the jobs that have ended since, in the order in which they did."""
+    purposes = slurm.comments()
+    return [
+        Work(job["JobId"], purposes[job["JobId"]], job["NodeList"], job["JobState"] == "COMPLETED")
+        for job in jobs_since(slurm, n_before)
+    ]
+
+
 def library_files(workplace: Workplace) -> dict[str, str]:
     files = table_bytes(workplace.results)
     return {name: value for name, value in files.items() if name.startswith("libraries/")}
@@ -159,8 +179,9 @@ def test_a_cluster_gives_the_same_bytes_and_a_bad_library_fails_alone(slurm, loc
     assert "filtered_feature_bc_matrix.h5" in samples.loc[BROKEN, "reason"]
     assert (samples["verdict"] != "fail").sum() == 3
     assert BROKEN in (fresh.results / "report/index.html").read_text()
-    jobs = jobs_since(slurm, before)
-    assert {job["JobState"] for job in jobs} == {"COMPLETED"}
+    jobs = works_since(slurm, before)
+    # The bad library fails no job: nothing is sent again for its sake.
+    assert all(job.completed for job in jobs)
     assert 4 <= len(jobs) <= 2 * len(samples)
     (report,) = (fresh.folder / "logs").glob("efficiency_report*.csv")
     with open(report, newline="") as lines:
@@ -188,7 +209,7 @@ def test_a_site_s_profile_places_jobs_and_memory_that_ran_out_is_doubled(
     said = ended_well(submit(workplace, slurm, *targets, profile=site), workplace)
     assert "Error in rule atlas" in said
     jobs = jobs_since(slurm, before)
-    assert [job["JobState"] for job in jobs[:1]] == ["FAILED"]
+    assert jobs[0]["JobState"] != "COMPLETED"
     assert jobs[-1]["JobState"] == "COMPLETED"
     assert {(job["Partition"], job["NodeList"]) for job in jobs} == {("gpu", slurm.nodes[-1])}
     assert {job["Account"] for job in jobs} == {"lab"}
@@ -201,12 +222,13 @@ def test_a_site_s_profile_places_jobs_and_memory_that_ran_out_is_doubled(
 def test_a_cancelled_job_is_sent_again(slurm, local, fresh):
     before = len(slurm.completed())
     run = submit(fresh, slurm, "--until", "library", *ONE_LIBRARY_A_JOB)
-    running = wait_for(run, slurm.running)
-    slurm.ask("scancel", next(iter(running)))
+    number = next(iter(wait_for(run, slurm.running)))
+    slurm.ask("scancel", number)
     ended_well(run, fresh)
-    states = [job["JobState"] for job in jobs_since(slurm, before)]
-    assert states.count("CANCELLED") == 1
-    assert states.count("COMPLETED") == len(states) - 1 >= 5
+    jobs = works_since(slurm, before)
+    (cancelled,) = [job for job in jobs if job.number == number]
+    assert not cancelled.completed
+    assert {job.purpose for job in jobs if job.completed} == {job.purpose for job in jobs}
     assert library_files(fresh) == library_files(local)
 
 
@@ -220,8 +242,11 @@ def test_jobs_of_a_dead_node_run_elsewhere(slurm, local, fresh):
         ended_well(run, fresh)
     finally:
         slurm.revive_node(node)
-    states = [job["JobState"] for job in jobs_since(slurm, before)]
-    assert "NODE_FAIL" in states
+    jobs = works_since(slurm, before)
+    lost = {job.purpose for job in jobs if job.node == node and not job.completed}
+    done_at = {job.purpose: job.node for job in jobs if job.completed}
+    assert lost
+    assert {done_at[purpose] for purpose in lost} <= {*slurm.nodes} - {node}
     assert library_files(fresh) == library_files(local)
 
 

@@ -21,6 +21,7 @@ from relapsescope.deposit.tolerance import SHAPE, Tolerance, parse_tolerance
 from relapsescope.errors import InputProblem
 from relapsescope.figures.draw import MANIFEST_COLUMNS, read_manifest
 from relapsescope.paths import RESOURCES
+from relapsescope.run.machine import WORDS
 from relapsescope.run.provenance import file_hash
 
 T = TypeVar("T")
@@ -127,6 +128,12 @@ def circumstances(found: Path, expected: Path) -> list[str]:
             ("processor", "processors"),
         )
         if one.get(name) != other.get(name)
+    ]
+    machines = one.get("machine") or {}, other.get("machine") or {}
+    lines += [
+        f"{words} differ: {machines[1].get(name, 'unknown')} → {machines[0].get(name, 'unknown')}"
+        for name, words in WORDS.items()
+        if machines[0].get(name) != machines[1].get(name)
     ]
     versions = one["versions"], other["versions"]
     lines += [

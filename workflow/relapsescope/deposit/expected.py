@@ -13,7 +13,7 @@ from relapsescope.tables import write_json
 LARGEST_PANEL = 32_000
 LARGEST_TABLE = 200_000
 """Bytes up to which a file is kept whole. Tables hold the verdicts and may be larger."""
-KEPT = ("seed", "sheet_sha256", "processor", "versions", "threads")
+KEPT = ("seed", "sheet_sha256", "processor", "machine", "versions", "threads")
 """What is kept of `run_manifest.json`: what may explain a difference, and no time."""
 
 

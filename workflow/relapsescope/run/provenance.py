@@ -16,6 +16,7 @@ from typing import Any
 
 from relapsescope import __version__
 from relapsescope.paths import REPOSITORY
+from relapsescope.run.machine import machine, processor
 from relapsescope.vocabulary import ON_GPU
 
 PATHS = ("samples", "clinical", "results")
@@ -167,16 +168,6 @@ def settings_hash(config: Mapping[str, Any]) -> str:
     return config_hash({name: value for name, value in config.items() if name not in PATHS})
 
 
-def processor() -> str:
-    """Return the processor's model, its architecture where the system does not name it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(filter(None, [*named, platform.processor(), platform.machine()]), "unknown")
-
-
 def write_run_manifest(
     path: Path, *, config: Mapping[str, Any], sheet: Path, state: str, started: str
 ) -> None:
@@ -210,6 +201,7 @@ def write_run_manifest(
             "reproducibility": reproducibility(path.parent),
             "threads": {name: os.environ.get(name) for name in THREAD_VARIABLES},
             "processor": processor(),
+            "machine": machine(),
             "n_processors": os.cpu_count(),
             "system": platform.platform(),
             "research_use_only": True,

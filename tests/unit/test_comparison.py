@@ -112,6 +112,25 @@ def test_lists_of_names_agree_by_what_they_share(found, agrees):
     assert [difference.allowed for difference in compared] == [agrees]
 
 
+@pytest.mark.parametrize(("n_other", "agrees"), [(2, True), (3, False)])
+def test_of_many_calls_a_few_at_the_limit_may_turn(n_other, agrees):
+    """2 % of 100 rows, in the table and in its key numbers."""
+    calls = ["up"] * 40 + [""] * 60
+    turned = ["up"] * (40 - n_other) + [""] * (60 + n_other)
+    tables = [pd.DataFrame({"gene": map(str, range(100)), "change": c}) for c in (turned, calls)]
+    limits = {"change": Tolerance(0.02, "calls")}
+
+    def tolerance(name):
+        return limits.get(name, Tolerance(0))
+
+    summaries = [summarise(table, sha256=str(n)) for n, table in enumerate(tables)]
+    for compared in (
+        compare_frames(*tables, key=["gene"], tolerance=tolerance),
+        compare_summaries(*summaries, tolerance=tolerance),
+    ):
+        assert compared and all(difference.allowed for difference in compared) == agrees
+
+
 @pytest.mark.parametrize("text", ["", "0,02", "shape", "about 3", "-1", "nan", "error 4", "log"])
 def test_a_tolerance_that_cannot_be_read_is_named(text):
     with pytest.raises(InputProblem, match="manifest swimmer: tolerance"):

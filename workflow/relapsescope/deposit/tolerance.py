@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from relapsescope.errors import InputProblem
 
-NUMBER, SHAPE, LOG, ERROR, LIST = "", "shape", "log", "error", "list"
+NUMBER, SHAPE, LOG, ERROR, LIST, CALLS = "", "shape", "log", "error", "list", "calls"
 TEXT = re.compile(
-    r"(?:(?P<kind>shape|log|list) |error (?P<column>\w+) )?(?P<amount>\d+(?:\.\d*)?(?:e-?\d+)?)"
+    r"(?:(?P<kind>shape|log|list|calls) |error (?P<column>\w+) )?"
+    r"(?P<amount>\d+(?:\.\d*)?(?:e-?\d+)?)"
 )
 
 
@@ -27,7 +28,9 @@ class Tolerance:
         `ERROR`: they differ by at most `amount` times the standard error that the deposited row
         states in the column `error`, for shares of random draws.
         `LIST`: of the names joined by `;` in either, at most the share `amount` stands in one
-        only; their order is not compared. Counts of such texts are compared as in a shape.
+        only; their order is not compared.
+        `CALLS`: at most the share `amount` of the rows has another word, for calls of thousands of
+        genes or cells, of which some lie at the limit.
         `SHAPE`: only the number of rows and how often each text occurs are compared, and counts
         agree when they differ by at most that share of all rows. So for coordinates of a map,
         whose single numbers carry no meaning.
@@ -62,8 +65,8 @@ class Tolerance:
 
     @property
     def by_shape(self) -> bool:
-        """Whether texts are compared by how often each occurs."""
-        return self.kind in (SHAPE, LIST)
+        """Whether key numbers count texts against the rows of their group."""
+        return self.kind in (SHAPE, LIST, CALLS)
 
     def __str__(self) -> str:
         """Return the words that `parse_tolerance` reads."""
@@ -87,7 +90,7 @@ def parse_tolerance(text: str, *, where: str) -> Tolerance:
     if found is None:
         raise InputProblem(
             f"{where}: tolerance {text!r} cannot be read; it is a number, a number after `shape`, "
-            "`log` or `list`, or `error`, the column of a standard error and a number"
+            "`log`, `list` or `calls`, or `error`, the column of a standard error and a number"
         )
     kind = ERROR if found["column"] else found["kind"] or NUMBER
     return Tolerance(float(found["amount"]), kind, found["column"] or "")

@@ -78,7 +78,9 @@ rule figures:
         settings=lookup(dpath="report", within=config),
         seed=lookup(dpath="seed", within=config),
         rows=[library.as_params() for library in RUN.libraries.values()],
-        code=code_version("figures", resources=("resources/figures.yaml",)),
+        code=code_version(
+            "figures", resources=("resources/figures.yaml", "resources/fonts/fonts.conf")
+        ),
     resources:
         **requests("figures"),
     group:

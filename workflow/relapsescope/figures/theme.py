@@ -1,6 +1,8 @@
 """How charts look, and how they become SVG and PNG with the same bytes each time."""
 
+import os
 import re
+from functools import cache
 from typing import Any
 
 import altair as alt
@@ -8,8 +10,11 @@ import pandas as pd
 import vl_convert
 
 from relapsescope.figures.compact import compact
+from relapsescope.paths import RESOURCES
 
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+"""The renderer brings the first; the others have its widths, for who opens the SVG without it."""
+FONTS = RESOURCES / "fonts"
 INK = "#1F2933"
 QUIET = "#52606D"
 GRID = "#E4E7EB"
@@ -67,6 +72,7 @@ def to_svg(chart: alt.TopLevelMixin, *, name: str) -> str:
     with alt.data_transformers.enable("default", max_rows=None):
         specification = compact(chart.to_dict())
     specification["config"] = CONFIG
+    use_own_fonts()
     return _own_ids(_rounded(vl_convert.vegalite_to_svg(specification)), name)
 
 
@@ -93,7 +99,28 @@ def _own_ids(svg: str, name: str) -> str:
 
 def to_png(svg: str, *, scale: float = PIXELS_PER_UNIT) -> bytes:
     """Return the picture of an SVG, `scale` pixels a unit."""
+    use_own_fonts()
     return vl_convert.svg_to_png(svg, scale=scale)
+
+
+@cache
+def use_own_fonts() -> None:
+    """Keep the renderer from the fonts of the system, where it looks for these by fontconfig.
+
+    It brings Liberation Sans, and measures and draws with the system's own version of it where
+    there is one: other places of text and other pixels on each machine. It reads the
+    configuration once, when it first needs a font, so the variable is set for that moment only;
+    browsers that this process starts later need the system's fonts.
+    """
+    variable = "FONTCONFIG_FILE"
+    before = os.environ.get(variable)
+    os.environ[variable] = str(FONTS / "fonts.conf")
+    try:
+        vl_convert.register_font_directory(str(FONTS))
+    finally:
+        del os.environ[variable]
+        if before is not None:
+            os.environ[variable] = before
 
 
 def message(text: str) -> alt.LayerChart:

@@ -25,10 +25,11 @@ class Workplace:
 
     folder: Path
     repository: Path
+    results_name: str = "results"
 
     @property
     def results(self) -> Path:
-        return self.folder / "results"
+        return self.folder / self.results_name
 
     @property
     def sheet(self) -> Path:
@@ -66,18 +67,20 @@ class Workplace:
         return counts
 
 
-def make_workplace(folder: Path, repository: Path, cohort: Path) -> Workplace:
+def make_workplace(
+    folder: Path, repository: Path, cohort: Path, results_name: str = "results"
+) -> Workplace:
     """Lay out a workplace: the repository's config, small atlas settings, and the cohort."""
     shutil.copytree(repository / "config", folder / "config")
     shutil.copytree(cohort, folder / "cohort")
     small = {
         "samples": "cohort/samples.tsv",
         "clinical": "cohort/clinical",
-        "results": "results",
+        "results": results_name,
         "atlas": SMALL_ATLAS,
     }
     (folder / "config/small.yaml").write_text(yaml.safe_dump(small))
-    return Workplace(folder, repository)
+    return Workplace(folder, repository, results_name)
 
 
 @pytest.fixture(scope="session")
@@ -98,8 +101,9 @@ def finished(tmp_path_factory, repository, tiny_cohort) -> Workplace:
 
 @pytest.fixture
 def fresh(tmp_path, repository, tiny_cohort) -> Workplace:
-    """A workplace where nothing has run."""
-    return make_workplace(tmp_path / "w", repository, tiny_cohort)
+    """A workplace where nothing has run, under names that no shell takes as they are."""
+    folder = tmp_path / 'my "new" run\'s é $HOME; (2)'
+    return make_workplace(folder, repository, tiny_cohort, "-out of 'it' \"é\" & $x*")
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ def test_the_shipped_configuration_has_no_problem(config):
     [
         ({"sample": "x.tsv"}, "config sample: unknown key; did you mean `samples`?"),
         ({"seed": "one"}, "config seed: 'one' is not of type int"),
-        ({"results": ""}, "config results: '' is not of type str"),
+        ({"results": ""}, "config results: is empty; give a path"),
         ({"numeric_threads": 0}, "config numeric_threads: must be 1 or more"),
         ({"quality": 3}, "config quality: is a single value; write the section's keys below it"),
     ],

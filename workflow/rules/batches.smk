@@ -23,7 +23,7 @@ PATIENT_STEPS = (
     rules.t_cell_states,
 )
 OF_PATIENT = [path for step in PATIENT_STEPS for path in step.output]
-RECORD_BATCH = "printf '%s\\n' {params.names:q} > {output.record} 2> {log}"
+RECORD_BATCH = "printf '%s\\n' {params.names:q} > {output.record:q} 2> {log:q}"
 
 
 localrules:

@@ -197,6 +197,9 @@ def _path(table: Table, row: Row, column: str, folder: Path) -> Path | None:
         table.problem(row.line, column, f"{shown(value)} is a URL", "download it, give its path")
     elif "\\" in value:
         table.problem(row.line, column, f"{shown(value)} has backslashes", "use / in paths")
+    elif "{" in value or "}" in value:
+        what = f"{shown(value)} holds braces, which Snakemake takes for wildcards"
+        table.problem(row.line, column, what, "rename the file or folder")
     elif value.startswith("~"):
         table.problem(row.line, column, f"{shown(value)} begins with ~", "write the path in full")
     else:

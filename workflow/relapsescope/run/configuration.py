@@ -14,13 +14,11 @@ from relapsescope.libraries.lineage import LineageLimits
 from relapsescope.libraries.quality import QualityLimits
 from relapsescope.mechanisms.claims import ClaimSettings
 from relapsescope.programmes.settings import ProgrammeSettings
+from relapsescope.run.places import place_problems
 from relapsescope.run.resource_models import ClusterSettings
-from relapsescope.settings import section_problems, unknown_key
+from relapsescope.settings import PATHS, section_problems, unknown_key
 
 VALUES = {
-    "samples": str,
-    "clinical": str,
-    "results": str,
     "seed": int,
     "numeric_threads": int,
     "cellxgene": bool,
@@ -69,12 +67,12 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
     The sections of `SECTIONS_OF_JOBS` are checked by the jobs that read them: their settings
     come with libraries too heavy to import before the first job.
     """
-    known = {*VALUES, *SECTIONS, *SECTIONS_OF_JOBS}
+    known = {*PATHS, *VALUES, *SECTIONS, *SECTIONS_OF_JOBS}
     problems = [unknown_key(str(key), str(key), known) for key in config if key not in known]
+    problems += place_problems(config)
     for key, kind in VALUES.items():
         value = config.get(key)
-        empty_folder = key == "clinical" and value in (None, "")
-        if not empty_folder and (not isinstance(value, kind) or value == ""):
+        if not isinstance(value, kind):
             problems.append(f"config {key}: {value!r} is not of type {kind.__name__}")
     if isinstance(config.get("numeric_threads"), int) and config["numeric_threads"] < 1:
         problems.append("config numeric_threads: must be 1 or more")

@@ -1,16 +1,18 @@
 """What the workflow does before its first job: read the sheet, check every input, keep a record."""
 
 import atexit
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from relapsescope.course.clinical import patients_named
 from relapsescope.course.files import bulk_files
 from relapsescope.errors import InputProblem
 from relapsescope.intake.sheet import CAR_T_COURSE, Library, read_sheet
+from relapsescope.run.places import hold_results
 from relapsescope.run.provenance import (
     now,
     pin_threads,
@@ -44,7 +46,7 @@ class Run:
     @property
     def results(self) -> str:
         """Folder of the results, as the configuration names it."""
-        return str(self.config["results"]).rstrip("/")
+        return os.path.normpath(str(self.config["results"]))
 
     @property
     def manifest(self) -> Path:
@@ -60,7 +62,14 @@ class Run:
 
         A run that was recorded as running and never as ended is recorded as failed when the
         process ends: Snakemake tells nobody where it breaks itself, as on a full disk.
+
+        Ends the process where another run writes into the same folder.
         """
+        if state == "running":
+            try:
+                hold_results(Path(self.results))
+            except InputProblem as problem:
+                _stop(problem)
         write_run_manifest(
             self.manifest,
             config=self.config,
@@ -151,6 +160,10 @@ def begin_or_exit(config: dict[str, Any], *, check: bool) -> Run:
     try:
         return begin(config, check=check)
     except InputProblem as problem:
-        print("\n".join(problem.problems), file=sys.stderr)
-        print(f"{len(problem.problems)} problem(s); nothing was run.", file=sys.stderr)
-        raise SystemExit(1) from None
+        _stop(problem)
+
+
+def _stop(problem: InputProblem) -> NoReturn:
+    print("\n".join(problem.problems), file=sys.stderr)
+    print(f"{len(problem.problems)} problem(s); nothing was run.", file=sys.stderr)
+    raise SystemExit(1) from None

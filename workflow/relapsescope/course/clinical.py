@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import os
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from relapsescope.course.clinical_columns import (
 )
 from relapsescope.course.clinical_ranges import RANGES
 from relapsescope.errors import InputProblem
+from relapsescope.intake.regular_files import why_not_a_file
 from relapsescope.intake.text_tables import (
     Row,
     Table,
@@ -96,9 +98,12 @@ def check_clinical(
         cohort's; None: not compared.
     """
     found = ClinicalCheck()
-    if folder is None or not Path(folder).exists():
+    if folder is None or not os.path.lexists(folder):
         return found
     folder = Path(folder)
+    if not folder.exists():
+        found.problems.append(f"{folder}: {'; '.join(why_not_a_file(folder) or ())}")
+        return found
     if not folder.is_dir():
         found.problems.append(
             f"{folder.name}: not a folder; give the folder that holds patients.tsv, labs.tsv and "
@@ -109,7 +114,7 @@ def check_clinical(
     tables = {}
     for name in COLUMNS:
         path = folder / f"{name}.tsv"
-        if not path.exists():
+        if not os.path.lexists(path):
             continue
         table = read_table(path, COLUMNS[name], REQUIRED[name], aliases=COLUMN_ALIASES)
         getattr(found, name).extend(

@@ -1,6 +1,5 @@
 """Count matrices of any supported kind: read into counts by Ensembl ID, or looked at quickly."""
 
-import difflib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from relapsescope.intake.fragments import read_fragment, write_fragment
 from relapsescope.intake.gene_space import costly_libraries, shared_genes
 from relapsescope.intake.h5ad import peek_h5ad, read_h5ad
 from relapsescope.intake.identity import identify_counts, identify_features, likely_transgenes
+from relapsescope.intake.limits import refuse_unsafe_hdf5
+from relapsescope.intake.regular_files import NOT_THERE, nearest_file, why_not_a_file
 from relapsescope.intake.tenx import peek_tenx, read_tenx
 from relapsescope.intake.tenx_folder import peek_folder, read_folder
 
@@ -163,8 +164,9 @@ def matrix_kind(path: Path) -> str:
     """
     if path.is_dir():
         return "10x folder"
-    if not path.exists():
-        refuse(path, "there is no such file", _similar(path))
+    if fault := why_not_a_file(path):
+        what, remedy = fault
+        refuse(path, what, nearest_file(path) if what == NOT_THERE else remedy)
     supported = "give a 10x .h5 file, a 10x folder with matrix.mtx, or an .h5ad file"
     try:
         with open(path, "rb") as handle:
@@ -179,18 +181,9 @@ def matrix_kind(path: Path) -> str:
         refuse(path, f"not a count matrix (it begins with {start[:4]!r})", supported)
     try:
         with h5py.File(path, "r") as handle:
+            refuse_unsafe_hdf5(path, handle)
             return ".h5ad" if "obs" in handle and "var" in handle else "10x .h5"
     except (OSError, RuntimeError) as error:
         cut = "truncated" in str(error)
         what = "the file was cut short" if cut else f"cannot be opened as HDF5 ({error})"
         refuse(path, what, "copy it again or export it anew")
-
-
-def _similar(path: Path) -> str:
-    """Return advice for a missing file: the nearest name beside it, or to check the path."""
-    try:
-        beside = [p.name for p in path.parent.iterdir()]
-    except OSError:
-        return "correct the path (relative paths start at the sheet's folder)"
-    close = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.7)
-    return f"did you mean {close[0]}?" if close else "correct the path, or copy the file there"

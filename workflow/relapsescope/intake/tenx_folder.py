@@ -1,6 +1,5 @@
 """Count matrices as Cell Ranger's folders hold them: `matrix.mtx`, features or genes, barcodes."""
 
-import gzip
 import io
 import zlib
 from pathlib import Path
@@ -11,6 +10,8 @@ from scipy import sparse
 from relapsescope.intake.counts import FileHeader, FileMatrix, count_matrix, refuse
 from relapsescope.intake.feature_types import UNTYPED
 from relapsescope.intake.hdf5 import MANY_BARCODES, SAMPLE, count_repeats, first_line
+from relapsescope.intake.limits import read_unpacked
+from relapsescope.intake.regular_files import why_not_a_file
 
 DAMAGED = "the file is damaged or was cut short; copy it again"
 # Matrices whose compressed size is beyond this are not read to their end in the header.
@@ -58,11 +59,10 @@ def folder_parts(folder: Path) -> tuple[Path, Path, Path]:
 
 def read_bytes(path: Path, limit: int = -1) -> bytes:
     """Return a file's content (its first `limit` bytes), unpacked where it is gzipped."""
+    if fault := why_not_a_file(path):
+        refuse(path, *fault)
     try:
-        with open(path, "rb") as start:
-            packed = start.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else open(path, "rb") as handle:
-            return handle.read(limit)
+        return read_unpacked(path, limit)
     except (OSError, EOFError, zlib.error) as error:
         refuse(path, f"cannot be read ({first_line(error)})", DAMAGED)
 

@@ -1,12 +1,30 @@
 """Tab-separated tables that people write by hand: read as text, every complaint with its place."""
 
-import csv
 import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from relapsescope.intake.regular_files import NOT_THERE, why_not_a_file
+
+# Sheets and clinical tables are written by people: a thousand rows are some 100 kB.
+MOST_BYTES = 100_000_000
+# Byte order marks; that of UTF-32 begins as that of UTF-16 does.
+MARKS = (
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+)
+# The only ends of a line in a table: str.splitlines also breaks at U+2028, form feeds and others.
+LINE_END = re.compile(r"\r\n|\r|\n")
+# Longer words are not compared with known ones: no misspelling is so long.
+LONGEST_WORD = 60
+# A cell: in quotes, where tabs and doubled quotes are part of it, or as it stands.
+CELL = re.compile(r'(?:^|(?<=\t))("(?:[^"]|"")*"[^\t]*|[^\t]*)')
+QUOTED = re.compile(r'"(?P<inner>(?:[^"]|"")*)"|(?P<plain>[^"]*|[^"].*)')
 MISSING_WORDS = frozenset(
     {"na", "n/a", "nan", "null", "-", "--", "?", "unknown", "missing", "#n/a", "."}
 )
@@ -88,6 +106,8 @@ def nearest(word: str, words: Iterable[str], aliases: Mapping[str, str] | None =
     lower = re.sub(r"[\s\-]+", "_", word.strip().lower())
     if aliases and (word.strip().lower() in aliases or lower in aliases):
         return aliases.get(word.strip().lower(), aliases.get(lower, ""))
+    if len(lower) > LONGEST_WORD:
+        return ""
     close = difflib.get_close_matches(lower, folded, n=1, cutoff=0.6)
     return folded[close[0]] if close else ""
 
@@ -110,7 +130,7 @@ def read_table(
     """
     table = Table(path)
     text = _read_text(path, table)
-    lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip(' \t"')]
+    lines = [(n, line) for n, line in enumerate(LINE_END.split(text), 1) if line.strip(' \t"')]
     if table.problems:
         return table
     if not lines:
@@ -121,10 +141,10 @@ def read_table(
         mark = "commas" if header.count(",") >= header.count(";") else "semicolons"
         table.problem(first, "", f"the columns are set apart by {mark}", "save it with tabs (TSV)")
         return table
-    table.columns = [cell.strip() for cell in _cells(header)]
+    table.columns = [cell.strip() for cell in _cells(table, first, header)]
     _check_columns(table, first, list(columns), list(required), aliases)
     for number, line in body:
-        cells = _cells(line)
+        cells = _cells(table, number, line)
         if len(cells) > len(table.columns) and any(cells[len(table.columns) :]):
             table.problem(
                 number,
@@ -142,27 +162,34 @@ def read_table(
 
 
 def _read_text(path: Path, table: Table) -> str:
-    if path.is_dir():
-        table.problem(None, "", "a directory, not a file", "give the file itself")
+    if fault := why_not_a_file(path):
+        what, remedy = fault
+        what = f"there is no file {path}" if what == NOT_THERE else what
+        table.problem(None, "", what, remedy)
+        return ""
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        what = f"{size / 1e6:,.0f} MB, too large for a table of this kind"
+        table.problem(None, "", what, "give the table itself")
         return ""
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
-        table.problem(None, "", f"there is no file {path}", "correct the path")
-        return ""
     except OSError as error:
         table.problem(None, "", f"cannot be opened ({error.strerror})", "make it readable for you")
         return ""
     if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         table.problem(None, "", "an Excel file", "save it as tab-separated text (TSV)")
         return ""
+    if content.startswith(b"\x1f\x8b"):
+        table.problem(None, "", "a gzip file", "unpack it (gunzip)")
+        return ""
+    encoding = next((name for mark, name in MARKS if content.startswith(mark)), "utf-8")
     try:
-        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return content.decode("utf-16")
-        text = content.decode("utf-8-sig")
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        table.problem(line, "", "the text is not UTF-8", "save it as UTF-8 text")
+        what = f"the text is not {encoding.removesuffix('-sig').upper()}"
+        table.problem(line, "", what, "save it as UTF-8 text")
         return ""
     if "\x00" in text:
         table.problem(None, "", "not a text file", "save it as tab-separated text (TSV)")
@@ -170,11 +197,19 @@ def _read_text(path: Path, table: Table) -> str:
     return text
 
 
-def _cells(line: str) -> list[str]:
+def _cells(table: Table, number: int, line: str) -> list[str]:
     """Return the cells of one line; quotes that a spreadsheet put around a cell are taken off."""
     if '"' not in line:
         return line.split("\t")
-    return next(csv.reader([line], delimiter="\t"))
+    cells = [QUOTED.fullmatch(part) for part in CELL.findall(line)]
+    if all(cells):
+        return [
+            cell["inner"].replace('""', '"') if cell["inner"] is not None else cell["plain"]
+            for cell in cells
+        ]
+    what = "a quotation mark that is not closed, or text beside a quoted cell"
+    table.problem(number, "", what, 'remove the mark (")')
+    return line.replace('"', "").split("\t")
 
 
 def _check_columns(table: Table, line: int, columns: list[str], required: list[str], aliases):

@@ -12,6 +12,7 @@ from relapsescope.course.clinical import check_clinical
 from relapsescope.errors import InputProblem
 from relapsescope.intake.feature_types import ANTIBODIES, antibody_of
 from relapsescope.intake.matrix import MatrixHeader, likely_transgenes, read_header
+from relapsescope.intake.regular_files import why_not_a_file
 from relapsescope.intake.sheet import CAR_T_COURSE, Library, parse_sheet
 from relapsescope.intake.tenx import shared_barcodes
 from relapsescope.intake.text_tables import Table, shown
@@ -32,6 +33,7 @@ CONTIG_COLUMNS = {
     "bcr_contigs": ("barcode", "chain", "v_gene", "umis", "productive"),
 }
 
+LONGEST_HEADER = 100_000
 TELL_EVERY_S = 10.0
 HeaderReader = Callable[[Path], MatrixHeader]
 
@@ -247,15 +249,14 @@ def _check_contigs(table: Table, library: Library, column: str) -> None:
     if path is None:
         return
     place = (library.line, column)
-    if path.is_dir():
-        table.problem(*place, f"{path.name} is a directory", "give the .csv file itself")
-        return
-    if not path.exists():
-        table.problem(*place, f"{path.name}: there is no such file", "correct the path")
+    if fault := why_not_a_file(path):
+        what, remedy = fault
+        table.problem(*place, f"{path.name}: {what}", remedy)
         return
     try:
         with open(path, encoding="utf-8-sig", newline="") as lines:
-            header = next(csv.reader(lines), None)
+            # A file without line ends would be read whole, whatever its size.
+            header = next(csv.reader([lines.readline(LONGEST_HEADER)]), None) or None
     except (OSError, UnicodeDecodeError, csv.Error):
         table.problem(
             *place, f"{path.name} cannot be read as text", "give filtered_contig_annotations.csv"

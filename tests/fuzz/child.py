@@ -1,0 +1,99 @@
+"""Answers for one bad cohort after another: what a run would say at its door, within bounds.
+
+Reads folders from its input, one a line, and prints a JSON object for each: `outcome` (accepted,
+refused, crashed, endless, memory) and `lines`. More memory than allowed and more time end the
+look at one folder, not this process; whoever started it waits a little longer than the alarm.
+"""
+
+import json
+import resource
+import signal
+import sys
+import traceback
+import warnings
+from pathlib import Path
+
+import yaml
+from relapsescope.clones.contigs import read_contigs
+from relapsescope.errors import InputProblem
+from relapsescope.intake.matrix import read_counts
+from relapsescope.paths import REPOSITORY
+from relapsescope.run.check import check_inputs
+from relapsescope.run.configuration import config_problems
+from relapsescope.t_cells.tcr_contigs import read_tcr_contigs
+
+SECONDS = 20
+MEMORY = 1_000_000_000
+SHIPPED = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+
+
+class Endless(BaseException):
+    """The time is over; no `except Exception` may take it for its own."""
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    signal.signal(signal.SIGALRM, _stop)
+    _allow(MEMORY)
+    for line in sys.stdin:
+        signal.alarm(SECONDS)
+        try:
+            answer = look(Path(json.loads(line)))
+        except InputProblem as problem:
+            answer = {"outcome": "refused", "lines": problem.problems}
+        except Endless:
+            answer = {"outcome": "endless", "lines": [f"more than {SECONDS} s"]}
+        except MemoryError:
+            answer = {"outcome": "memory", "lines": traceback.format_exc().splitlines()[-8:]}
+        except Exception:
+            answer = {"outcome": "crashed", "lines": traceback.format_exc().splitlines()[-8:]}
+        signal.alarm(0)
+        print(json.dumps(answer), flush=True)
+
+
+def look(folder: Path) -> dict:
+    """Check the cohort of a folder, and read what a run would read first."""
+    text = (folder / "config.yaml").read_text(encoding="utf-8")
+    try:
+        own = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        # Snakemake reads the file before any of our code.
+        return {"outcome": "refused", "lines": [f"(YAML) {error}".replace("\n", " ")]}
+    if own is not None and not isinstance(own, dict):
+        return {"outcome": "refused", "lines": ["(Snakemake) the configuration is no mapping"]}
+    problems = config_problems(SHIPPED | (own or {}))
+    if problems:
+        raise InputProblem(*problems)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        checked = check_inputs(folder / "samples.tsv", folder / "clinical")
+        notes = []
+        for library in checked.libraries:
+            for path in filter(None, (library.matrix, library.raw_matrix)):
+                try:
+                    read_counts(path)
+                except InputProblem as problem:
+                    notes += [f"(the library fails) {line}" for line in problem.problems]
+            if library.tcr_contigs:
+                try:
+                    read_tcr_contigs(library.tcr_contigs)
+                except InputProblem as problem:
+                    notes += [f"(no receptors) {line}" for line in problem.problems]
+            if library.bcr_contigs:
+                read_contigs(str(library.bcr_contigs))
+    return {"outcome": "accepted", "lines": [*checked.warnings, *notes]}
+
+
+def _stop(*_) -> None:
+    raise Endless
+
+
+def _allow(more: int) -> None:
+    """Allow this process so much more address space than it has now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+if __name__ == "__main__":
+    main()

@@ -21,7 +21,7 @@ from scipy import special, stats
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
 
-from relapsescope.antigens.antigen_rows import antigen_rows  # noqa: E402
+from relapsescope.antigens.antigen_rows import Cohort, antigen_rows  # noqa: E402
 from relapsescope.antigens.anxa1 import anxa1_rows  # noqa: E402
 from relapsescope.antigens.anxa1_contrasts import Anxa1Settings  # noqa: E402
 from relapsescope.antigens.mixture import CALIBRATION  # noqa: E402
@@ -30,6 +30,7 @@ from relapsescope.antigens.verdicts import AntigenSettings  # noqa: E402
 from relapsescope.settings import settings_of  # noqa: E402
 from relapsescope.statistics.library_effects import Pooled, library_effects  # noqa: E402
 from relapsescope.statistics.rates import RateSettings, rate, ratio, tally  # noqa: E402
+from relapsescope.statistics.retention import cell_counts  # noqa: E402
 
 # Molecules a million in each kind of cell (Human Cell Atlas via Numbat's ref_hca, rounded).
 GENES = {
@@ -55,8 +56,11 @@ DISPERSION = 0.5
 class Scenario:
     """What a pair of libraries is like; depth is native UMIs a plasma cell.
 
-    Of the relapse clone's cells a share `other_clone` kept the antigens; the posterior says
-    `claimed` times as many.
+    Of the relapse clone's cells a share `other_clone` kept the antigens and is another clone's; the
+    posterior says `claimed` times as many. A share `retaining` kept them and is the clone's own; a
+    share `homotypic` shares its droplet with a cell that kept them. `chemistry_sd` is a further
+    shift of every gene in the library before, made with another chemistry. `relapse_depth` is a
+    factor on the depth at relapse.
     """
 
     name: str
@@ -69,6 +73,11 @@ class Scenario:
     anxa1_ratio: float = 1.0
     other_clone: float = 0.0
     claimed: float = 1.0
+    retaining: float = 0.0
+    homotypic: float = 0.0
+    chemistry_sd: float = 0.0
+    relapse_depth: float = 1.0
+    cpm: float = 300.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,7 @@ class Simulated:
     pooled: Pooled
     umi: dict[tuple[str, str], np.ndarray]
     exposure: dict[str, np.ndarray]
+    true_ratio: float
 
 
 def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
@@ -86,9 +96,13 @@ def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
     names = [*GENES, *(f"GENE{i}" for i in range(N_OTHERS))]
     groups = ["clone", *LINEAGES]
     usual = {g: np.exp(rng.uniform(np.log(20), np.log(1000), N_OTHERS)) for g in groups}
-    rows, pooled, umi, exposure = [], [], {}, {}
+    rows, pooled, umi, exposure, counted = [], [], {}, {}, {}
+    true_ratio = 1.0
     for sample, timepoint in (("before", "pre_infusion"), ("relapse", "relapse")):
         shift = np.exp(rng.normal(0, scenario.shift_sd, len(names)))
+        if sample == "before" and scenario.chemistry_sd:
+            shift *= np.exp(rng.normal(0, scenario.chemistry_sd, len(names)))
+        library_depth = scenario.depth * (scenario.relapse_depth if sample == "relapse" else 1.0)
         place = {
             "patient_id": "P",
             "sample_id": sample,
@@ -99,19 +113,31 @@ def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
         soup_error = rng.lognormal(0, 0.15)
         for group in groups:
             n, relative = (scenario.n_cells, 1.0) if group == "clone" else LINEAGES[group]
-            depth = scenario.depth * relative * rng.lognormal(-0.125, 0.5, n)
+            depth = library_depth * relative * rng.lognormal(-0.125, 0.5, n)
             guest = np.full(n, "", dtype=object)
             if group == "clone" and sample == "relapse":
                 paired = rng.random(n) < scenario.doublets
                 guest[paired] = rng.choice(["T", "Monocyte"], paired.sum(), p=[0.6, 0.4])
-            second = np.array([scenario.depth * LINEAGES[g][1] if g else 0.0 for g in guest])
+            second = np.array([library_depth * LINEAGES[g][1] if g else 0.0 for g in guest])
             kept = np.zeros(n, dtype=bool)
             if group == "clone" and sample == "relapse" and scenario.other_clone:
                 kept = rng.random(n) < scenario.other_clone
-            soup = scenario.ambient / (1 - scenario.ambient) * scenario.depth * 0.7
+            if group == "clone" and sample == "relapse" and scenario.retaining:
+                kept = rng.random(n) < scenario.retaining
+            old = np.zeros(n)
+            if group == "clone" and sample == "relapse" and scenario.homotypic:
+                old = (rng.random(n) < scenario.homotypic) * library_depth
+            if group == "clone" and sample == "relapse":
+                # Of the clone as it is, whatever cells were drawn; doublets are not its own.
+                keeps = max(scenario.retaining, scenario.other_clone)
+                true_ratio = keeps + (1 - keeps) * scenario.antigen_ratio
+            soup = scenario.ambient / (1 - scenario.ambient) * library_depth * 0.7
             cells, chance = {}, {}
             for i, gene in enumerate(GENES):
                 own = GENES[gene].get(group, 0.0)
+                if gene == "TNFRSF17" and group == "clone":
+                    own = scenario.cpm
+                full = own
                 if group == "clone" and sample == "relapse":
                     own *= scenario.anxa1_ratio if gene == "ANXA1" else 1.0
                     lowered = scenario.antigen_ratio if gene in ("TNFRSF17", "GPRC5D") else 1.0
@@ -120,6 +146,9 @@ def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
                 cell = rng.gamma(1 / DISPERSION, DISPERSION, n)
                 profile = AMBIENT_PROFILE.get(gene, OTHER_PROFILE)
                 mean = (own * cell * depth + foreign * second) * shift[i] / 1e6
+                if old.any():
+                    second_cell = rng.gamma(1 / DISPERSION, DISPERSION, n)
+                    mean = mean + full * second_cell * old * shift[i] / 1e6
                 cells[gene] = rng.poisson(mean + soup * soup_error * profile)
                 chance[gene] = rng.poisson(profile * N_EMPTY)
             strict = np.ones(n, dtype=bool)
@@ -136,15 +165,22 @@ def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
                 for gene in GENES:
                     one = tally(
                         cells[gene][members],
-                        (depth + second)[members],
+                        (depth + second + old)[members],
                         np.full(members.sum(), soup * chance[gene] / N_EMPTY),
                         ambient_log_sd=0.15,
                         profile_umi=chance[gene],
                         settings=RateSettings(),
                     )
                     seen = {"detected": (cells[gene][members] > 0).sum()}
-                    p = min(scenario.other_clone * scenario.claimed, 1.0) if kept.any() else 0.0
-                    rate = GENES[gene].get("clone", 0.0) / 1e6
+                    p = scenario.other_clone * scenario.claimed if kept.any() else 0.0
+                    base = scenario.cpm if gene == "TNFRSF17" else GENES[gene].get("clone", 0.0)
+                    rate = base / 1e6
+                    if kind == "clone" and gene in ("TNFRSF17", "GPRC5D"):
+                        counted[sample, kind, clone, gene] = cell_counts(
+                            cells[gene],
+                            depth + second + old,
+                            np.full(n, soup * chance[gene] / N_EMPTY),
+                        )
                     seen["mixed"] = p * rate * depth[members].sum()
                     seen["mixed_sd"] = np.hypot(
                         rate * np.sqrt(p * (1 - p) * (depth[members] ** 2).sum()),
@@ -152,7 +188,7 @@ def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
                     )
                     name = {"kind": kind, "clone_id": clone, "gene": gene, "stratum": -1}
                     rows.append(place | name | vars(one) | seen)
-            total = (depth + second).sum()
+            total = (depth + second + old).sum()
             others = usual[group] * shift[len(GENES) :] * total / 1e6
             drawn = rng.poisson(others * rng.gamma(n / DISPERSION, DISPERSION / n, N_OTHERS))
             sums = np.array([*(cells[g].sum() for g in GENES), *drawn], dtype=np.float32)
@@ -168,12 +204,12 @@ def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
             )
             if group == "clone":
                 umi |= {(sample, gene): cells[gene] for gene in GENES}
-                exposure[sample] = depth + second
+                exposure[sample] = depth + second + old
     frame = pd.DataFrame(rows)
     for column in ("detected_twice", "detected_above_ambient"):
         frame[column] = np.nan
     return Simulated(
-        Molecules(frame),
+        Molecules(frame, counted),
         Pooled(
             np.array(names, dtype=object),
             {key: i for i, (key, *_) in enumerate(pooled)},
@@ -184,6 +220,7 @@ def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
         ),
         umi,
         exposure,
+        true_ratio,
     )
 
 
@@ -194,9 +231,16 @@ def judge(one: Simulated, settings: tuple[AntigenSettings, Anxa1Settings]) -> di
     patients = {"before": "P", "relapse": "P"}
     effects = library_effects(one.pooled, patients, assumed_sd=antigens.library_log_sd)
     said = {}
-    for row in antigen_rows(one.molecules, one.pooled, effects, clones, antigens):
+    for row in antigen_rows(Cohort(one.molecules, one.pooled, effects, clones, antigens)):
         if row["sample_id"] == "relapse":
-            said[row["antigen"]] = row["verdict"]
+            gene = row["antigen"]
+            said[gene] = row["verdict"]
+            limits = row.get("ratio_ci_low", 0.0), row.get("ratio_ci_high", np.inf)
+            said[f"{gene} covered"] = bool(limits[0] <= one.true_ratio <= limits[1])
+            with np.errstate(divide="ignore"):
+                said[f"{gene} width"] = float(np.log2(limits[1]) - np.log2(limits[0]))
+            said[f"{gene} expected"] = row.get("expected_umi", np.nan)
+            said[f"{gene} row"] = row
     for row in anxa1_rows(one.molecules, one.pooled, effects, clones, high):
         if (row["sample_id"], row["compartment"]) == ("relapse", "relapse_clone"):
             said["ANXA1"] = row["verdict"]

@@ -35,7 +35,7 @@ OUTPUTS = {
 }
 PATIENT_OUTPUTS = {
     "clones": ["cells.parquet", "cell_arms.parquet", "clones.tsv", "copy_number.tsv"],
-    "molecules": ["molecules.parquet", "pooled.parquet"],
+    "molecules": ["molecules.parquet", "counted_cells.parquet", "pooled.parquet"],
     "car_cells": ["car_cells.parquet", "exhaustion.tsv"],
     "niche": ["niche.parquet"],
     "ligand_receptor": ["interactions.parquet"],

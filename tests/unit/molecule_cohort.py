@@ -5,6 +5,7 @@ import pandas as pd
 from relapsescope.antigens.molecules import Clones, Molecules
 from relapsescope.statistics.library_effects import LibraryEffects, Pooled
 from relapsescope.statistics.rates import Tally
+from relapsescope.statistics.retention import CellCounts
 
 NO_POOL = Pooled(np.array([], dtype=object), {}, *(np.zeros((0, 0)) for _ in range(3)), np.zeros(0))
 STEADY = LibraryEffects(0.1, 0.05, 1000)
@@ -38,6 +39,20 @@ def group(sample, kind, clone, gene, umi, *, n_cells=200, exposure=EXPOSURE, **f
     )
 
 
-def molecules(*rows):
-    """Return the molecules of these rows."""
-    return Molecules(pd.DataFrame(rows))
+def even_cells(row):
+    """Return the cells of a row as if each held the same, but for what does not divide."""
+    n, umi = row["n_cells"], row["umi"]
+    least, more = divmod(round(umi), n)
+    cells = np.array([n - more, more], float)
+    depth, ambient = (np.full(2, row[name] / n) for name in ("exposure", "ambient"))
+    return CellCounts(np.array([least, least + 1.0]), depth, ambient, cells)
+
+
+def molecules(*rows, cells=None):
+    """Return the molecules of these rows; `cells` by (sample, kind, clone, gene) where uneven."""
+    even = {
+        tuple(row[name] for name in ("sample_id", "kind", "clone_id", "gene")): even_cells(row)
+        for row in rows
+        if row["stratum"] == -1
+    }
+    return Molecules(pd.DataFrame(rows), even | (cells or {}))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from relapsescope.antigens.antigen_rows import COLUMNS, antigen_rows
+from relapsescope.antigens.antigen_rows import COLUMNS, Cohort, antigen_rows
 from relapsescope.antigens.cell_groups import Group, cell_groups
 from relapsescope.antigens.molecules import Clones
 from relapsescope.antigens.surface import surface_rows
@@ -34,7 +34,7 @@ SETTINGS = settings_of(
 
 def judged(*rows, clones=CLONES, settings=SETTINGS):
     """Return the row of the relapse clone."""
-    found = antigen_rows(molecules(*rows), NO_POOL, STEADY, clones, settings)
+    found = antigen_rows(Cohort(molecules(*rows), NO_POOL, STEADY, clones, settings))
     return next(row for row in found if (row["sample_id"], row["clone_id"]) == ("relapse", "B"))
 
 
@@ -106,7 +106,7 @@ def test_a_reference_without_its_largest_cells_is_told_beside_the_ratio():
 
 def test_an_antigen_that_the_matrix_does_not_hold_is_no_loss():
     settings = dataclasses.replace(SETTINGS, genes=("TNFRSF17", "GPRC5D"))
-    rows = antigen_rows(molecules(*pair(290)), NO_POOL, STEADY, CLONES, settings)
+    rows = antigen_rows(Cohort(molecules(*pair(290)), NO_POOL, STEADY, CLONES, settings))
     (absent,) = (
         row for row in rows if row["sample_id"] == "relapse" and row["antigen"] == "GPRC5D"
     )
@@ -138,7 +138,9 @@ def test_the_order_of_references():
     assert judged(clone, panel, normal)["reference"] == "normal_plasma_cells"
     both = judged(clone, panel, normal, before)
     assert (both["reference"], both["reference_cpm"]) == ("pre_treatment_clone", 300)
-    assert judged(clone, panel, normal, before, own)["reference_cpm"] == 100
+    mean = judged(clone, panel, normal, before, own)
+    assert mean["reference_cpm"] == 300
+    assert mean["own_past_ratio"] == pytest.approx(3.0)
     assert judged(clone)["verdict"] == "INDETERMINATE"
 
 
@@ -151,7 +153,7 @@ def test_another_immunoglobulin_has_no_past_in_the_clone_before():
 def test_the_cars_own_target_is_judged_whatever_the_list():
     settings = dataclasses.replace(SETTINGS, car_target="CD19", genes=("TNFRSF17",))
     cd19 = [row | {"gene": "CD19"} for row in pair(0)]
-    found = antigen_rows(molecules(*pair(300), *cd19), NO_POOL, STEADY, CLONES, settings)
+    found = antigen_rows(Cohort(molecules(*pair(300), *cd19), NO_POOL, STEADY, CLONES, settings))
     verdicts = {r["antigen"]: r["verdict"] for r in found if r["sample_id"] == "relapse"}
     assert verdicts == {"CD19": "LOST", "TNFRSF17": "RETAINED"}
 

@@ -40,7 +40,7 @@ def test_a_rise_beyond_the_other_cells_is_high():
     assert row["verdict"] == "HIGH"
     assert row["did_log2_ratio"] == pytest.approx(np.log2(6), abs=0.02)
     assert row["did_ci_low"] > 1
-    assert row["contrast"] == "pre_treatment_clone"
+    assert row["contrast"] == "pre_treatment_malignant"
     assert set(row) <= set(COLUMNS)
 
 

@@ -18,6 +18,7 @@ from relapsescope.antigens.targets import (
 )
 from relapsescope.libraries.library import process_library
 from relapsescope.paths import RESOURCES
+from relapsescope.patient_files import MOLECULE_FILES
 
 from .molecule_cohort import CLONES, group, molecules
 
@@ -125,7 +126,7 @@ def test_a_cohort_without_a_usable_library_has_empty_tables(tmp_path):
     summary = tmp_path / "library.json"
     summary.write_text(json.dumps({"verdict": "fail"}), encoding="utf-8")
     failed = {"sample_id": "S", "patient_id": "P", "timepoint": "relapse", "tissue": "bone_marrow"}
-    tallies = {name: str(tmp_path / f"{name}.parquet") for name in ("molecules", "pooled")}
+    tallies = {name: str(tmp_path / f"{name}.parquet") for name in MOLECULE_FILES}
     outputs = {name: str(tmp_path / f"{name}.tsv") for name in OUTPUTS}
     tally_molecules(
         [failed | {"summary": str(summary)}],
@@ -135,6 +136,7 @@ def test_a_cohort_without_a_usable_library_has_empty_tables(tmp_path):
     )
     write_molecular_tables(
         molecules_paths=[tallies["molecules"]],
+        counted_cells_paths=[tallies["counted_cells"]],
         pooled_paths=[tallies["pooled"]],
         clones_paths=[],
         outputs=outputs,
@@ -179,7 +181,7 @@ def test_the_simulated_relapse_lost_its_antigen_and_gained_anxa1(tmp_path):
             settings=CONFIG,
         )
         libraries.append(row | {"tissue": "bone_marrow"} | paths)
-    tallies = {name: str(tmp_path / f"{name}.parquet") for name in ("molecules", "pooled")}
+    tallies = {name: str(tmp_path / f"{name}.parquet") for name in MOLECULE_FILES}
     tally_molecules(
         libraries,
         clone_cells_path=str(tmp_path / "calls.parquet"),
@@ -189,6 +191,7 @@ def test_the_simulated_relapse_lost_its_antigen_and_gained_anxa1(tmp_path):
     outputs = {name: str(tmp_path / f"{name}.tsv") for name in OUTPUTS}
     write_molecular_tables(
         molecules_paths=[tallies["molecules"]],
+        counted_cells_paths=[tallies["counted_cells"]],
         pooled_paths=[tallies["pooled"]],
         clones_paths=[str(ALPHA / "truth" / "clones.tsv")],
         outputs=outputs,

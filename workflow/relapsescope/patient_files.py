@@ -15,7 +15,11 @@ CLONE_FILES = {
 }
 # Columns of the posterior that hold the probability of each clone begin so.
 PROBABILITY = "probability_"
-MOLECULE_FILES = {"molecules": "molecules.parquet", "pooled": "pooled.parquet"}
+MOLECULE_FILES = {
+    "molecules": "molecules.parquet",
+    "counted_cells": "counted_cells.parquet",
+    "pooled": "pooled.parquet",
+}
 NICHE_FILES = {"niche": "niche.parquet"}
 INTERACTION_FILES = {"interactions": "interactions.parquet"}
 ANSWER_TABLES = ("mechanisms", "answers", "claims")

@@ -6,6 +6,7 @@ from relapsescope.run.job_log import job_log
 with job_log(snakemake.log[0]):
     write_molecular_tables(
         molecules_paths=snakemake.input.molecules,
+        counted_cells_paths=snakemake.input.counted_cells,
         pooled_paths=snakemake.input.pooled,
         clones_paths=snakemake.input.clones,
         outputs=dict(snakemake.output.items()),

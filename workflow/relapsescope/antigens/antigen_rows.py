@@ -1,7 +1,7 @@
 """Is an antigen lost, reduced or retained in a clone: verdicts from ratios with intervals."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,22 +9,27 @@ import numpy as np
 from relapsescope.antigens.cell_groups import ALL_MALIGNANT
 from relapsescope.antigens.molecules import Clones, Molecules
 from relapsescope.antigens.references import (
+    MALIGNANT_KEY,
     PRE_TREATMENT,
+    GivenRates,
+    LibraryError,
     Reference,
-    library_log_sd,
+    library_error,
+    own_past,
     reference_for,
 )
 from relapsescope.antigens.verdicts import (
     EPITOPE,
     INDETERMINATE,
     LOST,
+    REDUCED,
     RETAINED,
     AntigenSettings,
     judged,
     needed_umi,
     verdict_of,
 )
-from relapsescope.statistics.library_effects import LibraryEffects, Pooled
+from relapsescope.statistics.library_effects import Key, LibraryEffects, Pooled
 from relapsescope.statistics.rates import (
     Interval,
     Tally,
@@ -34,6 +39,16 @@ from relapsescope.statistics.rates import (
     ratio,
     uncorrected,
     with_floor,
+)
+from relapsescope.statistics.retention import (
+    Compared,
+    Retention,
+    compared,
+    mean_spread,
+    reference_rate,
+    retention,
+    spread_weights,
+    weighted,
 )
 
 COLUMNS = (
@@ -46,66 +61,149 @@ COLUMNS = (
     *("ratio_wide", "verdict_wide", "ratio_depth_matched", "verdict_depth_matched"),
     *("verdict_strict_limits", "verdict_lenient_limits", "umi_ceiling_suspected"),
     *("protein_fraction", "protein_agrees", "n_clone_cells", "other_clones_umi"),
+    *("retaining_share", "retaining_share_ci_low", "retaining_share_ci_high", "retaining_cells"),
+    *("partial_probability", "not_lost_probability", "reference_source"),
+    *("own_past_ratio", "own_past_ci_low", "own_past_ci_high", "origin"),
 )
+NEVER_HAD, FELL = "never_had", "lost"
+ORIGINS = {
+    NEVER_HAD: "the clone showed less of it than the tumour already before CAR-T",
+    FELL: "the clone itself showed more of it before CAR-T",
+}
 
 
-def antigen_rows(
-    molecules: Molecules,
-    pooled: Pooled,
-    effects: LibraryEffects,
-    clones: Clones,
-    settings: AntigenSettings,
-) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Cohort:
+    """What every judgement of a cohort's antigens looks things up in."""
+
+    molecules: Molecules
+    pooled: Pooled
+    effects: LibraryEffects
+    clones: Clones
+    settings: AntigenSettings
+    outside: Sequence[GivenRates] = ()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A group's antigen against a reference.
+
+    Attributes
+    ----------
+    base
+        The reference's molecules, with the spread between its cells as they show it.
+    error
+        What else makes the two sides differ.
+    cells
+        What the group's cells say.
+    against
+        The ratio with all errors.
+    found
+        Its estimate and interval.
+    """
+
+    base: Tally
+    error: LibraryError
+    cells: Retention
+    against: Compared
+    found: Interval
+
+
+def antigen_rows(cohort: Cohort) -> list[dict[str, Any]]:
     """Return the rows of `antigens.tsv`: a patient × clone × sample × antigen each."""
+    molecules, settings = cohort.molecules, cohort.settings
     rows = []
     for sample in molecules.libraries:
         groups = [("clone", clone) for clone in molecules.clones(sample)]
-        if molecules.has(sample, ALL_MALIGNANT, ALL_MALIGNANT):
-            groups.append((ALL_MALIGNANT, ALL_MALIGNANT))
+        if molecules.has(sample, *MALIGNANT_KEY):
+            groups.append(MALIGNANT_KEY)
         for kind, clone in groups:
             for gene in dict.fromkeys([settings.car_target, *settings.genes]):
                 one = molecules.tally(sample, kind, clone, gene)
                 if one.n_cells == 0:
                     rows.append(_absent(molecules, (sample, kind, clone), gene, settings))
-                    continue
-                if kind == ALL_MALIGNANT:
-                    one = stratified(molecules, sample, gene, one)
-                reference = reference_for(
-                    molecules, clones, sample, clone, gene, settings.reference
-                )
-                key = (sample, kind, clone)
-                noise = (
-                    0.0
-                    if reference is None
-                    else library_log_sd(pooled, effects, gene, key, reference)
-                )
-                rows.append(_row(molecules, key, gene, one, reference, noise, settings))
+                else:
+                    rows.append(_row(cohort, (sample, kind, clone), gene, one))
     return rows
 
 
-def stratified(molecules: Molecules, sample: str, gene: str, one: Tally) -> Tally:
-    """Return the tally of all malignant cells with its clones as strata.
+def compare(cohort: Cohort, key: Key, gene: str, one: Tally, reference: Reference) -> Judged:
+    """Return a group's antigen against a reference.
 
-    Clones differ in what they show; cells of one clone differ less. How many cells of each were
-    captured is known, so only the variation within clones makes the sum's error. That of a clone
-    is read where most of its cells are, for it is the clone's own.
+    Parameters
+    ----------
+    one
+        The group's molecules, those of other clones' cells among the foreign ones.
     """
-    patient = molecules.libraries[sample].patient_id
-    parts = [molecules.tally(sample, "unsure", ALL_MALIGNANT, gene)]
-    for clone in molecules.clones(sample):
-        here = molecules.tally(sample, "clone", clone, gene)
-        everywhere = [
-            molecules.tally(other, "clone", clone, gene) for other in molecules.samples_of(patient)
-        ]
-        largest = max(everywhere, key=lambda tally: tally.n_cells)
-        parts.append(replace(here, dispersion=largest.dispersion))
-    both = pool(parts)
-    if both.n_cells != one.n_cells or sum(part.n_cells > 0 for part in parts) < 2:
-        return one
-    # A stratum of a cell or two has no variation of its own to tell, only an assumed one.
-    if both.spread * both.dispersion >= one.spread * one.dispersion:
-        return one
-    return replace(one, spread=both.spread, dispersion=both.dispersion)
+    molecules, settings = cohort.molecules, cohort.settings
+    base = reference.tally(molecules, gene)
+    per_umi = reference_rate(base)
+    spread = spread_weights(
+        molecules.counted(reference.keys, gene),
+        per_umi,
+        assumed=base.dispersion if reference.given else settings.dispersion,
+        assumed_log_sd=settings.dispersion_sd,
+    )
+    base = replace(base, dispersion=mean_spread(spread))
+    cells = (
+        _of_clones(molecules, key, gene, per_umi, spread)
+        if key[1] == ALL_MALIGNANT
+        else _of_group(molecules, key, gene, per_umi, spread)
+    )
+    error = library_error(cohort.pooled, cohort.effects, gene, key, reference)
+    against = compared(cells.ratio, base, per_umi, log_sd=error.log_sd, df=error.df)
+    below = estimate(base)
+    middle = estimate(one) / below if below > 0 else np.nan
+    return Judged(base, error, cells, against, against.interval(middle))
+
+
+def _of_group(
+    molecules: Molecules, key: Key, gene: str, per_umi: float, spread: np.ndarray
+) -> Retention:
+    """Return what the cells of one group say against a reference's rate and spread."""
+    one = molecules.tally(*key, gene)
+    mixed, mixed_sd = _mixed(molecules, key, gene)
+    shown = per_umi * max(one.exposure, 1.0)
+    return retention(
+        molecules.counted([key], gene),
+        per_umi,
+        spread,
+        ambient_cv=one.ambient_sd / one.ambient if one.ambient > 0 else 0.0,
+        strayed=min(mixed / shown, 0.5),
+        strayed_sd=mixed_sd / shown,
+    )
+
+
+def _of_clones(
+    molecules: Molecules, key: Key, gene: str, per_umi: float, spread: np.ndarray
+) -> Retention:
+    """Return what all malignant cells say: their clones, each weighted by its share of the cells.
+
+    A clone's rate is that of its sure cells; cells of no clone are a group of their own. Where a
+    single group is all there is, its cells speak for themselves.
+    """
+    sample = key[0]
+    parts = [(sample, "clone", clone) for clone in molecules.clones(sample)]
+    assigned = [(s, f"{kind}:assigned", clone) for s, kind, clone in parts]
+    left = molecules.cells_in(*key) - sum(molecules.cells_in(*one) for one in assigned)
+    unsure = (sample, "unsure", ALL_MALIGNANT)
+    if left > 0 and molecules.has(*unsure):
+        parts.append(unsure)
+        assigned.append(unsure)
+    if len(parts) < 2:
+        return _of_group(molecules, key, gene, per_umi, spread)
+    sizes = [molecules.tally(*one, gene) for one in assigned]
+    return weighted(
+        [_of_group(molecules, one, gene, per_umi, spread) for one in parts],
+        [left if part == unsure else one.n_cells for part, one in zip(parts, sizes, strict=True)],
+        [one.exposure / max(one.n_cells, 1) for one in sizes],
+    )
+
+
+def _mixed(molecules: Molecules, key: Key, gene: str) -> tuple[float, float]:
+    """Return the molecules that other clones' cells left in a group, and their error."""
+    found = [np.nan_to_num(molecules.number(n, *key, gene)) for n in ("mixed", "mixed_sd")]
+    return float(found[0]), float(found[1])
 
 
 def _absent(
@@ -128,23 +226,62 @@ def _absent(
     }
 
 
-def _row(
-    molecules: Molecules,
-    key: tuple[str, str, str],
-    gene: str,
-    one: Tally,
-    reference: Reference | None,
-    noise: float,
-    settings: AntigenSettings,
-) -> dict[str, Any]:
-    sample, kind, clone = key
-    library = molecules.libraries[sample]
-    mixed, mixed_sd = (
-        np.nan_to_num(molecules.number(name, sample, kind, clone, gene))
-        for name in ("mixed", "mixed_sd")
-    )
+def _row(cohort: Cohort, key: Key, gene: str, one: Tally) -> dict[str, Any]:
+    molecules, settings = cohort.molecules, cohort.settings
+    sample, _, clone = key
+    mixed, mixed_sd = _mixed(molecules, key, gene)
     ambient = one.ambient
     one = with_floor(one, mixed, mixed_sd)
+    row = _measured(molecules, key, gene, one, settings) | {
+        "ambient_cpm": 1e6 * ambient / one.exposure if one.exposure > 0 else np.nan,
+        "other_clones_umi": mixed,
+    }
+    reference = reference_for(
+        molecules, cohort.clones, sample, clone, gene, settings.reference, cohort.outside
+    )
+    if reference is None:
+        reason = "no reference: no cells before treatment, normal plasma cells or other patients"
+        return row | {"verdict": INDETERMINATE, "reason": reason}
+    found = compare(cohort, key, gene, one, reference)
+    base, ratio_found = found.base, found.found
+    expected = estimate(base) * one.exposure / 1e6
+    share = found.cells.share_interval()
+    not_lost = found.against.at_least(settings.lost_below)
+    row |= {
+        "reference": reference.name,
+        "reference_source": reference.source,
+        "reference_samples": ";".join(reference.samples()),
+        "reference_cpm": estimate(base),
+        "expected_umi": expected,
+        "ratio": ratio_found.estimate,
+        "ratio_ci_low": ratio_found.low,
+        "ratio_ci_high": ratio_found.high,
+        "library_log_sd": found.error.log_sd,
+        "needed_umi": needed_umi(ratio_found, expected, base, found.error.log_sd, settings.limits),
+        "retaining_share": share.estimate,
+        "retaining_share_ci_low": share.low,
+        "retaining_share_ci_high": share.high,
+        "retaining_cells": found.cells.showing,
+        "partial_probability": found.cells.partial,
+        "not_lost_probability": not_lost,
+        "verdict_strict_limits": verdict_of(ratio_found, settings.strict_limits),
+        "verdict_lenient_limits": verdict_of(ratio_found, settings.lenient_limits),
+    }
+    row["verdict"], why = judged(one, row, base, settings)
+    row |= _other_ways(molecules, key, gene, one, reference, base, found.error.log_sd, settings)
+    row |= _own_past(cohort, key, gene, one, row["verdict"])
+    row["protein_agrees"] = _agreement(row, settings)
+    censored = [s for s in reference.samples() if molecules.libraries[s].umi_ceiling]
+    row["reason"] = _with_caveats(why, row, settings, censored)
+    return row
+
+
+def _measured(
+    molecules: Molecules, key: Key, gene: str, one: Tally, settings: AntigenSettings
+) -> dict[str, Any]:
+    """Return what was counted in a group, nothing compared."""
+    sample, kind, clone = key
+    library = molecules.libraries[sample]
     alone = rate(one)
 
     def share(column: str) -> float:
@@ -162,9 +299,7 @@ def _row(
         "rate_cpm": alone.estimate,
         "rate_ci_low": alone.low,
         "rate_ci_high": alone.high,
-        "ambient_cpm": 1e6 * ambient / one.exposure if one.exposure > 0 else np.nan,
         "n_clone_cells": molecules.cells_in(sample, f"{kind}:assigned", clone) or one.n_cells,
-        "other_clones_umi": mixed,
         "detected_fraction": share("detected"),
         "detected_twice_fraction": share("detected_twice"),
         "detected_above_ambient_fraction": share("detected_above_ambient"),
@@ -179,34 +314,44 @@ def _row(
     )
     if protein > 0:
         row["protein_fraction"] = seen / protein
-    if reference is None:
-        reason = "no reference: no cells before treatment, normal plasma cells or other patients"
-        return row | {"verdict": INDETERMINATE, "reason": reason}
-    base = reference.tally(molecules, gene)
-    found = ratio(one, base, log_sd=noise)
-    expected = estimate(base) * one.exposure / 1e6
-    verdict, why = judged(
-        one, base, found, expected, noise, library.umi_ceiling, settings, mixed=mixed
-    )
-    row |= {
-        "reference": reference.name,
-        "reference_samples": ";".join(reference.samples()),
-        "reference_cpm": estimate(base),
-        "expected_umi": expected,
-        "ratio": found.estimate,
-        "ratio_ci_low": found.low,
-        "ratio_ci_high": found.high,
-        "library_log_sd": noise,
-        "needed_umi": needed_umi(found, expected, base, noise, settings.limits),
-        "verdict": verdict,
-        "verdict_strict_limits": verdict_of(found, settings.strict_limits),
-        "verdict_lenient_limits": verdict_of(found, settings.lenient_limits),
-    }
-    row |= _other_ways(molecules, key, gene, one, reference, base, noise, settings)
-    row["protein_agrees"] = _agreement(row, settings)
-    censored = [s for s in reference.samples() if molecules.libraries[s].umi_ceiling]
-    row["reason"] = _with_caveats(why, row, settings, censored)
     return row
+
+
+def _own_past(cohort: Cohort, key: Key, gene: str, one: Tally, verdict: str) -> dict[str, Any]:
+    """Return a clone's antigen against its own cells before CAR-T, and where a lack comes from.
+
+    `never_had` where the clone showed less than the tumour already then (one library, so that
+    library effects cancel), `lost` where it fell since; empty where neither is shown.
+    """
+    molecules, settings = cohort.molecules, cohort.settings
+    sample, _, clone = key
+    past = own_past(molecules, cohort.clones, sample, clone, settings.min_cells)
+    if past is None:
+        return {}
+    since = compare(cohort, key, gene, one, past).found
+    found: dict[str, Any] = {
+        "own_past_ratio": since.estimate,
+        "own_past_ci_low": since.low,
+        "own_past_ci_high": since.high,
+    }
+    if verdict not in (LOST, REDUCED):
+        return found
+    tumour = Reference(
+        PRE_TREATMENT, tuple((s, *MALIGNANT_KEY) for s in past.samples()), same_library=True
+    )
+    then = compare_pooled(molecules, past, tumour, gene)
+    if then.high < settings.reduced_below:
+        found["origin"] = NEVER_HAD
+    elif since.high < settings.reduced_below:
+        found["origin"] = FELL
+    return found
+
+
+def compare_pooled(
+    molecules: Molecules, group: Reference, reference: Reference, gene: str
+) -> Interval:
+    """Return the ratio of one group's pooled rate to another's of the same libraries."""
+    return ratio(group.tally(molecules, gene), reference.tally(molecules, gene))
 
 
 def _other_ways(
@@ -293,6 +438,8 @@ def _with_caveats(
         told.append(
             f"surface protein disagrees: {row['protein_fraction']:.0%} of the cells show it"
         )
+    if row.get("origin") in ORIGINS:
+        told.append(ORIGINS[row["origin"]])
     if row["reference"] != PRE_TREATMENT:
         told.append(f"compared with {row['reference'].replace('_', ' ')}, not its own past")
     return "; ".join(told)

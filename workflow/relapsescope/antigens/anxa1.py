@@ -7,16 +7,19 @@ import numpy as np
 from scipy import stats
 
 from relapsescope.antigens.anxa1_contrasts import (
+    PRE_TREATMENT,
     Anxa1Settings,
     Change,
     Contrast,
     compartments,
     contrast_for,
+    own_past,
     reference_change,
     with_doublets,
 )
 from relapsescope.antigens.cell_groups import ALL_MALIGNANT
 from relapsescope.antigens.molecules import BEFORE_TREATMENT, Clones, Molecules
+from relapsescope.antigens.references import MALIGNANT_KEY, GivenRate
 from relapsescope.statistics.library_effects import (
     Key,
     LibraryEffects,
@@ -32,6 +35,7 @@ from relapsescope.statistics.rates import (
     rate,
     ratio,
 )
+from relapsescope.statistics.retention import counted_interval
 
 HIGH, NOT_HIGH, INDETERMINATE = "HIGH", "NOT_HIGH", "INDETERMINATE"
 COLUMNS = (
@@ -41,7 +45,9 @@ COLUMNS = (
     *("verdict", "reason", "contrast_samples", "reference_log2_change", "reference_lineages"),
     *("doublet_cpm", "strict_did_log2_ratio", "null_genes", "null_share", "coexpression"),
     *("cycling_ratio", "cycling_ratio_ci_low", "cycling_ratio_ci_high"),
+    *("own_past_log2_ratio", "own_past_ci_low", "own_past_ci_high", "own_past_cells", "origin"),
 )
+SELECTED, INDUCED = "selected", "induced"
 LOG2 = np.log(2.0)
 
 
@@ -94,7 +100,7 @@ def _row(
         "coexpression": _coexpression(molecules, sample, groups, settings) if plasma else None,
     }
     row |= _cycling(molecules, sample, groups, settings)
-    contrast = contrast_for(molecules, clones, sample, compartment, groups, settings.min_cells)
+    contrast = contrast_for(molecules, clones, sample, compartment, groups, settings)
     if contrast is None:
         return row | {"verdict": INDETERMINATE, "reason": "nothing to compare with"}
     base, _ = _compartment(molecules, contrast.keys, plasma, settings)
@@ -103,7 +109,7 @@ def _row(
     _, logs, noise = matched_changes(pooled, gene, keys, contrast.keys)
     plain, did = _ratios(one, base, contrast, change, effects, logs, noise)
     strict = pool([molecules.tally(sample, f"{k}:strict", c, gene) for k, c in groups])
-    below = estimate(base)
+    below = contrast.rate.cpm if contrast.rate else estimate(base)
     strict_log = _log2(estimate(strict) / below if below > 0 else np.nan) - change.mean / LOG2
     own = did.estimate * LOG2 if np.isfinite(did.estimate) else np.nan
     shifts = logs - (0.0 if contrast.same_library else np.median(logs) if logs.size else 0.0)
@@ -124,7 +130,52 @@ def _row(
         "null_share": share,
     }
     row["verdict"], row["reason"] = _judged(one, base, did, change, contrast, row, settings)
+    past = own_past(molecules, clones, sample, groups) if plasma else None
+    if past is not None and contrast.name == PRE_TREATMENT:
+        row |= _own_past(molecules, pooled, effects, sample, one, keys, past, row, settings)
     return row
+
+
+def _own_past(
+    molecules: Molecules,
+    pooled: Pooled,
+    effects: LibraryEffects,
+    sample: str,
+    one: Tally,
+    keys: Sequence[Key],
+    past: Contrast,
+    row: dict[str, Any],
+    settings: Anxa1Settings,
+) -> dict[str, Any]:
+    """Return a malignant compartment against its own cells before CAR-T.
+
+    Where it is `HIGH` against the tumour before, `origin` says whether it rose (`induced`: its own
+    rise is shown) or whether cells that were high already took over (`selected`: a rise is
+    excluded, or they exceeded the tumour that they lived in); empty where neither is shown.
+    """
+    base, _ = _compartment(molecules, past.keys, True, settings)
+    if base.n_cells == 0:
+        return {}
+    change = reference_change(molecules, sample, past, "relapse_clone", settings)
+    _, logs, noise = matched_changes(pooled, settings.gene, keys, past.keys)
+    _, did = _ratios(one, base, past, change, effects, logs, noise)
+    found: dict[str, Any] = {
+        "own_past_log2_ratio": did.estimate,
+        "own_past_ci_low": did.low,
+        "own_past_ci_high": did.high,
+        "own_past_cells": base.n_cells,
+    }
+    if row["verdict"] != HIGH:
+        return found
+    samples = dict.fromkeys(key[0] for key in past.keys)
+    tumour, _ = _compartment(molecules, [(s, *MALIGNANT_KEY) for s in samples], True, settings)
+    then = _in_log2(counted_interval(base, tumour))
+    limit = settings.high_log2_ratio
+    if did.low >= limit:
+        found["origin"] = INDUCED
+    elif then.low >= limit or did.high < limit:
+        found["origin"] = SELECTED
+    return found
 
 
 def _compartment(
@@ -148,20 +199,36 @@ def _ratios(
 ) -> tuple[Interval, Interval]:
     """Return the log2 ratio and the log2 difference-in-differences with their intervals."""
     if contrast.same_library:
-        plain = _in_log2(ratio(one, base))
+        plain = _in_log2(counted_interval(one, base))
         return plain, plain
+    if contrast.rate is not None:
+        return _against_patients(one, contrast.rate, change, effects)
     libraries = np.sqrt(1 + 1 / len({key[0] for key in contrast.keys}))
     matched = excess_sd(logs, noise)
     total = effects.total_sd * libraries
     library = max(matched, effects.shared_sd * libraries) if np.isfinite(matched) else total
-    plain = _in_log2(ratio(one, base, log_sd=library))
+    plain = _in_log2(counted_interval(one, base, log_sd=library))
     if not np.isfinite(change.error):
         return plain, Interval(np.nan, -np.inf, np.inf)
     # What remains is each cell type's own part. The shared part that matched genes show beside
     # it has been taken off with the reference cells.
     own = max(effects.own_sd * libraries, np.sqrt(max(library**2 - total**2, 0.0)))
     error = float(np.hypot(change.error, own))
-    return plain, _in_log2(ratio(one, base, log_sd=error, shift=change.mean))
+    return plain, _in_log2(counted_interval(one, base, log_sd=error, shift=change.mean))
+
+
+def _against_patients(
+    one: Tally, rate: GivenRate, change: Change, effects: LibraryEffects
+) -> tuple[Interval, Interval]:
+    """Return the two ratios to other patients: what a new patient may show is their error."""
+    base = rate.as_tally()
+    between = max(rate.between.sd, effects.total_sd)
+    plain = _in_log2(counted_interval(one, base, log_sd=between, df=rate.between.df))
+    if not np.isfinite(change.error):
+        return plain, Interval(np.nan, -np.inf, np.inf)
+    error = float(np.hypot(change.error, between))
+    did = counted_interval(one, base, log_sd=error, df=rate.between.df, shift=change.mean)
+    return plain, _in_log2(did)
 
 
 def _judged(

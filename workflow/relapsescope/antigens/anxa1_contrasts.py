@@ -1,15 +1,25 @@
 """ANXA1's compartments: what each is compared with, and which of its molecules are others'."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from relapsescope.antigens.cell_groups import REFERENCE_LINEAGES
 from relapsescope.antigens.molecules import BEFORE_TREATMENT, Clones, Molecules
-from relapsescope.antigens.references import MALIGNANT_KEY, NORMAL_KEY
+from relapsescope.antigens.references import (
+    MALIGNANT_KEY,
+    NORMAL_KEY,
+    PANEL,
+    GivenRate,
+    panel_rate,
+)
 from relapsescope.statistics.library_effects import Key
 from relapsescope.statistics.rates import Tally, estimate, log_error, pool, with_floor
+
+# Untreated patients from which their spread says how a new one may differ.
+MIN_PATIENTS = 3
+PRE_TREATMENT = "pre_treatment_malignant"
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,8 @@ class Anxa1Settings:
     min_reference_umi: float
     max_null_share: float
     usual_cpm: float
+    patient_log_sd: float
+    patient_prior_df: float
     contaminants: dict[str, list[str]]
     coexpressed: tuple[str, ...]
     cycle_genes: tuple[str, ...]
@@ -34,17 +46,20 @@ class Contrast:
     Attributes
     ----------
     name
-        Column `contrast`: `pre_treatment_clone`, `normal_plasma_cells`, `untreated_panel`,
+        Column `contrast`: `pre_treatment_malignant`, `normal_plasma_cells`, `untreated_panel`,
         `before_treatment` or `other_patients`.
     keys
         Library, kind and clone of each group.
     same_library
         Whether both sides come from one library, whose effects then cancel.
+    rate
+        Of malignant cells of other patients, how much a new patient may differ from them.
     """
 
     name: str
     keys: tuple[Key, ...]
     same_library: bool = False
+    rate: GivenRate | None = None
 
 
 def compartments(
@@ -83,9 +98,14 @@ def contrast_for(
     sample: str,
     compartment: str,
     groups: Sequence[tuple[str, str]],
-    min_cells: int,
+    settings: Anxa1Settings,
 ) -> Contrast | None:
-    """Return what a compartment is compared with, the first that has enough cells."""
+    """Return what a compartment is compared with, the first that has enough cells.
+
+    Malignant cells: all malignant cells of the patient before CAR-T, whichever clone they were of;
+    untreated patients' where they are of so many patients that their spread can be told; normal
+    plasma cells of the library; any other patients'.
+    """
     gene_cells = molecules.cells_in
     before = molecules.before(sample)
     patient = molecules.libraries[sample].patient_id
@@ -98,11 +118,14 @@ def contrast_for(
     if malignant:
         related = [g for g in groups if (patient, g[1]) not in clones.unrelated]
         if related:
-            option("pre_treatment_clone", [(s, *g) for s in before for g in related])
-            option("pre_treatment_clone", [(s, *MALIGNANT_KEY) for s in before])
-        option("normal_plasma_cells", [(sample, *NORMAL_KEY)], same=True)
+            option(PRE_TREATMENT, [(s, *MALIGNANT_KEY) for s in before])
         panel = molecules.panel(sample, ("untreated",)) or molecules.panel(sample, BEFORE_TREATMENT)
-        option("untreated_panel", [(s, *MALIGNANT_KEY) for s in panel])
+        others = [(s, *MALIGNANT_KEY) for s in panel]
+        patients = {molecules.libraries[s].patient_id for s in panel}
+        if len(patients) >= MIN_PATIENTS:
+            option(PANEL, others)
+        option("normal_plasma_cells", [(sample, *NORMAL_KEY)], same=True)
+        option(PANEL, others)
     else:
         option("before_treatment", [(s, *g) for s in before for g in groups])
         panel = molecules.panel(sample, ("healthy", *BEFORE_TREATMENT))
@@ -110,9 +133,29 @@ def contrast_for(
         panel = [s for s in panel if molecules.libraries[s].tissue == tissue]
         option("other_patients", [(s, *g) for s in panel for g in groups])
     for one in options:
-        if one.keys and sum(gene_cells(*key) for key in one.keys) >= min_cells:
-            return one
+        if one.keys and sum(gene_cells(*key) for key in one.keys) >= settings.min_cells:
+            if one.name != PANEL:
+                return one
+            rate = panel_rate(
+                molecules,
+                one.keys,
+                settings.gene,
+                assumed_sd=settings.patient_log_sd,
+                prior_df=settings.patient_prior_df,
+            )
+            return replace(one, rate=rate)
     return None
+
+
+def own_past(
+    molecules: Molecules, clones: Clones, sample: str, groups: Sequence[tuple[str, str]]
+) -> Contrast | None:
+    """Return the same clones' own cells before CAR-T, None where there are none."""
+    patient = molecules.libraries[sample].patient_id
+    related = [g for g in groups if g[0] == "clone" and (patient, g[1]) not in clones.unrelated]
+    keys = [(s, *g) for s in molecules.before(sample) for g in related]
+    keys = [key for key in keys if molecules.has(*key)]
+    return Contrast("pre_treatment_clone", tuple(keys)) if keys else None
 
 
 def with_doublets(

@@ -1,13 +1,15 @@
 """The molecules of a whole cohort: each tally looked up by library, group of cells and gene."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from relapsescope.antigens.counted_cells import CellKey, read_counted_cells
 from relapsescope.statistics.rates import Tally, pool
+from relapsescope.statistics.retention import CellCounts, joined
 
 BEFORE_TREATMENT = ("untreated", "pre_infusion")
 ALL_CELLS = -1
@@ -27,8 +29,9 @@ class Library:
 class Molecules:
     """Tallies by library, kind of group, clone (or lineage), gene and depth stratum."""
 
-    def __init__(self, frame: pd.DataFrame) -> None:
-        """Index the rows that `tallies.tally_patient` wrote, of all patients."""
+    def __init__(self, frame: pd.DataFrame, counted: Mapping[CellKey, CellCounts]) -> None:
+        """Index the rows and cells that `tallies.tally_patient` wrote, of all patients."""
+        self._counted = counted
         self.frame = frame.reset_index(drop=True)
         keys = ["sample_id", "kind", "clone_id", "gene", "stratum"]
         self._row = {
@@ -60,6 +63,11 @@ class Molecules:
         values = {name: column[number] for name, column in self._fields.items()}
         counts = {name: int(values[name]) for name in ("n_cells", "n_libraries")}
         return Tally(**{name: float(value) for name, value in values.items()} | counts)
+
+    def counted(self, keys: Sequence[tuple[str, str, str]], gene: str) -> CellCounts:
+        """Return the cells of groups (sample, kind, clone) by depth and molecules of a gene."""
+        found = [self._counted.get((*key, gene)) for key in keys]
+        return joined([one for one in found if one is not None])
 
     def has(self, sample: str, kind: str, clone: str) -> bool:
         """Return whether a library has cells in a group."""
@@ -115,9 +123,10 @@ class Molecules:
         ]
 
 
-def read_molecules(paths: Sequence[str]) -> Molecules:
+def read_molecules(paths: Sequence[str], counted_cells_paths: Sequence[str]) -> Molecules:
     """Return the molecules of all patients, in the order of the paths."""
-    return Molecules(pd.concat([pd.read_parquet(Path(p)) for p in paths], ignore_index=True))
+    frame = pd.concat([pd.read_parquet(Path(p)) for p in paths], ignore_index=True)
+    return Molecules(frame, read_counted_cells(counted_cells_paths))
 
 
 @dataclass(frozen=True)

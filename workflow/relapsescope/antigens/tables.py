@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from relapsescope.antigens import anxa1, targets
-from relapsescope.antigens.antigen_rows import COLUMNS, antigen_rows
+from relapsescope.antigens.antigen_rows import COLUMNS, Cohort, antigen_rows
 from relapsescope.antigens.anxa1_contrasts import Anxa1Settings
 from relapsescope.antigens.detection import DETECTION_COLUMNS, detection_rows
 from relapsescope.antigens.molecules import read_clones, read_molecules
@@ -35,7 +35,7 @@ def tally_molecules(
     clone_cells_path
         The patient's clone calls with their posterior; None for healthy donors.
     outputs
-        Paths `molecules` and `pooled`.
+        Paths `molecules`, `counted_cells` and `pooled`.
     settings
         Sections `antigens` and `anxa1` of the configuration.
     """
@@ -45,6 +45,7 @@ def tally_molecules(
         libraries,
         clone_cells_path=clone_cells_path,
         molecules_path=outputs["molecules"],
+        counted_cells_path=outputs["counted_cells"],
         pooled_path=outputs["pooled"],
         genes=tuple(dict.fromkeys([antigens.car_target, *antigens.genes, high.gene])),
         coexpressed=(high.gene, high.coexpressed),
@@ -59,6 +60,7 @@ def tally_molecules(
 def write_molecular_tables(
     *,
     molecules_paths: Sequence[str],
+    counted_cells_paths: Sequence[str],
     pooled_paths: Sequence[str],
     clones_paths: Sequence[str],
     outputs: Mapping[str, str],
@@ -68,7 +70,7 @@ def write_molecular_tables(
 
     Parameters
     ----------
-    molecules_paths, pooled_paths
+    molecules_paths, counted_cells_paths, pooled_paths
         Of all patients, healthy donors included, in the sheet's order.
     clones_paths
         The patients' `clones.tsv`.
@@ -79,7 +81,7 @@ def write_molecular_tables(
     """
     limits = settings_of(AntigenSettings, settings["antigens"], name="antigens")
     high = settings_of(Anxa1Settings, settings["anxa1"], name="anxa1")
-    molecules = read_molecules(molecules_paths)
+    molecules = read_molecules(molecules_paths, counted_cells_paths)
     genes = tuple(dict.fromkeys([limits.car_target, *limits.genes, high.gene]))
     pooled = read_pooled(pooled_paths, keep=genes)
     clones = read_clones(clones_paths)
@@ -89,7 +91,7 @@ def write_molecular_tables(
         if library.tissue == REFERENCE_TISSUE
     }
     effects = library_effects(pooled, marrows, assumed_sd=limits.library_log_sd)
-    antigens = antigen_rows(molecules, pooled, effects, clones, limits)
+    antigens = antigen_rows(Cohort(molecules, pooled, effects, clones, limits))
     compartments = anxa1.anxa1_rows(molecules, pooled, effects, clones, high)
     found = targets.target_rows(
         molecules,

@@ -13,11 +13,13 @@ import numpy as np
 from scipy import special
 
 from relapsescope.antigens.cell_groups import Group, cell_groups
+from relapsescope.antigens.counted_cells import CellKey, cell_columns, counted_cells
 from relapsescope.antigens.mixture import Mixed, add_mixed, mixed_exposure
 from relapsescope.antigens.surface import surface_rows
 from relapsescope.libraries.library_rna import LibraryRna, gene_in_cells, read_library
 from relapsescope.patient_files import PROBABILITY
 from relapsescope.statistics.rates import RateSettings, Tally, tally
+from relapsescope.statistics.retention import CellCounts
 from relapsescope.tables import read_columns, write_parquet
 
 # Edges of the depth strata, native UMIs a cell: doublings, because dropout halves with depth.
@@ -31,6 +33,7 @@ def tally_patient(
     *,
     clone_cells_path: str | None,
     molecules_path: str,
+    counted_cells_path: str,
     pooled_path: str,
     genes: Sequence[str],
     coexpressed: tuple[str, Sequence[str]],
@@ -53,6 +56,8 @@ def tally_patient(
         of whose plasma cells are normal.
     molecules_path
         Rows of `stratum` -1 hold all cells of the group, others those of one depth.
+    counted_cells_path
+        The cells of the groups of plasma cells by depth and molecules of each gene.
     pooled_path
         Every gene's UMIs in the groups that stand for a lineage or a clone.
     genes
@@ -72,6 +77,7 @@ def tally_patient(
     rows: list[dict[str, Any]] = []
     pooled: list[dict[str, np.ndarray]] = []
     mixed: list[Mixed] = []
+    counted: dict[CellKey, CellCounts] = {}
     for library in libraries:
         summary = json.loads(Path(library["summary"]).read_text(encoding="utf-8"))
         if summary["verdict"] == "fail":
@@ -102,10 +108,12 @@ def tally_patient(
             rows += [place | row for row in coexpression_rows(rna, group, *coexpressed)]
             rows += [place | row for row in surface_rows(rna.counts, group, found, genes)]
             rows += [place | row for row in high_rows(rna, group, found, coexpressed[0], usual_cpm)]
+            counted |= counted_cells(rna, library["sample_id"], group, genes)
             mixed += mixed_exposure(library["sample_id"], group, rna.native[group.members])
         pooled += [pooled_columns(rna, library["sample_id"], g) for g in found if g.pooled]
     add_mixed(rows, mixed)
     write_parquet(Path(molecules_path), _columns(rows))
+    write_parquet(Path(counted_cells_path), cell_columns(counted))
     write_parquet(Path(pooled_path), _stacked(pooled))
 
 

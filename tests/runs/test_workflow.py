@@ -57,7 +57,7 @@ CONTRACT_MOLECULAR_COLUMNS = {
     ambient_cpm contrast log2_ratio log2_ratio_ci_low log2_ratio_ci_high did_log2_ratio did_ci_low
     did_ci_high verdict reason
     """,
-    "targets": "patient_id clone_id antigen verdict agents off_tumour note",
+    "targets": "patient_id clone_id antigen verdict agents off_tumour note group prior_exposure",
     "car_t": """
     patient_id sample_id timepoint population n_cells fraction_of_t fraction_ci_low
     fraction_ci_high cycling_fraction cycling_ci_low cycling_ci_high cd4_fraction clonality

@@ -146,14 +146,17 @@ def molecular_rows(hostile):
         | {"clone_id": "B", "antigen": gene, "verdict": verdict, "n_cells": 90, "antigen_umi": 2}
         | {"rate_cpm": 3.0, "rate_ci_low": 0.4, "rate_ci_high": 11.0, "ambient_cpm": 1.5}
         | {"ratio": 0.01, "ratio_ci_low": 0.001, "ratio_ci_high": 0.05}
+        | {"retaining_share": 0.01, "retaining_share_ci_high": 0.02, "partial_probability": 0.5}
         | {"reference": "pre_treatment_clone", "is_car_target": gene == "TNFRSF17"}
         | words
         for gene, verdict in verdicts.items()
     ]
-    agents = {"TNFRSF17": "", "GPRC5D": "talquetamab (bispecific (CD3))", "CD38": "daratumumab"}
+    agents = {"TNFRSF17": "", "GPRC5D": "talquetamab (bispecific (CD3))", "CD38": ""}
+    groups = dict(zip(GENES, ("lost_or_reduced", "shown", "undecided"), strict=True))
     listed = [
         {"patient_id": "P1", "clone_id": "B", "antigen": gene, "verdict": verdict}
         | {"agents": agents[gene], "off_tumour": "B naive 20 per million", "note": "no advice"}
+        | {"group": groups[gene], "retaining_share": 0.9, "prior_exposure": ""}
         for gene, verdict in verdicts.items()
     ]
     compartments = [

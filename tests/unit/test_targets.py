@@ -10,8 +10,10 @@ import yaml
 from relapsescope.antigens.tables import tally_molecules, write_molecular_tables
 from relapsescope.antigens.targets import (
     COLUMNS,
+    NO_EARLIER_LINE,
     agents_text,
     off_tumour,
+    prior_exposure,
     read_caveats,
     read_targets,
     target_rows,
@@ -28,6 +30,21 @@ ALPHA = REPOSITORY.parent / "shared" / "data" / "cohorts" / "alpha"
 OUTPUTS = ("antigens", "anxa1", "targets", "anxa1_untreated", "detection")
 
 
+def target(verdict, therapies=(), **further):
+    """Return the row of `targets.tsv` for BCMA in a relapse clone with this verdict."""
+    row = {"patient_id": "P", "sample_id": "relapse", "clone_id": "B", "antigen": "TNFRSF17"}
+    cohort = molecules(group("relapse", "clone", "B", "TNFRSF17", 0))
+    (found,) = target_rows(
+        cohort,
+        CLONES,
+        [row | {"verdict": verdict, "needed_umi": 240.2} | further],
+        read_targets(),
+        caveats=read_caveats(),
+        therapies={"P": therapies},
+    )
+    return found
+
+
 def test_every_agent_has_a_source_and_dates_belong_to_approvals():
     table = read_targets()
     assert (table["source"] != "").all()
@@ -42,18 +59,8 @@ def test_caveats_are_cited_and_told_only_where_the_antigen_is_not_lost():
     caveats = read_caveats()
     assert set(caveats) <= set(CONFIG["antigens"]["genes"])
     assert "gamma-secretase" in caveats["TNFRSF17"] and "Blood 2024;144:2637" in caveats["TNFRSF17"]
-    cohort = molecules(group("relapse", "clone", "B", "TNFRSF17", 0))
-    row = {"patient_id": "P", "sample_id": "relapse", "clone_id": "B", "antigen": "TNFRSF17"}
     for verdict, told in (("RETAINED", True), ("LOST", False)):
-        (found,) = target_rows(
-            cohort,
-            CLONES,
-            [row | {"verdict": verdict}],
-            read_targets(),
-            caveats=caveats,
-            lost_below=0.1,
-        )
-        assert ("gamma-secretase" in found["note"]) == told
+        assert ("gamma-secretase" in target(verdict)["note"]) == told
 
 
 def test_agents_are_unranked_and_named_with_their_status():
@@ -70,26 +77,59 @@ def test_agents_are_named_with_their_status():
 
 
 @pytest.mark.parametrize(
-    ("verdict", "ratio", "named"),
+    ("verdict", "group"),
     [
-        ("RETAINED", 0.9, True),
-        ("REDUCED", 0.3, True),
-        ("INDETERMINATE", 0.4, True),
-        ("INDETERMINATE", None, True),
-        ("LOST", 0.01, False),
-        ("REDUCED", 0.02, False),
-        ("INDETERMINATE", 0.0, False),
+        ("RETAINED", "shown"),
+        ("REDUCED", "lost_or_reduced"),
+        ("LOST", "lost_or_reduced"),
+        ("INDETERMINATE", "undecided"),
     ],
 )
-def test_no_agent_is_named_where_the_best_estimate_is_loss(verdict, ratio, named):
-    row = {"patient_id": "P", "sample_id": "relapse", "clone_id": "B", "antigen": "TNFRSF17"}
-    row |= {"verdict": verdict, "ratio": ratio}
-    cohort = molecules(group("relapse", "clone", "B", "TNFRSF17", 0))
-    (found,) = target_rows(
-        cohort, CLONES, [row], read_targets(), caveats=read_caveats(), lost_below=0.1
+def test_agents_are_named_against_what_is_shown_and_nothing_else(verdict, group):
+    found = target(verdict)
+    assert found["group"] == group
+    assert ("teclistamab" in found["agents"]) == (group == "shown")
+    assert ("not listed" in found["note"]) == (group != "shown")
+    if group != "shown":
+        text = json.dumps(found)
+        assert all(agent not in text for agent in read_targets()["agent"])
+
+
+def test_what_would_decide_an_open_antigen_is_said_and_how_many_cells_show_another():
+    assert "about 240 expected molecules would decide it" in target("INDETERMINATE")["note"]
+    shown = target("RETAINED", retaining_share=0.93, retaining_share_ci_low=0.88)
+    assert shown["retaining_share"] == 0.93
+    assert shown["note"].startswith("shown by at least 88 % of the cells; ")
+
+
+def line(number, kind, target="", start="", end="", regimen=""):
+    return {
+        "line": number,
+        "therapy_class": kind,
+        "target": target,
+        "start_day": start,
+        "end_day": end,
+        "regimen": regimen,
+    }
+
+
+LINES = [
+    line("1", "imid", start="-900", end="-600", regimen="Rd"),
+    line("2", "cd38_antibody", start="-500", end="-200", regimen="DPd"),
+    line("3", "car_t", "TNFRSF17", "0"),
+    line("4", "bispecific", "GPRC5D", "400", "520", "talquetamab"),
+]
+
+
+def test_lines_of_the_same_target_and_of_the_same_class_stand_beside_the_agents():
+    agents = read_targets()
+    assert prior_exposure("TNFRSF17", agents, LINES) == (
+        "line 3: CAR-T against TNFRSF17, from day 0; "
+        "line 4: bispecific (talquetamab) against GPRC5D, day 400 to 520, the same class"
     )
-    assert ("teclistamab" in found["agents"]) == named
-    assert ("not listed" in found["note"]) == (not named)
+    assert prior_exposure("CD38", agents, LINES) == "line 2: CD38 antibody (DPd), day -500 to -200"
+    assert prior_exposure("SLAMF7", agents, LINES) == NO_EARLIER_LINE
+    assert prior_exposure("SLAMF7", agents, []) == ""
 
 
 def test_only_relapse_clones_have_rows_and_notes_say_what_not_to_conclude():
@@ -99,9 +139,7 @@ def test_only_relapse_clones_have_rows_and_notes_say_what_not_to_conclude():
         for clone, verdict in (("A", "RETAINED"), ("B", "LOST"), ("all_malignant", "REDUCED"))
     ]
     cohort = molecules(group("relapse", "clone", "B", "TNFRSF17", 0))
-    (row,) = target_rows(
-        cohort, CLONES, rows, read_targets(), caveats=read_caveats(), lost_below=0.1
-    )
+    (row,) = target_rows(cohort, CLONES, rows, read_targets(), caveats=read_caveats(), therapies={})
     assert tuple(row) == COLUMNS
     assert (row["clone_id"], row["agents"]) == ("B", "")
     assert "lost in this clone" in row["note"] and "not advice" in row["note"]
@@ -120,6 +158,15 @@ def test_other_cells_that_express_the_antigen_are_named_with_their_rate():
     assert told.startswith("normal plasma cells 200 per million (")
     assert "NK 100 per million (" in told
     assert "CD4 T" not in told and "pDC" not in told
+    assert off_tumour(cohort, "relapse", "CD38").startswith("none of the 0 other cell types")
+
+
+def course_table(folder, lines=()):
+    """Return the path of a `course.tsv` with these lines of patient A01."""
+    columns = ["patient_id", *line("", "")]
+    table = pd.DataFrame([{"patient_id": "A01"} | one for one in lines], columns=columns)
+    table.to_csv(folder / "course.tsv", sep="\t", index=False)
+    return str(folder / "course.tsv")
 
 
 def test_a_cohort_without_a_usable_library_has_empty_tables(tmp_path):
@@ -139,6 +186,7 @@ def test_a_cohort_without_a_usable_library_has_empty_tables(tmp_path):
         counted_cells_paths=[tallies["counted_cells"]],
         pooled_paths=[tallies["pooled"]],
         clones_paths=[],
+        course_path=course_table(tmp_path),
         outputs=outputs,
         settings=CONFIG,
     )
@@ -194,6 +242,7 @@ def test_the_simulated_relapse_lost_its_antigen_and_gained_anxa1(tmp_path):
         counted_cells_paths=[tallies["counted_cells"]],
         pooled_paths=[tallies["pooled"]],
         clones_paths=[str(ALPHA / "truth" / "clones.tsv")],
+        course_path=course_table(tmp_path, LINES),
         outputs=outputs,
         settings=CONFIG,
     )
@@ -210,5 +259,8 @@ def test_the_simulated_relapse_lost_its_antigen_and_gained_anxa1(tmp_path):
     targets = pd.read_csv(outputs["targets"], sep="\t", keep_default_na=False)
     lost = targets[(targets["antigen"] == "TNFRSF17") & (targets["clone_id"] == "B")]
     assert list(lost["agents"]) == [""]
+    assert list(lost["group"]) == ["lost_or_reduced"]
+    assert lost["prior_exposure"].str.contains("CAR-T against TNFRSF17").all()
+    assert float(relapse.set_index("antigen")["retaining_share_ci_high"]["TNFRSF17"]) < 0.05
     detection = pd.read_csv(outputs["detection"], sep="\t")
     assert detection["detected_fraction"].between(0, 1).all()

@@ -38,6 +38,7 @@ rule antigens:
             for name in MOLECULE_FILES
         },
         clones=rules.clone_table.input.clones,
+        course=course_paths(Path(RESULTS))["course"],
     output:
         **MOLECULAR,
     log:

@@ -9,6 +9,7 @@ with job_log(snakemake.log[0]):
         counted_cells_paths=snakemake.input.counted_cells,
         pooled_paths=snakemake.input.pooled,
         clones_paths=snakemake.input.clones,
+        course_path=snakemake.input.course,
         outputs=dict(snakemake.output.items()),
         settings=snakemake.params.settings,
     )

@@ -63,6 +63,7 @@ def write_molecular_tables(
     counted_cells_paths: Sequence[str],
     pooled_paths: Sequence[str],
     clones_paths: Sequence[str],
+    course_path: str,
     outputs: Mapping[str, str],
     settings: Mapping[str, Any],
 ) -> None:
@@ -74,6 +75,8 @@ def write_molecular_tables(
         Of all patients, healthy donors included, in the sheet's order.
     clones_paths
         The patients' `clones.tsv`.
+    course_path
+        The cohort's `course.tsv`: which therapies a patient has had.
     outputs
         Paths `antigens`, `anxa1`, `targets`, `anxa1_untreated` and `detection`.
     settings
@@ -99,7 +102,7 @@ def write_molecular_tables(
         antigens,
         targets.read_targets(),
         caveats=targets.read_caveats(),
-        lost_below=limits.lost_below,
+        therapies=targets.read_therapies(course_path),
     )
     untreated = anxa1.untreated_rows(molecules, high)
     detected = detection_rows(molecules, clones, limits)

@@ -1,20 +1,39 @@
 """What a relapse clone still shows, which agents address it, and which other cells share it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from relapsescope.antigens.molecules import Clones, Molecules
-from relapsescope.antigens.verdicts import EPITOPE, INDETERMINATE, LOST, REDUCED
+from relapsescope.antigens.verdicts import EPITOPE, INDETERMINATE, LOST, REDUCED, RETAINED, percent
 from relapsescope.paths import RESOURCES
 from relapsescope.statistics.rates import rate
 
-COLUMNS = ("patient_id", "clone_id", "antigen", "verdict", "agents", "off_tumour", "note")
+COLUMNS = (
+    *("patient_id", "clone_id", "antigen", "verdict", "agents", "off_tumour", "note"),
+    *("group", "retaining_share", "prior_exposure"),
+)
+SHOWN, UNDECIDED, LOST_OR_REDUCED = "shown", "undecided", "lost_or_reduced"
+GROUPS = {
+    RETAINED: SHOWN,
+    INDETERMINATE: UNDECIDED,
+    LOST: LOST_OR_REDUCED,
+    REDUCED: LOST_OR_REDUCED,
+}
 # Fewer cells of a type say nothing of what it expresses.
 MIN_TYPE_CELLS = 20
 NOT_ADVICE = "a measurement for research, not advice on treatment"
+# The clinical tables' word for the class of an agent of `resources/targets.tsv`, and in words.
+THERAPY_CLASSES = {
+    "CAR-T": "car_t",
+    "bispecific (CD3)": "bispecific",
+    "antibody-drug conjugate": "adc",
+}
+CLASS_WORDS = {"car_t": "CAR-T", "adc": "antibody-drug conjugate", "cd38_antibody": "CD38 antibody"}
+NO_EARLIER_LINE = "no earlier line against it or of its agents' classes"
 
 
 def read_targets() -> pd.DataFrame:
@@ -31,6 +50,15 @@ def read_caveats() -> dict[str, str]:
     return told.agg("; ".join).to_dict()
 
 
+def read_therapies(path: str | Path) -> dict[str, list[dict[str, str]]]:
+    """Return each patient's therapy lines from `course.tsv`, by patient."""
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in table.to_dict("records"):
+        found.setdefault(row["patient_id"], []).append(row)
+    return found
+
+
 def target_rows(
     molecules: Molecules,
     clones: Clones,
@@ -38,12 +66,12 @@ def target_rows(
     agents: pd.DataFrame,
     *,
     caveats: Mapping[str, str],
-    lost_below: float,
+    therapies: Mapping[str, Sequence[Mapping[str, str]]],
 ) -> list[dict[str, Any]]:
     """Return the rows of `targets.tsv`: a relapse clone × antigen each, in the antigens' order.
 
-    Where an antigen is `LOST`, no agent against it is named; nor where the best estimate is that
-    of a lost one and only its interval is too wide to say so.
+    Agents are named where the antigen is shown only: not where it is lost or reduced, nor where
+    its cells do not decide.
 
     Parameters
     ----------
@@ -51,33 +79,63 @@ def target_rows(
         Rows of `antigens.antigen_rows`.
     caveats
         As `read_caveats` gives them; told where the antigen is not lost.
-    lost_below
-        Ratio to the reference under which an antigen is lost.
+    therapies
+        Therapy lines by patient; none of a patient whose therapies are not known.
     """
     rows = []
     for row in antigens:
-        sample = row["sample_id"]
+        sample, antigen, patient = row["sample_id"], row["antigen"], row["patient_id"]
         if row["clone_id"] not in clones.relapse.get(sample, ()):
             continue
-        lost = row["verdict"] == LOST or points_to_loss(row, lost_below)
+        group = GROUPS[row["verdict"]]
+        caveat = "" if row["verdict"] == LOST else caveats.get(antigen, "")
         rows.append(
             {
-                "patient_id": row["patient_id"],
+                "patient_id": patient,
                 "clone_id": row["clone_id"],
-                "antigen": row["antigen"],
+                "antigen": antigen,
                 "verdict": row["verdict"],
-                "agents": "" if lost else agents_text(row["antigen"], agents),
-                "off_tumour": off_tumour(molecules, sample, row["antigen"]),
-                "note": note(row, lost_below, "" if lost else caveats.get(row["antigen"], "")),
+                "agents": agents_text(antigen, agents) if group == SHOWN else "",
+                "off_tumour": off_tumour(molecules, sample, antigen),
+                "note": note(row, caveat),
+                "group": group,
+                "retaining_share": row.get("retaining_share"),
+                "prior_exposure": prior_exposure(antigen, agents, therapies.get(patient, ())),
             }
         )
     return rows
 
 
-def points_to_loss(row: Mapping[str, Any], lost_below: float) -> bool:
-    """Return whether the best estimate is that of a lost antigen, though loss is not shown."""
-    ratio = row.get("ratio")
-    return row["verdict"] != LOST and ratio is not None and bool(ratio < lost_below)
+def prior_exposure(antigen: str, agents: pd.DataFrame, lines: Sequence[Mapping[str, str]]) -> str:
+    """Return a patient's lines against an antigen, and those of its agents' classes, in words.
+
+    Empty where nothing is known of the patient's therapies. An antibody's class is its target.
+    """
+    if not lines:
+        return ""
+    own = agents.loc[agents["antigen"] == antigen, "class"]
+    classes = {THERAPY_CLASSES[name] for name in own if name in THERAPY_CLASSES}
+    if antigen == "CD38":
+        classes.add("cd38_antibody")
+    told = []
+    for line in lines:
+        kind, target = line["therapy_class"], line["target"]
+        against = target == antigen or (antigen == "CD38" and kind == "cd38_antibody")
+        if not against and kind not in classes:
+            continue
+        named = CLASS_WORDS.get(kind, kind.replace("_", " "))
+        regimen = f" ({line['regimen']})" if line["regimen"] else ""
+        aim = f" against {target}" if target else ""
+        same = "" if against else ", the same class"
+        told.append(f"line {line['line']}: {named}{regimen}{aim}, {_when(line)}{same}")
+    return "; ".join(told) or NO_EARLIER_LINE
+
+
+def _when(line: Mapping[str, str]) -> str:
+    start, end = line["start_day"], line["end_day"]
+    if not start:
+        return "day not known"
+    return f"day {start} to {end}" if end and end != start else f"from day {start}"
 
 
 def agents_text(antigen: str, agents: pd.DataFrame) -> str:
@@ -94,14 +152,16 @@ def agents_text(antigen: str, agents: pd.DataFrame) -> str:
 def off_tumour(molecules: Molecules, sample: str, antigen: str) -> str:
     """Return the library's other cell types that express an antigen, with rate and interval.
 
-    A type is named where the lower limit of its rate is above zero after the ambient share.
+    A type is named where the lower limit of its rate is above zero after the ambient share; where
+    none is, how many types were looked at.
     """
-    found = []
+    found, looked = [], 0
     types = [("cell_type", name) for name in molecules.cell_types(sample)]
     for kind, name in [("normal_plasma", ""), *types]:
         one = molecules.tally(sample, kind, name, antigen)
         if one.n_cells < MIN_TYPE_CELLS:
             continue
+        looked += 1
         alone = rate(one)
         if alone.low > 0 and np.isfinite(alone.estimate):
             label = name or "normal plasma cells"
@@ -112,21 +172,35 @@ def off_tumour(molecules: Molecules, sample: str, antigen: str) -> str:
                     f"({alone.low:.0f} to {alone.high:.0f})",
                 )
             )
-    return "; ".join(text for _, text in sorted(found, key=lambda pair: -pair[0]))
+    if found:
+        return "; ".join(text for _, text in sorted(found, key=lambda pair: -pair[0]))
+    return (
+        f"none of the {looked} other cell types with at least {MIN_TYPE_CELLS} cells in this "
+        "library shows it"
+    )
 
 
-def note(row: Mapping[str, Any], lost_below: float, caveat: str) -> str:
+def note(row: Mapping[str, Any], caveat: str) -> str:
     """Return what must not be concluded from an antigen's verdict."""
-    if row["verdict"] == LOST:
+    verdict, needed = row["verdict"], row.get("needed_umi")
+    if verdict == LOST:
         told = "lost in this clone: agents against it are not listed, whatever their class"
-    elif points_to_loss(row, lost_below):
-        told = "the best estimate is loss, not yet shown: agents against it are not listed"
-    elif row["verdict"] == REDUCED:
-        told = "reduced: fewer molecules than before; whether enough are left is not known"
-    elif row["verdict"] == INDETERMINATE:
-        told = "not decided by these cells: neither loss nor presence may be concluded"
+    elif verdict == REDUCED:
+        told = (
+            "reduced: fewer molecules than before; whether enough are left is not known, so that "
+            "agents are not listed"
+        )
+    elif verdict == INDETERMINATE:
+        told = (
+            "not decided by these cells: neither loss nor presence may be concluded, so that "
+            "agents are not listed"
+        )
+        if needed is not None and np.isfinite(needed):
+            told += f"; about {needed:.0f} expected molecules would decide it"
     else:
-        told = EPITOPE
+        share = row.get("retaining_share_ci_low")
+        cells = "" if share is None else f"shown by at least {percent(share)} of the cells; "
+        told = cells + EPITOPE
     if row.get("protein_agrees") is False:
         told += "; RNA and surface protein disagree"
     if caveat:

@@ -1,8 +1,10 @@
 """What the cells that came back say: did they lose the CAR's target, are they a new clone?"""
 
+from relapsescope.antigens.verdicts import PARTIAL
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined
 from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
+from relapsescope.statistics.retention import MOST_PARTIAL
 
 # Strength at most where the target is reduced and loss is not shown (the contract's "under 0.6").
 MOST_WITHOUT_LOSS = 0.59
@@ -23,7 +25,7 @@ def antigen_escape(patient: PatientEvidence) -> Finding:
     row = found[0]
     evidence = cited(
         "{antigen} in relapse clone {clone}: {umi} {molecules} in {n} cells where {expected} would "
-        "be expected from {reference}; ratio {ratio} (interval {interval}), {verdict}",
+        "be expected from {reference}; ratio {ratio} (interval {interval}), {verdict}{share}",
         antigen=row.word("antigen"),
         clone=row.word("clone_id"),
         umi=row.number("antigen_umi"),
@@ -34,6 +36,7 @@ def antigen_escape(patient: PatientEvidence) -> Finding:
         ratio=row.number("ratio"),
         interval=row.interval("ratio_ci_low", "ratio_ci_high"),
         verdict=row.verdict(),
+        share=_retained_share(row),
     )
     state = _target_state(row, patient.lost_below)
     strength = clipped(1 - row.value("ratio_ci_high"))
@@ -45,6 +48,23 @@ def antigen_escape(patient: PatientEvidence) -> Finding:
         strength,
         against=joined(_against_target(row, state, [r for r in own if r is not row])),
         not_assessed=row.word("reason") if state.startswith("undecided") else NOTHING,
+    )
+
+
+def _retained_share(row: Row) -> Cited | str:
+    """Return how many cells still show the target, where that tells more than the ratio."""
+    if not row["retaining_share"]:
+        return ""
+    if row["verdict"] == "LOST":
+        most = row.percent("retaining_share_ci_high")
+        return cited("; at most {most} % of its cells still show it", most=most)
+    partial = row.value("partial_probability") >= PARTIAL
+    if not partial or row.value("retaining_share_ci_high") > MOST_PARTIAL:
+        return ""
+    return cited(
+        "; kept by {share} % of its cells (interval {interval} %), lost in the others",
+        share=row.percent("retaining_share"),
+        interval=row.interval("retaining_share_ci_low", "retaining_share_ci_high", percent=True),
     )
 
 

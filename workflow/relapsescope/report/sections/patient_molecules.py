@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from relapsescope.mechanisms.cited import Row, cited
+from relapsescope.mechanisms.cited import Cited, Row, cited
 from relapsescope.report.context import PatientContext, Section
 from relapsescope.report.sections.antigens import (
     REFERENCES,
@@ -12,7 +12,15 @@ from relapsescope.report.sections.antigens import (
 )
 from relapsescope.report.sections.clones import IMMUNOGLOBULIN, RELATIONS, events_of
 
-NO_OTHER_CELLS = "no cell type with enough cells shows it"
+CONTRASTS = {
+    "pre_treatment_malignant": "all malignant cells before CAR-T",
+    "normal_plasma_cells": "normal plasma cells of the library",
+    "untreated_panel": "other patients' malignant cells",
+}
+ORIGINS = {
+    "selected": ": selected, its cells were high already",
+    "induced": ": induced, its cells rose",
+}
 NO_RELAPSE_CLONE = "no relapse clone was found in this patient, so nothing is said of its antigens"
 
 
@@ -68,16 +76,20 @@ def build_targets(context: PatientContext) -> Section:
             rows=[
                 {
                     "antigen": row["antigen"],
-                    "verdict": row["verdict"].lower(),
+                    "share": context.cite(row.percent("retaining_share") + " %")
+                    if row["retaining_share"]
+                    else "",
                     "agents": context.cite(row.word("agents")),
-                    "off_tumour": context.cite(row.word("off_tumour"))
-                    if row["off_tumour"]
-                    else NO_OTHER_CELLS,
+                    "off_tumour": context.cite(row.word("off_tumour")),
+                    "prior": context.cite(row.word("prior_exposure"))
+                    if row["prior_exposure"]
+                    else "",
                 }
                 for row in rows
-                if row["agents"] and not row["agents"].startswith("none listed")
+                if row["group"] == "shown" and not row["agents"].startswith("none listed")
             ],
-            withheld=[row["antigen"] for row in rows if not row["agents"]],
+            undecided=[row["antigen"] for row in rows if row["group"] == "undecided"],
+            gone=[row["antigen"] for row in rows if row["group"] == "lost_or_reduced"],
             nothing=NO_RELAPSE_CLONE,
             judged=bool(rows),
         ),
@@ -164,6 +176,7 @@ def _antigen(context: PatientContext, row: Row) -> dict[str, Any]:
         "is_target": row.is_true("is_car_target"),
         "verdict": row["verdict"].lower(),
         "ratio": context.cite(ratio) if row["ratio"] else "",
+        "share": context.cite(retained_share(row)) if row["retaining_share"] else "",
         "seen": context.cite(
             cited(
                 "{umi} seen, {expected} expected",
@@ -175,15 +188,39 @@ def _antigen(context: PatientContext, row: Row) -> dict[str, Any]:
     }
 
 
+def retained_share(row: Row) -> Cited:
+    """Return the share of a clone's cells that still shows an antigen, in words."""
+    if row["verdict"] == "LOST":
+        return cited("at most {most} %", most=row.percent("retaining_share_ci_high"))
+    return cited(
+        "{share} % ({interval} %)",
+        share=row.percent("retaining_share"),
+        interval=row.interval("retaining_share_ci_low", "retaining_share_ci_high", percent=True),
+    )
+
+
 def _anxa1(context: PatientContext, row: Row) -> dict[str, Any]:
     words = {"HIGH": "high", "NOT_HIGH": "not high", "INDETERMINATE": "undecided"}
     change = cited(
-        "log2 change {change} ({interval}) beyond that of other cells, against {contrast}",
+        "log2 change {change} ({interval}) beyond that of other cells, against {contrast}{past}",
         change=row.number("did_log2_ratio"),
         interval=row.interval("did_ci_low", "did_ci_high"),
-        contrast=row["contrast"].replace("_", " "),
+        contrast=CONTRASTS.get(row["contrast"], row["contrast"].replace("_", " ")),
+        past=_own_past(row),
     )
     return {"verdict": words.get(row["verdict"], row["verdict"]), "change": context.cite(change)}
+
+
+def _own_past(row: Row) -> Cited | str:
+    """Return a clone's ANXA1 against its own cells before CAR-T, and which story that tells."""
+    if not row["own_past_log2_ratio"]:
+        return ""
+    return cited(
+        "; against its own cells then {change} ({interval}){story}",
+        change=row.number("own_past_log2_ratio"),
+        interval=row.interval("own_past_ci_low", "own_past_ci_high"),
+        story=ORIGINS.get(row["origin"], ""),
+    )
 
 
 def _compartment(row: dict[str, str]) -> dict[str, str]:

@@ -170,6 +170,99 @@ def chemistry_is_html(cohort):
     cohort.cell(3, "chemistry", "<b>v3</b>")
 
 
+@bad("samples.tsv:4 patient_id: ", "'p1' differs from 'P1' by case only", "write P1")
+def patient_id_differs_by_case(cohort):
+    cohort.cell(4, "patient_id", "p1")
+
+
+@bad("samples.tsv:3 sample_id: ", "'-P1_pre' begins with -", "begin with a letter")
+def sample_id_is_an_option(cohort):
+    cohort.cell(3, "sample_id", "-P1_pre")
+
+
+@bad("samples.tsv:2 patient_id: ", "'1950-01-31' holds a date", "use a pseudonym")
+def patient_id_is_a_birth_date(cohort):
+    cohort.cell(2, "patient_id", "1950-01-31")
+
+
+@bad("samples.tsv:2 sample_id: ", "'Dr_Smith' holds a name", "use a pseudonym")
+def sample_id_is_a_name(cohort):
+    cohort.cell(2, "sample_id", "Dr_Smith")
+
+
+@bad("samples.tsv:3 chemistry: ", "'v3, of 12.03.2021' holds a date", "give days from")
+def chemistry_holds_a_date(cohort):
+    cohort.cell(3, "chemistry", "v3, of 12.03.2021")
+
+
+@bad("samples.tsv:3 chemistry: ", "1,000 characters long", "at most 500")
+def chemistry_is_a_novel(cohort):
+    cohort.cell(3, "chemistry", "x" * 1000)
+
+
+@bad("therapies.tsv:2 regimen: ", "'VRd since 12.03.2021' holds a date", "days from CAR-T")
+def regimen_holds_a_date(cohort):
+    cohort.clinical_cell("therapies", 2, "regimen", "VRd since 12.03.2021")
+
+
+@bad("patients.tsv:2 car_product: ", "'Dr. Smith' holds a name", "remove it")
+def car_product_is_a_name(cohort):
+    cohort.clinical_cell("patients", 2, "car_product", "Dr. Smith")
+
+
+@bad("labs.tsv:3 patient_id: ", "'p1' differs from the sheet's 'P1' by case only", "write P1")
+def clinical_patient_differs_by_case(cohort):
+    cohort.clinical_cell("labs", 3, "patient_id", "p1")
+
+
+@bad("labs.tsv: ", "a link to nowhere.tsv, which is not there", "mend the link")
+def clinical_table_is_a_link_to_nothing(cohort):
+    (cohort.clinical / "labs.tsv").unlink()
+    (cohort.clinical / "labs.tsv").symlink_to("nowhere.tsv")
+
+
+@bad("samples.tsv: ", "a named pipe, not a file", "as a file")
+def sheet_is_a_pipe(cohort):
+    cohort.sheet.unlink()
+    os.mkfifo(cohort.sheet)
+
+
+@bad("samples.tsv:3 matrix: P1_pre/filtered.h5: ", "a named pipe, not a file", "as a file")
+def matrix_is_a_pipe(cohort):
+    (cohort.folder / "P1_pre/filtered.h5").unlink()
+    os.mkfifo(cohort.folder / "P1_pre/filtered.h5")
+
+
+@bad("samples.tsv:3 matrix: P1_pre/filtered.h5: ", "round in a circle", "link to the file itself")
+def matrix_is_a_circle_of_links(cohort):
+    (cohort.folder / "P1_pre/filtered.h5").unlink()
+    (cohort.folder / "P1_pre/filtered.h5").symlink_to("other.h5")
+    (cohort.folder / "P1_pre/other.h5").symlink_to("filtered.h5")
+
+
+@bad("samples.tsv:4 tcr_contigs: tcr.csv: ", "a named pipe, not a file", "as a file")
+def contigs_are_a_pipe(cohort):
+    (cohort.folder / "P1_rel/tcr.csv").unlink()
+    os.mkfifo(cohort.folder / "P1_rel/tcr.csv")
+
+
+@bad("samples.tsv:3 matrix: ", "holds braces", "rename the file or folder")
+def matrix_path_with_braces(cohort):
+    (cohort.folder / "P1_pre").rename(cohort.folder / "P{1}")
+    cohort.cell(3, "matrix", "P{1}/filtered.h5")
+    cohort.cell(3, "raw_matrix", "")
+
+
+@bad("samples.tsv:3: ", "a quotation mark that is not closed", "remove the mark")
+def quote_not_closed(cohort):
+    cohort.cell(3, "chemistry", '"v3')
+
+
+@bad("samples.tsv:3 chemistry: ", "holds a control character", "remove it")
+def chemistry_with_a_line_separator(cohort):
+    cohort.cell(3, "chemistry", "v3\u2028b")
+
+
 @bad("samples.tsv:2 patient_id: ", "the cell is empty", "give an identifier")
 def patient_id_empty(cohort):
     cohort.cell(2, "patient_id", "")
@@ -608,7 +701,8 @@ def test_clinical_patients_outside_the_sheet_are_a_warning(cohort):
 
 
 def test_clinical_tables_may_be_absent(cohort):
-    assert check_inputs(cohort.sheet, cohort.folder / "nowhere").warnings == []
+    (line,) = check_inputs(cohort.sheet, cohort.folder / "nowhere").warnings
+    assert "there is no such folder, so there are no clinical tables" in line
     assert check_inputs(cohort.sheet, None).warnings == []
 
 
@@ -633,3 +727,36 @@ def test_the_command_says_so_and_exits_with_1(cohort, kind):
     lines = [s for s in done.stderr.splitlines() if s.startswith(place)]
     assert any(what in line and remedy in line for line in lines), done.stderr
     assert cohort.content() == before
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_sheet_with_a_byte_order_mark_is_read(cohort, encoding):
+    cohort.write_rows(cohort.rows(), encoding=encoding)
+    assert len(check_inputs(cohort.sheet).libraries) == 3
+
+
+@pytest.mark.parametrize(
+    ("day_before", "timepoint", "said"),
+    [
+        ("300", "remission", "patient P1 is relapse on day 200 and remission on day 300"),
+        ("210", "expansion", "patient P1 is relapse on day 200 and expansion on day 210"),
+        ("120", "expansion", "expansion on day 120"),
+    ],
+)
+def test_days_against_timepoints_are_warned_of(cohort, day_before, timepoint, said):
+    cohort.cell(3, "timepoint", timepoint)
+    cohort.cell(3, "day", day_before)
+    assert any(said in line for line in check_inputs(cohort.sheet).warnings)
+
+
+def test_days_in_order_are_no_matter(cohort):
+    for timepoint, day in (("expansion", "14"), ("remission", "90"), ("pre_infusion", "-14")):
+        cohort.cell(3, "timepoint", timepoint)
+        cohort.cell(3, "day", day)
+        assert check_inputs(cohort.sheet).warnings == []
+
+
+def test_eight_digits_in_an_id_are_warned_of(cohort):
+    cohort.cell(2, "sample_id", "B19500131")
+    (line,) = check_inputs(cohort.sheet).warnings
+    assert "'B19500131' may hold a date" in line

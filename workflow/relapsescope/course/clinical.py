@@ -24,8 +24,8 @@ from relapsescope.intake.regular_files import why_not_a_file
 from relapsescope.intake.text_tables import (
     Row,
     Table,
+    free_text,
     identifier,
-    known,
     nearest,
     number,
     read_table,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Records = list[dict[str, Any]]
+MOST_COMPARED = 20
 
 
 @dataclass
@@ -98,7 +99,13 @@ def check_clinical(
         cohort's; None: not compared.
     """
     found = ClinicalCheck()
-    if folder is None or not os.path.lexists(folder):
+    if folder is None:
+        return found
+    if not os.path.lexists(folder):
+        found.warnings.append(
+            f"{folder}: there is no such folder, so there are no clinical tables; correct the path "
+            "where there should be"
+        )
         return found
     folder = Path(folder)
     if not folder.exists():
@@ -187,11 +194,7 @@ def _record(table: Table, row: Row, name: str) -> dict[str, Any] | None:
 
 def _text(table: Table, row: Row, column: str) -> str | None:
     """Return free text; complain of dates in it, and of targets that are no gene symbols."""
-    value = known(table, row, column)
-    if value.startswith(("=", "+", "@")) or "<" in value or ">" in value:
-        what = f"{shown(value)} looks like a formula or HTML"
-        table.problem(row.line, column, what, "use plain words")
-        return None
+    value = free_text(table, row, column)
     if column == "target" and value:
         _check_target(table, row, value)
     return value or None
@@ -322,11 +325,20 @@ def _check_lines(table: Table, patient_id: str, records: Records) -> None:
 
 def _warn_of_other_patients(table: Table, records: Records, patient_ids: Collection[str]) -> None:
     strangers = dict.fromkeys(r["patient_id"] for r in records)
-    for stranger in strangers:
-        if stranger in patient_ids:
+    known_ids, folded = set(patient_ids), {name.lower(): name for name in patient_ids}
+    first = {}
+    for record in records:
+        first.setdefault(record["patient_id"], record["line_number"])
+    unknown = [stranger for stranger in strangers if stranger not in known_ids]
+    for place, stranger in enumerate(unknown):
+        line, same = first[stranger], folded.get(stranger.lower())
+        if same:
+            what = f"{shown(stranger)} differs from the sheet's {shown(same)} by case only"
+            table.problem(line, "patient_id", what, f"write {same}")
             continue
-        line = next(r["line_number"] for r in records if r["patient_id"] == stranger)
-        meant = nearest(stranger, patient_ids) if len(stranger) > 3 else ""
+        # Each comparison looks at every patient; the first strangers show what is wrong.
+        compared = len(stranger) > 3 and place < MOST_COMPARED
+        meant = nearest(stranger, patient_ids) if compared else ""
         remedy = f"did you mean {meant}?" if meant else "its rows are used for the course only"
         table.warn(line, "patient_id", f"{shown(stranger)} is not in the sample sheet", remedy)
 

@@ -1,11 +1,14 @@
 """Small readings of HDF5 files that the 10x and h5ad readers share."""
 
+import re
+
 import h5py
 import numpy as np
 
 # Up to this many stored values are looked at whole (some 50 ms); of larger files both ends.
 WHOLE = 5_000_000
 SAMPLE = 100_000
+OTHER_FORM = "a part of it has another form than in such a file"
 # Beyond this many barcodes (an unfiltered matrix) repeats are not looked for in the header.
 MANY_BARCODES = 200_000
 
@@ -42,5 +45,13 @@ def count_repeats(barcodes: h5py.Dataset | np.ndarray) -> int:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an exception's text."""
+    """Return the first line of an exception's text, or what it means for a file.
+
+    What Python says of a value of the wrong form (``only 0-dimensional arrays can be …``) tells
+    nothing about the file.
+    """
+    if isinstance(error, TypeError | AttributeError | IndexError):
+        return OTHER_FORM
+    if isinstance(error, ValueError) and re.search(r"array|dimension|slic|dtype", str(error)):
+        return OTHER_FORM
     return (str(error).strip() or type(error).__name__).splitlines()[0].strip("'\"")

@@ -11,6 +11,7 @@ from relapsescope.errors import InputProblem
 from relapsescope.intake.text_tables import (
     Row,
     Table,
+    free_text,
     identifier,
     known,
     read_table,
@@ -93,6 +94,8 @@ SORTING_ALIASES = {
     "no": "none",
 }
 AFTER_INFUSION = ("expansion", "remission", "relapse")
+# BCMA CAR-T cells peak in blood within about four weeks; this is far beyond.
+LAST_EXPANSION_DAY = 90
 CAR_T_COURSE = ("pre_infusion", "infusion_product", *AFTER_INFUSION)
 
 
@@ -165,8 +168,8 @@ def _library(table: Table, row: Row, folder: Path) -> Library | None:
     tissue = word(table, row, "tissue", TISSUES, TISSUE_ALIASES, needed=True)
     sorting = word(table, row, "sorting", SORTINGS, SORTING_ALIASES) or "none"
     paths = {name: _path(table, row, name, folder) for name in PATHS}
-    chemistry = _free_text(table, row, "chemistry")
-    features = _free_text(table, row, "car_feature")
+    chemistry = free_text(table, row, "chemistry")
+    features = free_text(table, row, "car_feature")
     if len(table.problems) == before:
         _check_day(table, row, timepoint, day)
         _check_tissue(table, row, timepoint, tissue)
@@ -207,20 +210,6 @@ def _path(table: Table, row: Row, column: str, folder: Path) -> Path | None:
     return None
 
 
-def _free_text(table: Table, row: Row, column: str) -> str:
-    """Return free text that is harmless in spreadsheets and pages, "" with a problem."""
-    value = known(table, row, column)
-    if value.startswith(("=", "+", "@")) or re.search(r"[<>]", value):
-        table.problem(
-            row.line,
-            column,
-            f"{shown(value)} looks like a formula or HTML",
-            "use plain words",
-        )
-        return ""
-    return value
-
-
 def _check_day(table: Table, row: Row, timepoint: str, day: int | None) -> None:
     """Complain of a day on the wrong side of the infusion."""
     if day is None:
@@ -248,29 +237,36 @@ def _check_tissue(table: Table, row: Row, timepoint: str, tissue: str) -> None:
 
 
 def _check_sample_ids(table: Table) -> None:
-    """Complain of sample ids that occur twice, and warn where only their case differs."""
+    """Complain of sample ids that occur twice, and of ids that differ by case only."""
     first: dict[str, int] = {}
-    folded: dict[str, str] = {}
     for row in table.rows:
         sample_id = known(table, row, "sample_id")
-        if not sample_id:
-            continue
-        if sample_id in first:
+        if sample_id and sample_id in first:
             table.problem(
                 row.line,
                 "sample_id",
                 f"{shown(sample_id)} stands in line {first[sample_id]} already",
                 "give each library its own id",
             )
-        elif sample_id.lower() in folded:
-            table.problem(
-                row.line,
-                "sample_id",
-                f"{shown(sample_id)} differs from {shown(folded[sample_id.lower()])} by case only",
-                "give ids that also differ where case does not count",
-            )
         first.setdefault(sample_id, row.line)
-        folded.setdefault(sample_id.lower(), sample_id)
+    for column in ("sample_id", "patient_id"):
+        _check_case(table, column)
+
+
+def _check_case(table: Table, column: str) -> None:
+    """Complain of ids that differ by case only: file systems and people take them for one."""
+    folded: dict[str, str] = {}
+    for row in table.rows:
+        name = known(table, row, column)
+        other = folded.setdefault(name.lower(), name)
+        if other != name:
+            remedy = (
+                "give ids that also differ where case does not count"
+                if column == "sample_id"
+                else f"write {other} where it is the same patient, else another id"
+            )
+            what = f"{shown(name)} differs from {shown(other)} by case only"
+            table.problem(row.line, column, what, remedy)
 
 
 def _check_same_files(table: Table, libraries: list[Library]) -> None:
@@ -295,11 +291,12 @@ def _check_same_files(table: Table, libraries: list[Library]) -> None:
 
 
 def _check_patients(table: Table, libraries: list[Library]) -> None:
-    """Complain of patients whose timepoints contradict each other."""
+    """Complain of patients whose timepoints contradict each other or their days."""
     by_patient: dict[str, list[Library]] = defaultdict(list)
     for library in libraries:
         by_patient[library.patient_id].append(library)
     for patient_id, rows in by_patient.items():
+        _warn_of_order(table, patient_id, rows)
         timepoints = {row.timepoint for row in rows}
         for alone in ("healthy", "untreated"):
             others = sorted(timepoints - {alone}, key=TIMEPOINTS.index)
@@ -314,3 +311,32 @@ def _check_patients(table: Table, libraries: list[Library]) -> None:
                 remedy if alone == "untreated" else "correct the timepoint or the patient_id",
             )
             break
+
+
+def _warn_of_order(table: Table, patient_id: str, rows: list[Library]) -> None:
+    """Warn of days that run against the timepoints: of a swap, or of a second treatment."""
+    dated = [row for row in rows if row.day is not None and row.timepoint in AFTER_INFUSION]
+    for row in dated:
+        later = [
+            other
+            for other in dated
+            if AFTER_INFUSION.index(other.timepoint) < AFTER_INFUSION.index(row.timepoint)
+            and other.day > row.day
+        ]
+        for other in later[:1]:
+            table.warn(
+                row.line,
+                "day",
+                f"patient {patient_id} is {row.timepoint} on day {row.day} and "
+                f"{other.timepoint} on day {other.day}",
+                "check days and timepoints (a later treatment has its own day 0)",
+            )
+    for row in rows:
+        if row.day is None:
+            continue
+        if row.timepoint == "expansion" and row.day > LAST_EXPANSION_DAY:
+            what = f"expansion on day {row.day}: CAR-T cells have had their peak by then"
+            table.warn(row.line, "day", what, "check the day, or call it remission or relapse")
+        if row.timepoint == "infusion_product" and row.day > 0:
+            what = f"an infusion product of day {row.day}, after the infusion"
+            table.warn(row.line, "day", what, "check the day, or the tissue")

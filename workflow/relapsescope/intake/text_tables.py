@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from relapsescope.intake.privacy import AS_ID, AS_TEXT, identifying, maybe_a_date
 from relapsescope.intake.regular_files import NOT_THERE, why_not_a_file
 
 # Sheets and clinical tables are written by people: a thousand rows are some 100 kB.
@@ -277,12 +278,37 @@ def identifier(table: Table, row: Row, column: str, *, longest: int = 80) -> str
             "use only letters, digits, _ and -",
         )
         return ""
+    if value.startswith("-"):
+        # Commands take it for an option, spreadsheets for a formula.
+        table.problem(row.line, column, f"{shown(value)} begins with -", "begin with a letter")
+        return ""
+    if reason := identifying(value):
+        table.problem(row.line, column, f"{shown(value)} {reason}", AS_ID)
+        return ""
+    if maybe_a_date(value):
+        what = f"{shown(value)} may hold a date, which would identify a person"
+        table.warn(row.line, column, what, f"{AS_ID} if it does")
     if len(value) > longest:
         table.problem(
             row.line, column, f"{shown(value)} is too long", f"use at most {longest} characters"
         )
         return ""
     return value
+
+
+def free_text(table: Table, row: Row, column: str, *, longest: int = 500) -> str:
+    """Return free text that is harmless in spreadsheets and pages, "" with a problem."""
+    value = known(table, row, column)
+    if value.startswith(("=", "+", "@")) or re.search(r"[<>]", value):
+        what, remedy = "looks like a formula or HTML", "use plain words"
+    elif len(value) > longest:
+        what, remedy = f"is {len(value):,} characters long", f"use at most {longest}"
+    elif reason := identifying(value):
+        what, remedy = reason, AS_TEXT
+    else:
+        return value
+    table.problem(row.line, column, f"{shown(value)} {what}", remedy)
+    return ""
 
 
 def word(

@@ -52,8 +52,7 @@ class Cohort:
         """Read the sheet, the run's panel and the truth of the clones."""
         self.run, self.folder = run, folder
         config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
-        genes = [*config["antigens"]["genes"], config["anxa1"]["gene"]]
-        self.settings = clone_settings(config | {"judged_later": genes})
+        self.settings = clone_settings(config)
         self.sheet = pd.read_csv(folder / "samples.tsv", sep="\t", dtype=str, keep_default_na=False)
         self.panel = read_panel(run / "clones/normal_plasma.npz")
         self.truth = pd.read_csv(

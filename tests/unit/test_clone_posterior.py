@@ -60,7 +60,7 @@ def test_the_antigens_never_say_which_clone_a_cell_is_of():
     barred = symbols[symbols.index(next(s for s in symbols if s))]
     place = symbols.index(barred)
     assert gene_space(IDS).used[place]
-    assert not gene_space(IDS, judged_later=[barred]).used[place]
+    assert not gene_space(IDS, judged=[barred]).used[place]
 
 
 def cells_of(probability_b):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import yaml
 from relapsescope.errors import InputProblem
+from relapsescope.judged_genes import judged_genes
 from relapsescope.libraries.lineage import LineageLimits, call_lineages
-from relapsescope.libraries.markers import MEASURED_LATER, align_markers, read_markers
+from relapsescope.libraries.markers import align_markers, read_markers
 from relapsescope.libraries.neighbours import nearest_cells, share_composition
 from relapsescope.libraries.state_model import Depth, marker_log_likelihood, update_rates
 from relapsescope.paths import RESOURCES
@@ -21,6 +22,7 @@ REPOSITORY = RESOURCES.parent
 DATA = REPOSITORY.parent / "shared" / "data"
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
 LIMITS = LineageLimits(**CONFIG["lineage"])
+JUDGED = judged_genes(CONFIG)
 
 # Rates written by hand (UMI per million), not those of the table under test.
 RATES = {
@@ -96,14 +98,20 @@ def test_every_marker_row_is_cited_and_in_the_vocabulary():
     assert {row["lineage"] for row in rows} == {"any", *LINEAGES[:-1]}
     assert {row["cell_type"] for row in rows} >= {t for types in CELL_TYPES.values() for t in types}
     assert all(f"`{row['source']}`" in readme for row in rows)
-    shown = {symbol for row in rows for symbol in row["symbol"].split("+")}
-    assert not shown & MEASURED_LATER
+
+
+def test_no_judged_gene_is_a_marker():
+    assert {"SDC1", "CD19", "TNFRSF17", "ANXA1"} <= set(JUDGED)
+    everything = set(read_markers(LIMITS.rate_levels).features)
+    left = read_markers(LIMITS.rate_levels, judged=JUDGED)
+    assert everything - set(left.features) == {"SDC1", "CD19"}
+    globins = read_markers(LIMITS.rate_levels, judged=["HBA1"])
+    assert not [feature for feature in globins.features if "HBA1" in feature]
 
 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("Plasma\t\t\tTNFRSF17\thigh\t\thca", "measured later"),
         ("Plasmacyte\t\t\tMZB1\thigh\t\thca", "not in the vocabulary"),
         ("T\tCD9 T\t\tCD3D\thigh\t\thca", "not one of the lineage's"),
         ("T\t\t\tCD3D\tenormous\t\thca", "not one of"),

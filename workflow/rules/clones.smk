@@ -8,13 +8,6 @@ PANEL_SAMPLES = [
     name for name, library in RUN.libraries.items() if library.timepoint in PANEL_TIMEPOINTS
 ] or list(RUN.libraries)
 
-# What statements about clones are made of may not make the clones.
-JUDGED_LATER = [
-    config["antigens"]["car_target"],
-    *config["antigens"]["genes"],
-    config["anxa1"]["gene"],
-]
-
 
 rule normal_plasma:
     input:
@@ -34,7 +27,7 @@ rule normal_plasma:
             section: lookup(dpath=section, within=config)
             for section in ("immunoglobulin", "copy_number")
         }
-        | {"judged_later": JUDGED_LATER},
+        | {"judged_genes": judged_genes(config)},
         code=code_version("clones.normal_plasma", resources=("resources/genes.tsv",)),
     resources:
         **requests("normal_plasma", samples=PANEL_SAMPLES),
@@ -62,7 +55,7 @@ rule clones:
             section: lookup(dpath=section, within=config)
             for section in ("immunoglobulin", "copy_number", "clones")
         }
-        | {"judged_later": JUDGED_LATER},
+        | {"judged_genes": judged_genes(config)},
         seed=lookup(dpath="seed", within=config),
         code=code_version("clones.patient_clones", resources=("resources/genes.tsv",)),
     resources:

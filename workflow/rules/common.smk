@@ -5,6 +5,7 @@ import re
 from relapsescope.course.files import RESOURCES as COURSE_RESOURCES
 from relapsescope.course.files import bulk_files, clinical_files, course_paths
 from relapsescope.programmes.files import gmt_files
+from relapsescope.judged_genes import judged_genes
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import (
     ANSWER_TABLES,

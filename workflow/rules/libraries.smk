@@ -27,7 +27,8 @@ rule library:
         settings={
             section: lookup(dpath=section, within=config)
             for section in ("seed", "quality", "ambient", "doublets", "lineage", "gene_ranks")
-        },
+        }
+        | {"judged_genes": judged_genes(config)},
         code=code_version("libraries.library", resources=("resources/genes.tsv", "resources/markers.tsv")),
     resources:
         **requests("library"),

@@ -23,6 +23,7 @@ from relapsescope.clones.plasma_cells import (
     library_files,
     read_plasma_library,
 )
+from relapsescope.judged_genes import judged_genes
 from relapsescope.settings import settings_of
 from relapsescope.tables import write_json
 
@@ -51,8 +52,8 @@ def build_normal_plasma(
     Parameters
     ----------
     settings
-        The sections `immunoglobulin` and `copy_number` of the configuration, and under
-        `judged_later` the genes that antigen and ANXA1 statements are about.
+        The sections `immunoglobulin` and `copy_number` of the configuration, and the judged genes
+        (`judged_genes`).
     """
     wanted = set(settings["copy_number"]["panel_timepoints"])
     ig = settings_of(ImmunoglobulinSettings, settings["immunoglobulin"], name="immunoglobulin")
@@ -61,7 +62,7 @@ def build_normal_plasma(
     files = [library for library in everyone if library.row["timepoint"] in wanted]
     gene_ids = common_genes(files or everyone)
     libraries = [read_plasma_library(library, gene_ids) for library in files]
-    space = gene_space(gene_ids, judged_later=settings.get("judged_later", ()))
+    space = gene_space(gene_ids, judged=judged_genes(settings))
     used = np.flatnonzero(space.used)
     chosen, notes = [], []
     for library in libraries:

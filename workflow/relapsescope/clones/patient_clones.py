@@ -40,6 +40,7 @@ from relapsescope.clones.tables import (
     arm_rows,
     clone_rows,
 )
+from relapsescope.judged_genes import judged_genes
 from relapsescope.patient_files import PROBABILITY
 from relapsescope.settings import settings_of
 from relapsescope.tables import write_json, write_parquet, write_tsv
@@ -51,7 +52,7 @@ class Settings:
 
     Attributes
     ----------
-    judged_later
+    judged
         Genes that antigen and ANXA1 statements are about; they may not say who is malignant or
         of which clone.
     """
@@ -59,11 +60,11 @@ class Settings:
     immunoglobulin: ImmunoglobulinSettings
     copy_number: CopyNumberSettings
     clones: CloneSettings
-    judged_later: tuple[str, ...] = ()
+    judged: tuple[str, ...] = ()
 
 
 def clone_settings(settings: Mapping[str, Any]) -> Settings:
-    """Return the sections `immunoglobulin`, `copy_number` and `clones`, and `judged_later`."""
+    """Return the sections `immunoglobulin`, `copy_number` and `clones`, and the judged genes."""
     kinds = {
         "immunoglobulin": ImmunoglobulinSettings,
         "copy_number": CopyNumberSettings,
@@ -71,7 +72,7 @@ def clone_settings(settings: Mapping[str, Any]) -> Settings:
     }
     return Settings(
         **{n: settings_of(kind, settings[n], name=n) for n, kind in kinds.items()},
-        judged_later=tuple(settings.get("judged_later", ())),
+        judged=judged_genes(settings),
     )
 
 
@@ -98,8 +99,8 @@ def call_clones(
     outputs
         Paths of `patient_files.CLONE_FILES`.
     settings
-        The sections `immunoglobulin`, `copy_number` and `clones` of the configuration, and
-        under `judged_later` the genes that antigen and ANXA1 statements are about.
+        The sections `immunoglobulin`, `copy_number` and `clones` of the configuration, and the
+        judged genes (`judged_genes`).
     """
     typed = clone_settings(settings)
     files = library_files(rows, counts_paths, cells_paths, genes_paths, summary_paths)
@@ -132,7 +133,7 @@ def assess_patient(
     """Return the content of the files, by the keys of `outputs` of `call_clones`."""
     if not libraries:
         return empty_result(patient, libraries, "", "every library of this patient failed")
-    space = gene_space(gene_ids, judged_later=settings.judged_later)
+    space = gene_space(gene_ids, judged=settings.judged)
     calls = []
     for library, table in zip(libraries, contigs, strict=True):
         ig = call_immunoglobulin(

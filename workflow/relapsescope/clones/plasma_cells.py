@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,6 @@ from relapsescope.intake.fragments import read_fragment
 from relapsescope.intake.genes import gene_classes, gene_table
 from relapsescope.tables import read_columns
 
-# What the antigen, ANXA1 and target statements are about can play no part in who is malignant;
-# the configuration's antigens are added to these.
-JUDGED_LATER = ("TNFRSF17", "ANXA1", "GPRC5D", "CD38", "SDC1", "FCRL5", "SLAMF7")
 # Loci whose expression says which cell it is, not how many copies there are: HLA, histones and
 # receptors (infercnvpy's documentation and copyKAT leave them out too); JCHAIN follows the isotype.
 LEFT_OUT = re.compile(r"^(HLA-|H1-|H2[ABX]|H3-|H3C|H4C|H4-|HIST|TR[ABDG][VDJC]|IG[HKL]|JCHAIN$)")
@@ -159,10 +156,10 @@ class GeneSpace:
     used: np.ndarray
 
 
-def gene_space(gene_ids: np.ndarray, *, judged_later: Sequence[str] = ()) -> GeneSpace:
+def gene_space(gene_ids: np.ndarray, *, judged: Collection[str] = ()) -> GeneSpace:
     """Return arms and the genes to use among `gene_ids`, by `resources/genes.tsv`.
 
-    `judged_later` names genes beside `JUDGED_LATER` that statements about clones are made of.
+    `judged` names the genes that statements are made of, which say nothing of who is malignant.
     """
     table = gene_table()
     place = {gene: i for i, gene in enumerate(table.gene_ids)}
@@ -174,7 +171,7 @@ def gene_space(gene_ids: np.ndarray, *, judged_later: Sequence[str] = ()) -> Gen
     dropped = np.zeros(len(gene_ids), dtype=bool)
     for name in ("mitochondrial", "immunoglobulin", "haemoglobin", "sex", "ribosomal"):
         dropped |= classes[name]
-    barred = {*CYCLE.split(), *JUDGED_LATER, *judged_later}
+    barred = {*CYCLE.split(), *judged}
     named = [bool(LEFT_OUT.match(symbol)) or symbol in barred for symbol in symbols]
     autosomal = np.array([bool(arm) and arm[0] not in "XY" for arm in arms], dtype=bool)
     return GeneSpace(gene_ids, symbols, arms, autosomal & ~dropped & ~np.array(named, dtype=bool))

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from relapsescope.errors import InputProblem
 from relapsescope.intake.matrix import Counts, read_counts, write_fragment
+from relapsescope.judged_genes import judged_genes
 from relapsescope.libraries.ambient import Ambient, AmbientLimits, estimate_ambient
 from relapsescope.libraries.doublets import DoubletCalls, DoubletLimits, call_doublets
 from relapsescope.libraries.gene_ranks import rank_genes
@@ -113,6 +114,7 @@ def assess(
         use=flags.qc_pass,
         ambient=ambient,
         limits=settings_of(LineageLimits, settings["lineage"], name="lineage"),
+        judged=judged_genes(settings),
         seed=seed,
     )
     doublets = call_doublets(

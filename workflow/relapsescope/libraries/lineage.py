@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,7 @@ def call_lineages(
     use: np.ndarray,
     ambient: Ambient,
     limits: LineageLimits,
+    judged: Collection[str] = (),
     seed: int = 0,
 ) -> LineageCalls:
     """Return lineage, cell type and probabilities of every barcode of a library.
@@ -97,6 +99,8 @@ def call_lineages(
         The library's ambient profile and each barcode's expected ambient UMIs.
     limits
         Numbers from the config.
+    judged
+        Genes that statements are made of; they call no cell.
     seed
         Not used: nothing here is random. Kept so that all steps are called alike.
 
@@ -104,7 +108,7 @@ def call_lineages(
     -------
     LineageCalls
     """
-    markers, sums = align_markers(read_markers(limits.rate_levels), counts.symbols)
+    markers, sums = align_markers(read_markers(limits.rate_levels, judged=judged), counts.symbols)
     n_barcodes = counts.matrix.shape[0]
     if n_barcodes == 0 or not markers.features:
         note = "no marker gene was found" if n_barcodes else "there are no barcodes"
@@ -120,7 +124,7 @@ def call_lineages(
         by_state,
         evidence,
         counts.matrix,
-        counted,
+        counted & ~np.isin(counts.symbols.astype(str), list(judged)),
         markers,
         use=use & (depth.native >= limits.min_native_umi),
         least_share=limits.call_probability,

@@ -1,6 +1,7 @@
 """The marker table: which genes each cell state shows, and about how much of them."""
 
 import csv
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,6 @@ from relapsescope.paths import RESOURCES
 from relapsescope.vocabulary import CELL_TYPES, LINEAGES
 
 MARKER_TABLE = RESOURCES / "markers.tsv"
-# What these genes show is measured later in the cells called here, so none may help to call
-# them: the CAR-T and bispecific targets and the gene under study. A cell chosen by its antigen
-# cannot show the antigen's loss.
-MEASURED_LATER = frozenset({"TNFRSF17", "GPRC5D", "ANXA1", "FCRL5", "CD38", "SLAMF7"})
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,12 @@ class Markers:
     type_identity: np.ndarray  # (n_features,) bool, genes that tell a lineage's types apart
 
 
-def read_markers(rate_levels: dict[str, float], path: Path = MARKER_TABLE) -> Markers:
+def read_markers(
+    rate_levels: dict[str, float],
+    path: Path = MARKER_TABLE,
+    *,
+    judged: Collection[str] = (),
+) -> Markers:
     """Return the marker table with its levels turned into rates.
 
     A row for a state overrides its cell type's, that its lineage's, and that the row `any`;
@@ -54,15 +56,19 @@ def read_markers(rate_levels: dict[str, float], path: Path = MARKER_TABLE) -> Ma
         UMI per million for each level, from the config; `off` must be among them.
     path
         A table like ``resources/markers.tsv``.
+    judged
+        Genes that statements are made of: their rows are left out, for a cell that is chosen by
+        its antigen cannot show the antigen's loss.
 
     Raises
     ------
     InputProblem
-        Where a row's words are not in the vocabulary, or its gene is measured later.
+        Where a row's words are not in the vocabulary.
     """
     with open(path, encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines, delimiter="\t"))
     _check_rows(rows, rate_levels, path)
+    rows = [row for row in rows if not set(judged).intersection(row["symbol"].split("+"))]
     states = _states_of(rows)
     features = tuple(sorted({row["symbol"] for row in rows}))
     position = {feature: i for i, feature in enumerate(features)}
@@ -133,8 +139,6 @@ def _check_rows(rows: list[dict[str, str]], rate_levels: dict[str, float], path:
             problems.append(f"{where} level: {row['level']} is not one of {', '.join(rate_levels)}")
         if row["identity"] not in ("", "yes", "type"):
             problems.append(f"{where} identity: {row['identity']} is not yes, type or empty")
-        if named := MEASURED_LATER.intersection(row["symbol"].split("+")):
-            problems.append(f"{where} symbol: {', '.join(named)} is measured later; leave it out")
     if problems:
         raise InputProblem(*problems)
 

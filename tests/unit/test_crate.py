@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 from relapsescope.commands.app import app
-from relapsescope.deposit.crate import PROFILES, write_crate
+from relapsescope.deposit.crate import PROFILES, is_orcid, write_crate
+from relapsescope.errors import InputProblem
 from relapsescope.figures.draw import draw_figures, read_manifest
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings
@@ -21,6 +22,7 @@ SHEET = (
     "sample_id\tpatient_id\ttimepoint\ttissue\tmatrix\traw_matrix\n"
     "S1\tP1\trelapse\tbone_marrow\tone.h5\tfolder\n"
 )
+OUTSIDE = ("https://snakemake.readthedocs.io", "https://doi.org/10.1093/bioinformatics/bts480")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,7 @@ def sha256(content):
 
 def test_the_crate_reads_again_and_keeps_its_profile(run):
     path, untold = write_crate(run)
-    assert untold == []
+    assert untold == ["who ran it: name a person or an organisation with --agent and --orcid"]
     crate = ROCrate(run)
     assert {entity.id for entity in crate.root_dataset["conformsTo"]} == set(PROFILES)
     workflow = crate.mainEntity
@@ -137,4 +139,58 @@ def test_inputs_that_are_elsewhere_are_named_and_stop_nothing(run):
     found = CliRunner().invoke(app, ["crate", str(run), "--licence", "https://example.org/l"])
     assert found.exit_code == 0
     assert "elsewhere.tsv: not found from here" in found.output
-    assert ROCrate(run).root_dataset["license"] == "https://example.org/l"
+    assert ROCrate(run).root_dataset["license"].id == "https://example.org/l"
+
+
+def test_who_ran_it_under_which_licence_and_with_which_software(run):
+    write_crate(run, licence="https://example.org/l", agent="A Name", orcid="0000-0002-1825-0097")
+    content = json.loads((run / "ro-crate-metadata.json").read_text())
+    graph = {entity["@id"]: entity for entity in content["@graph"]}
+    assert content["@context"] == [
+        "https://w3id.org/ro/crate/1.3/context",
+        "https://w3id.org/ro/terms/workflow-run/context",
+    ]
+    descriptor = graph["ro-crate-metadata.json"]
+    assert descriptor["conformsTo"] == {"@id": "https://w3id.org/ro/crate/1.3"}
+    assert graph["./"]["license"] == {"@id": "https://example.org/l"}
+    assert graph["https://example.org/l"]["@type"] == "CreativeWork"
+    assert graph["#run"]["agent"] == {"@id": "https://orcid.org/0000-0002-1825-0097"}
+    person = graph["https://orcid.org/0000-0002-1825-0097"]
+    assert (person["@type"], person["name"]) == ("Person", "A Name")
+    software = [each for each in graph.values() if each["@type"] == "SoftwareApplication"]
+    assert len(software) > 20
+    for each in software:
+        assert each["@id"] == each["url"]
+        assert each["url"].startswith("https://")
+        assert each["version"]
+    torch = next(each for each in software if each["name"] == "torch")
+    assert "+" not in torch["url"]
+    # Nothing is referred to that is not described.
+    for entity in graph.values():
+        for value in entity.values():
+            for one in value if isinstance(value, list) else [value]:
+                if isinstance(one, dict) and one["@id"] not in graph:
+                    assert one["@id"] in ("https://w3id.org/ro/crate/1.3", *OUTSIDE)
+
+
+def test_an_organisation_needs_no_orcid_and_a_wrong_one_is_refused(run):
+    write_crate(run, agent="A Hospital")
+    (action,) = ROCrate(run).root_dataset["mentions"]
+    assert action["agent"].type == "Organization"
+    with pytest.raises(InputProblem, match="no ORCID iD"):
+        write_crate(run, orcid="0000-0002-1825-0098")
+
+
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        ("0000-0002-1825-0097", True),
+        ("0000-0002-1694-233X", True),
+        ("0000-0002-1694-2330", False),
+        ("0000-0002-1825-009", False),
+        ("https://orcid.org/0000-0002-1825-0097", False),
+    ],
+)
+def test_an_orcid_s_last_digit_checks_the_others(text, valid):
+    """The iDs of the examples on orcid.org."""
+    assert is_orcid(text) == valid

@@ -103,6 +103,8 @@ def crate(
     licence: Annotated[
         str, typer.Option(help="Address of the licence under which the results may be used.")
     ] = "",
+    agent: Annotated[str, typer.Option(help="Who ran it: a person or an organisation.")] = "",
+    orcid: Annotated[str, typer.Option(help="The person's ORCID iD, 0000-0002-1825-0097.")] = "",
 ) -> None:
     """Describe a run as an RO-Crate: ro-crate-metadata.json in its folder.
 
@@ -112,7 +114,7 @@ def crate(
     from relapsescope.deposit.crate import write_crate
 
     try:
-        path, untold = write_crate(results, licence=licence)
+        path, untold = write_crate(results, licence=licence, agent=agent, orcid=orcid)
     except InputProblem as problem:
         _unusable(problem)
     for line in untold:

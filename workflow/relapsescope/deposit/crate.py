@@ -1,11 +1,12 @@
 """A run as an RO-Crate: what was made, from what, by which workflow, settings and software.
 
-The profile is Workflow Run Crate 0.5 (w3id.org/ro/wfrun/workflow) over RO-Crate 1.1. The run's own
+The profile is Workflow Run Crate 0.6 (w3id.org/ro/wfrun/workflow) over RO-Crate 1.3. The run's own
 folder becomes the crate; inputs are described with their hashes and stay where they are.
 """
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,17 +20,33 @@ from relapsescope.errors import InputProblem
 from relapsescope.figures.draw import read_manifest
 from relapsescope.intake.sheet import read_sheet
 from relapsescope.paths import REPOSITORY
-from relapsescope.run.provenance import PATHS
+from relapsescope.run.provenance import NOT_INSTALLED, PATHS
 from relapsescope.tables import write_json
 
+SPECIFICATION = "1.3"
 PROFILES = {
-    "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
-    "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
-    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
+    "https://w3id.org/ro/wfrun/process/0.6": "Process Run Crate",
+    "https://w3id.org/ro/wfrun/workflow/0.6": "Workflow Run Crate",
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.1": "Workflow RO-Crate",
 }
+BIOSCHEMAS = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
+RUN_TERMS = "https://w3id.org/ro/terms/workflow-run/context"
+"""Context in which `environment` of an action has its meaning."""
+PACKAGES = "https://pypi.org/project/{name}/{version}/"
+PYTHON = "https://www.python.org/downloads/release/python-{digits}/"
+MIT = "https://spdx.org/licenses/MIT"
+ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]")
 STATUS = {"succeeded": "CompletedActionStatus", "failed": "FailedActionStatus"}
 FOLDERS = ("tables", "source_data", "figures", "report", "course")
 """Folders of a run whose files the crate holds; counts and fragments of libraries are left out."""
+CONTENTS = {
+    "tables": "table of results; its columns are explained in docs/outputs.md of the workflow",
+    "source_data": "the numbers that a figure shows",
+    "figures": "figure, drawn from source_data alone",
+    "report": "page of the cohort or of a patient, opens offline",
+    "course": "the clinical course, a table each step",
+    "workflow": "rules of the workflow",
+}
 MEDIA = {
     ".csv": "text/csv",
     ".tsv": "text/tab-separated-values",
@@ -46,7 +63,9 @@ RESEARCH_ONLY = "For research use only; not a medical device."
 NO_LICENCE = "No licence is stated: ask those who made these results before you reuse them."
 
 
-def write_crate(results: Path, *, licence: str = "") -> tuple[Path, list[str]]:
+def write_crate(
+    results: Path, *, licence: str = "", agent: str = "", orcid: str = ""
+) -> tuple[Path, list[str]]:
     """Write `ro-crate-metadata.json` into a run's folder; return it and what could not be told.
 
     Copies the workflow's Snakefile and rules into `workflow/` beside the results, as the profile
@@ -56,14 +75,19 @@ def write_crate(results: Path, *, licence: str = "") -> tuple[Path, list[str]]:
     ----------
     licence
         Address of the licence of the results.
+    agent, orcid
+        Who ran the workflow: a name, and the person's ORCID iD; an organisation has none.
 
     Raises
     ------
     InputProblem
-        When the folder is no run, or its run has not ended.
+        When the folder is no run, its run has not ended, or the ORCID iD cannot be one.
     """
     run = _ended_run(results)
-    crate = ROCrate(version="1.1")
+    if orcid and not is_orcid(orcid):
+        raise InputProblem(f"--orcid {orcid}: no ORCID iD; give it as 0000-0002-1825-0097")
+    crate = ROCrate(version=SPECIFICATION)
+    crate.metadata.extra_contexts.append(RUN_TERMS)
     _describe_root(crate, run, licence)
     workflow = _add_workflow(crate, results, run)
     objects, untold = _add_inputs(crate, run)
@@ -78,16 +102,26 @@ def write_crate(results: Path, *, licence: str = "") -> tuple[Path, list[str]]:
         result=made,
         properties={
             "name": "Run of Relapsescope",
+            "description": "snakemake with the settings that stand under object",
             "startTime": run["started"],
             "endTime": run["ended"],
             "actionStatus": f"http://schema.org/{STATUS[run['state']]}",
         },
     )
     crate.root_dataset["mentions"] = [action]
+    if agent or orcid:
+        action["agent"] = _add_agent(crate, agent, orcid)
+    else:
+        untold.append("who ran it: name a person or an organisation with --agent and --orcid")
     action["environment"] = [
-        crate.add(_property(crate, f"#{name}", name, value))
+        crate.add(_property(crate, f"#{name.replace(' ', '-')}", name, value))
         for name, value in sorted(
-            {**run["threads"], "processor": run["processor"], "system": run["system"]}.items()
+            {
+                **run["threads"],
+                "processor": run["processor"],
+                **{f"processor {name}": value for name, value in run.get("machine", {}).items()},
+                "system": run["system"],
+            }.items()
         )
         if value is not None
     ]
@@ -117,17 +151,47 @@ def _describe_root(crate: ROCrate, run: Mapping[str, Any], licence: str) -> None
         f"with their numbers, and pages of one run. {RESEARCH_ONLY}"
     )
     root["datePublished"] = run["ended"]
-    root["license"] = licence or NO_LICENCE
+    root["license"] = _licence(crate, licence, licence) if licence else NO_LICENCE
     root["conformsTo"] = [
         crate.add(
             ContextEntity(
                 crate,
                 address,
-                {"@type": "CreativeWork", "name": name, "version": address.rsplit("/", 1)[-1]},
+                {
+                    "@type": ["CreativeWork", "Profile"],
+                    "name": name,
+                    "version": address.rsplit("/", 1)[-1],
+                },
             )
         )
         for address, name in PROFILES.items()
     ]
+
+
+def _licence(crate: ROCrate, address: str, name: str) -> Entity:
+    properties = {"@type": "CreativeWork", "name": name, "url": address}
+    return crate.add(ContextEntity(crate, address, properties))
+
+
+def _add_agent(crate: ROCrate, name: str, orcid: str) -> Entity:
+    """Return who ran the workflow: a person where there is an ORCID iD, else an organisation."""
+    address = f"https://orcid.org/{orcid}" if orcid else "#agent"
+    kind = "Person" if orcid else "Organization"
+    return crate.add(ContextEntity(crate, address, {"@type": kind, "name": name or orcid}))
+
+
+def is_orcid(text: str) -> bool:
+    """Return whether a text is an ORCID iD: sixteen digits of which the last checks the others.
+
+    The check digit is that of ISO 7064 MOD 11-2, as orcid.org describes it.
+    """
+    if not ORCID.fullmatch(text):
+        return False
+    *digits, check = text.replace("-", "")
+    total = 0
+    for digit in digits:
+        total = (total + int(digit)) * 2
+    return check == "0123456789X"[(12 - total % 11) % 11]
 
 
 def _add_workflow(crate: ROCrate, results: Path, run: Mapping[str, Any]) -> Entity:
@@ -147,7 +211,12 @@ def _add_workflow(crate: ROCrate, results: Path, run: Mapping[str, Any]) -> Enti
             "name": "Relapsescope",
             "version": run["versions"].get("relapsescope"),
             "identifier": f"git commit {run['git_commit']}",
-            "license": "https://spdx.org/licenses/MIT",
+            "license": _licence(crate, MIT, "MIT License"),
+            "conformsTo": crate.add(
+                ContextEntity(
+                    crate, BIOSCHEMAS, {"@type": "CreativeWork", "name": "ComputationalWorkflow"}
+                )
+            ),
             **_file_properties(target / "Snakefile"),
         },
     )
@@ -158,14 +227,27 @@ def _add_workflow(crate: ROCrate, results: Path, run: Mapping[str, Any]) -> Enti
         crate.add(
             ContextEntity(
                 crate,
-                f"#software-{name}",
-                {"@type": "SoftwareApplication", "name": name, "softwareVersion": version},
+                _software_address(name, version),
+                {
+                    "@type": "SoftwareApplication",
+                    "name": name,
+                    "version": version,
+                    "url": _software_address(name, version),
+                },
             )
         )
         for name, version in sorted(run["versions"].items())
-        if name != "relapsescope"
+        if name != "relapsescope" and version != NOT_INSTALLED
     ]
     return workflow
+
+
+def _software_address(name: str, version: str) -> str:
+    """Return where a version of a package is published; a local build has its release's page."""
+    release = version.partition("+")[0]
+    if name == "python":
+        return PYTHON.format(digits=release.replace(".", ""))
+    return PACKAGES.format(name=name, version=release)
 
 
 def _add_inputs(crate: ROCrate, run: Mapping[str, Any]) -> tuple[list[Entity], list[str]]:
@@ -233,7 +315,9 @@ def _result_files(results: Path) -> Iterator[Path]:
 
 def _add_file(crate: ROCrate, results: Path, path: Path) -> Entity:
     name = path.relative_to(results).as_posix()
-    return crate.add_file(path, dest_path=name, properties=_file_properties(path))
+    words = CONTENTS.get(name.split("/")[0], "what made this run and how it ended")
+    properties = {"name": name, "description": words, **_file_properties(path)}
+    return crate.add_file(path, dest_path=name, properties=properties)
 
 
 def _name_files(crate: ROCrate, results: Path) -> None:

@@ -21,6 +21,7 @@ from relapsescope.vocabulary import ON_GPU
 
 PATHS = ("samples", "clinical", "results")
 """Keys of the configuration that say where files are, not how they are analysed."""
+NOT_INSTALLED = "not installed"
 PACKAGE = Path(__file__).resolve().parents[1]
 # Parsing whole modules for their imports costs half a second, in every job on a cluster.
 IMPORT = re.compile(
@@ -129,7 +130,7 @@ def versions() -> dict[str, str]:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
+            found[name] = NOT_INSTALLED
     return found
 
 

@@ -11,7 +11,7 @@ import yaml
 from relapsescope.errors import InputProblem
 
 Settings = TypeVar("Settings")
-PATHS = ("samples", "clinical", "results")
+PATHS = ("samples", "clinical", "results", "reference")
 """Keys of the configuration that name files and folders."""
 
 

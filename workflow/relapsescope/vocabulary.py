@@ -41,5 +41,8 @@ CELL_TYPES = {
     "Monocyte": ("CD14 monocyte", "CD16 monocyte"),
 }
 VERDICTS = ("pass", "warn", "fail")
+# Where what a clone is compared with comes from (`reference_source`): the cohort's own people, a
+# reference frozen from another cohort, or the shipped table of published rates.
+COHORT, FROZEN, SHIPPED = "cohort", "frozen", "shipped"
 # In the notes of an atlas, where that is so: its results come again in kind, not byte for byte.
 ON_GPU = "scVI was trained on a GPU"

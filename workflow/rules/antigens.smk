@@ -39,6 +39,7 @@ rule antigens:
         },
         clones=rules.clone_table.input.clones,
         course=course_paths(Path(RESULTS))["course"],
+        **reference_files(REFERENCE, ("molecules", "pooled")),
     output:
         **MOLECULAR,
     log:
@@ -51,6 +52,7 @@ rule antigens:
         settings={
             section: lookup(dpath=section, within=config) for section in MOLECULAR_SETTINGS
         },
+        reference=REFERENCE_MANIFEST.terms() if REFERENCE_MANIFEST else {},
         code=code_version(
             "antigens.tables",
             resources=("resources/targets.tsv", "resources/antigen_notes.tsv"),

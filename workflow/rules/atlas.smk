@@ -6,15 +6,49 @@ LIBRARY_FILES = {
 }
 
 
+ATLAS_FILES = {
+    "embedding": f"{RESULTS}/atlas/embedding.parquet",
+    "latent": f"{RESULTS}/atlas/latent.parquet",
+    "genes": f"{RESULTS}/atlas/genes.tsv",
+    "integration": f"{RESULTS}/atlas/integration.tsv",
+    "markers": f"{RESULTS}/atlas/markers.tsv",
+}
+# A reference with an atlas is not trained anew: cells are placed on it, and judged by it.
+PLACED = has_atlas(REFERENCE)
+NOVELTY = [f"{RESULTS}/tables/novelty.tsv"] if PLACED else []
+
+
+rule place:
+    input:
+        **LIBRARY_FILES,
+        **reference_files(REFERENCE, ATLAS_NAMES),
+    output:
+        **(ATLAS_FILES if PLACED else {}),
+        novelty=f"{RESULTS}/tables/novelty.tsv",
+    log:
+        f"{RESULTS}/logs/place.log",
+    conda:
+        "../../envs/relapsescope.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/place.tsv"
+    params:
+        rows=[library.as_params() for library in RUN.libraries.values()],
+        reference=str(REFERENCE_FOLDER),
+        settings=lookup(dpath="novelty", within=config),
+        code=code_version("reference.jobs"),
+    resources:
+        **requests("place"),
+    message:
+        "Atlas: immune cells placed on the reference, and what it does not know"
+    script:
+        "../scripts/place.py"
+
+
 rule atlas:
     input:
         **LIBRARY_FILES,
     output:
-        embedding=f"{RESULTS}/atlas/embedding.parquet",
-        latent=f"{RESULTS}/atlas/latent.parquet",
-        genes=f"{RESULTS}/atlas/genes.tsv",
-        integration=f"{RESULTS}/atlas/integration.tsv",
-        markers=f"{RESULTS}/atlas/markers.tsv",
+        **({} if PLACED else ATLAS_FILES),
         bundle=directory(f"{RESULTS}/atlas/bundle"),
     log:
         f"{RESULTS}/logs/atlas.log",

@@ -41,6 +41,7 @@ rule clones:
     input:
         unpack(clone_inputs),
         panel=rules.normal_plasma.output.panel,
+        **reference_files(REFERENCE, ("panel",)),
     output:
         **patient_paths(RESULTS, "{patient}", CLONE_FILES),
     log:

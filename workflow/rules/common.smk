@@ -25,12 +25,18 @@ from relapsescope.patient_files import (
     programme_paths,
     t_cell_paths,
 )
+from relapsescope.reference.files import ATLAS as ATLAS_NAMES
+from relapsescope.reference.files import has_atlas, reference_files, reference_folder
+from relapsescope.reference.manifest import read_manifest
 from relapsescope.run.provenance import code_version
 from relapsescope.run.resource_models import batch_request, batches, request
 from relapsescope.run.start import begin_or_exit
 
 RUN = begin_or_exit(config, check=workflow.is_main_process)
 RESULTS = RUN.results
+REFERENCE = config["reference"]
+REFERENCE_FOLDER = reference_folder(REFERENCE)
+REFERENCE_MANIFEST = read_manifest(REFERENCE_FOLDER) if REFERENCE_FOLDER else None
 CELLXGENE = [f"{RESULTS}/cellxgene/cohort.h5ad"] if config["cellxgene"] else []
 
 

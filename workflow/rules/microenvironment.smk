@@ -88,6 +88,7 @@ rule suppression:
         niche=[
             patient_paths(RESULTS, patient, NICHE_FILES)["niche"] for patient in SAMPLES_OF
         ],
+        **reference_files(REFERENCE, ("libraries", "composition", "niche")),
     output:
         suppression=NICHE["suppression"],
     log:

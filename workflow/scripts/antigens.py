@@ -10,6 +10,9 @@ with job_log(snakemake.log[0]):
         pooled_paths=snakemake.input.pooled,
         clones_paths=snakemake.input.clones,
         course_path=snakemake.input.course,
+        reference_molecules=snakemake.input.get("reference_molecules"),
+        reference_pooled=snakemake.input.get("reference_pooled"),
+        reference_terms=snakemake.params.reference,
         outputs=dict(snakemake.output.items()),
         settings=snakemake.params.settings,
     )

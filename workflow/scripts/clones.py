@@ -11,6 +11,7 @@ with job_log(snakemake.log[0]):
         genes_paths=snakemake.input.genes,
         summary_paths=snakemake.input.summaries,
         panel_path=snakemake.input.panel,
+        reference_panel=snakemake.input.get("reference_panel"),
         outputs=dict(snakemake.output.items()),
         settings=snakemake.params.settings,
         seed=snakemake.params.seed,

@@ -8,6 +8,9 @@ with job_log(snakemake.log[0]):
         snakemake.params.rows,
         microenvironment_path=snakemake.input.microenvironment,
         niche_paths=snakemake.input.niche,
+        reference_libraries=snakemake.input.get("reference_libraries"),
+        reference_composition=snakemake.input.get("reference_composition"),
+        reference_niche=snakemake.input.get("reference_niche"),
         output=snakemake.output.suppression,
         settings=snakemake.params.settings,
     )

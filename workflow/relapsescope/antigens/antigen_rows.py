@@ -50,7 +50,12 @@ from relapsescope.statistics.retention import (
     spread_weights,
     weighted,
 )
+from relapsescope.vocabulary import FROZEN, SHIPPED
 
+SOURCE_WORDS = {
+    FROZEN: " of the frozen reference",
+    SHIPPED: " of the shipped reference (published rates of other laboratories and protocols)",
+}
 COLUMNS = (
     *("patient_id", "clone_id", "sample_id", "timepoint", "antigen", "n_cells", "total_umi"),
     *("antigen_umi", "rate_cpm", "rate_ci_low", "rate_ci_high", "ambient_cpm", "reference"),
@@ -113,7 +118,7 @@ def antigen_rows(cohort: Cohort) -> list[dict[str, Any]]:
     """Return the rows of `antigens.tsv`: a patient × clone × sample × antigen each."""
     molecules, settings = cohort.molecules, cohort.settings
     rows = []
-    for sample in molecules.libraries:
+    for sample in molecules.own:
         groups = [("clone", clone) for clone in molecules.clones(sample)]
         if molecules.has(sample, *MALIGNANT_KEY):
             groups.append(MALIGNANT_KEY)
@@ -441,5 +446,6 @@ def _with_caveats(
     if row.get("origin") in ORIGINS:
         told.append(ORIGINS[row["origin"]])
     if row["reference"] != PRE_TREATMENT:
-        told.append(f"compared with {row['reference'].replace('_', ' ')}, not its own past")
+        whose = SOURCE_WORDS.get(row["reference_source"], "")
+        told.append(f"compared with {row['reference'].replace('_', ' ')}{whose}, not its own past")
     return "; ".join(told)

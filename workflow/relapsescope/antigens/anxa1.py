@@ -60,7 +60,7 @@ def anxa1_rows(
 ) -> list[dict[str, Any]]:
     """Return the rows of `anxa1.tsv`: a patient × sample × compartment each."""
     rows = []
-    for sample in molecules.libraries:
+    for sample in molecules.own:
         for compartment, groups in compartments(molecules, clones, sample).items():
             row = _row(molecules, pooled, effects, clones, sample, compartment, groups, settings)
             if row is not None:
@@ -332,7 +332,8 @@ def untreated_rows(molecules: Molecules, settings: Anxa1Settings) -> list[dict[s
     The interval is Clopper and Pearson's (1934).
     """
     rows = []
-    for sample, library in molecules.libraries.items():
+    for sample in molecules.own:
+        library = molecules.libraries[sample]
         key = (sample, f"{ALL_MALIGNANT}:high", ALL_MALIGNANT, settings.gene)
         n = molecules.number("n_cells", *key)
         high = molecules.number("high_cells", *key)

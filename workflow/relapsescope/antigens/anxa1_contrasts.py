@@ -120,6 +120,8 @@ def contrast_for(
         if related:
             option(PRE_TREATMENT, [(s, *MALIGNANT_KEY) for s in before])
         panel = molecules.panel(sample, ("untreated",)) or molecules.panel(sample, BEFORE_TREATMENT)
+        panel = panel or molecules.panel(sample, ("untreated",), reference=True)
+        panel = panel or molecules.panel(sample, BEFORE_TREATMENT, reference=True)
         others = [(s, *MALIGNANT_KEY) for s in panel]
         patients = {molecules.libraries[s].patient_id for s in panel}
         if len(patients) >= MIN_PATIENTS:
@@ -128,7 +130,8 @@ def contrast_for(
         option(PANEL, others)
     else:
         option("before_treatment", [(s, *g) for s in before for g in groups])
-        panel = molecules.panel(sample, ("healthy", *BEFORE_TREATMENT))
+        people = ("healthy", *BEFORE_TREATMENT)
+        panel = molecules.panel(sample, people) or molecules.panel(sample, people, reference=True)
         tissue = molecules.libraries[sample].tissue
         panel = [s for s in panel if molecules.libraries[s].tissue == tissue]
         option("other_patients", [(s, *g) for s in panel for g in groups])

@@ -1,12 +1,13 @@
 """How often an antigen is seen in cells of each depth, and how often its reference would be."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from relapsescope.antigens.cell_groups import ALL_MALIGNANT
 from relapsescope.antigens.molecules import Clones, Molecules
-from relapsescope.antigens.references import reference_for
+from relapsescope.antigens.references import GivenRates, reference_for
 from relapsescope.antigens.tallies import DEPTH_EDGES
 from relapsescope.antigens.verdicts import AntigenSettings
 from relapsescope.statistics.rates import estimate
@@ -18,7 +19,10 @@ DETECTION_COLUMNS = (
 
 
 def detection_rows(
-    molecules: Molecules, clones: Clones, settings: AntigenSettings
+    molecules: Molecules,
+    clones: Clones,
+    settings: AntigenSettings,
+    outside: Sequence[GivenRates] = (),
 ) -> list[dict[str, Any]]:
     """Return a row a clone × antigen × depth stratum: detection seen and expected.
 
@@ -27,13 +31,14 @@ def detection_rows(
     molecules on top. Dropout alone gives this curve.
     """
     rows = []
-    for sample, library in molecules.libraries.items():
+    for sample in molecules.own:
+        library = molecules.libraries[sample]
         groups = [("clone", clone) for clone in molecules.clones(sample)]
         groups.append((ALL_MALIGNANT, ALL_MALIGNANT))
         for kind, clone in groups:
             for gene in dict.fromkeys([settings.car_target, *settings.genes]):
                 reference = reference_for(
-                    molecules, clones, sample, clone, gene, settings.reference
+                    molecules, clones, sample, clone, gene, settings.reference, outside
                 )
                 for stratum in range(len(DEPTH_EDGES) + 1):
                     one = molecules.tally(sample, kind, clone, gene, stratum)

@@ -10,6 +10,7 @@ import pandas as pd
 from relapsescope.antigens.counted_cells import CellKey, read_counted_cells
 from relapsescope.statistics.rates import Tally, pool
 from relapsescope.statistics.retention import CellCounts, joined
+from relapsescope.vocabulary import COHORT
 
 BEFORE_TREATMENT = ("untreated", "pre_infusion")
 ALL_CELLS = -1
@@ -17,13 +18,19 @@ ALL_CELLS = -1
 
 @dataclass(frozen=True)
 class Library:
-    """A library that took part: its sheet's columns and whether its cells look censored."""
+    """A library that took part: its sheet's columns and whether its cells look censored.
+
+    `source` says whose it is (`vocabulary.COHORT`, `FROZEN` or `SHIPPED`); `between_log_sd` is what
+    the reference states of its rates against another laboratory's, 0 where people tell it.
+    """
 
     sample_id: str
     patient_id: str
     timepoint: str
     tissue: str
     umi_ceiling: bool
+    source: str = COHORT
+    between_log_sd: float = 0.0
 
 
 class Molecules:
@@ -48,10 +55,13 @@ class Molecules:
         for sample, kind, clone in sorted(self._cells):
             self._names.setdefault((sample, kind), []).append(clone)
         names = ["sample_id", "patient_id", "timepoint", "tissue", "umi_ceiling"]
+        terms = [name for name in ("source", "between_log_sd") if name in self.frame]
+        first = self.frame[[*names, *terms]].drop_duplicates("sample_id")
         self.libraries = {
-            row[0]: Library(*map(str, row[:4]), bool(row[4]))
-            for row in self.frame[names].drop_duplicates("sample_id").itertuples(index=False)
+            row[0]: Library(*map(str, row[:4]), bool(row[4]), *row[5:])
+            for row in first.itertuples(index=False)
         }
+        self.own = [name for name, one in self.libraries.items() if one.source == COHORT]
 
     def tally(
         self, sample: str, kind: str, clone: str, gene: str, stratum: int = ALL_CELLS
@@ -113,19 +123,42 @@ class Molecules:
             if self.libraries[other].timepoint in BEFORE_TREATMENT
         ]
 
-    def panel(self, sample: str, timepoints: Sequence[str]) -> list[str]:
-        """Return other patients' libraries of these timepoints."""
+    def panel(
+        self, sample: str, timepoints: Sequence[str], *, reference: bool = False
+    ) -> list[str]:
+        """Return other patients' libraries of these timepoints, or those of the reference."""
         own = self.libraries[sample].patient_id
         return [
             other
             for other, library in self.libraries.items()
-            if library.patient_id != own and library.timepoint in timepoints
+            if library.patient_id != own
+            and library.timepoint in timepoints
+            and (library.source != COHORT) == reference
         ]
 
 
-def read_molecules(paths: Sequence[str], counted_cells_paths: Sequence[str]) -> Molecules:
-    """Return the molecules of all patients, in the order of the paths."""
-    frame = pd.concat([pd.read_parquet(Path(p)) for p in paths], ignore_index=True)
+@dataclass(frozen=True)
+class ReferenceTallies:
+    """A reference's molecules: their path, and its kind and spread as in `Library`."""
+
+    molecules: str
+    source: str
+    between_log_sd: float
+
+
+def read_molecules(
+    paths: Sequence[str],
+    counted_cells_paths: Sequence[str],
+    reference: ReferenceTallies | None = None,
+) -> Molecules:
+    """Return the molecules of all patients, in the order of the paths, and the reference's."""
+    frames = [pd.read_parquet(Path(path)) for path in paths]
+    if reference is not None:
+        terms = {"source": reference.source, "between_log_sd": reference.between_log_sd}
+        own = {"source": COHORT, "between_log_sd": 0.0}
+        frames = [frame.assign(**own) for frame in frames]
+        frames.append(pd.read_parquet(Path(reference.molecules)).assign(**terms))
+    frame = pd.concat(frames, ignore_index=True)
     return Molecules(frame, read_counted_cells(counted_cells_paths))
 
 

@@ -21,13 +21,13 @@ from relapsescope.statistics.library_variation import (
     measured_variation,
 )
 from relapsescope.statistics.rates import PER_MILLION, Tally, estimate, log_error, pool
+from relapsescope.vocabulary import COHORT
 
 PRE_TREATMENT = "pre_treatment_clone"
 NORMAL = "normal_plasma_cells"
 PANEL = "untreated_panel"
 MALIGNANT_KEY = (ALL_MALIGNANT, ALL_MALIGNANT)
 NORMAL_KEY = ("normal_plasma", "")
-COHORT = "cohort"
 LEAST_PATIENTS_SD = 0.1
 
 

@@ -8,7 +8,8 @@ from relapsescope.antigens import anxa1, targets
 from relapsescope.antigens.antigen_rows import COLUMNS, Cohort, antigen_rows
 from relapsescope.antigens.anxa1_contrasts import Anxa1Settings
 from relapsescope.antigens.detection import DETECTION_COLUMNS, detection_rows
-from relapsescope.antigens.molecules import read_clones, read_molecules
+from relapsescope.antigens.molecules import ReferenceTallies, read_clones, read_molecules
+from relapsescope.antigens.outside import given_rates
 from relapsescope.antigens.tallies import tally_patient
 from relapsescope.antigens.verdicts import AntigenSettings
 from relapsescope.settings import settings_of
@@ -64,6 +65,9 @@ def write_molecular_tables(
     pooled_paths: Sequence[str],
     clones_paths: Sequence[str],
     course_path: str,
+    reference_molecules: str | None = None,
+    reference_pooled: str | None = None,
+    reference_terms: Mapping[str, Any] | None = None,
     outputs: Mapping[str, str],
     settings: Mapping[str, Any],
 ) -> None:
@@ -77,6 +81,10 @@ def write_molecular_tables(
         The patients' `clones.tsv`.
     course_path
         The cohort's `course.tsv`: which therapies a patient has had.
+    reference_molecules, reference_pooled
+        The same two of a reference; None where it does not hold them.
+    reference_terms
+        Its `source` and `between_log_sd` (`molecules.ReferenceTallies`).
     outputs
         Paths `antigens`, `anxa1`, `targets`, `anxa1_untreated` and `detection`.
     settings
@@ -84,9 +92,12 @@ def write_molecular_tables(
     """
     limits = settings_of(AntigenSettings, settings["antigens"], name="antigens")
     high = settings_of(Anxa1Settings, settings["anxa1"], name="anxa1")
-    molecules = read_molecules(molecules_paths, counted_cells_paths)
+    reference = (
+        ReferenceTallies(reference_molecules, **reference_terms) if reference_molecules else None
+    )
+    molecules = read_molecules(molecules_paths, counted_cells_paths, reference)
     genes = tuple(dict.fromkeys([limits.car_target, *limits.genes, high.gene]))
-    pooled = read_pooled(pooled_paths, keep=genes)
+    pooled = read_pooled([*pooled_paths, *filter(None, [reference_pooled])], keep=genes)
     clones = read_clones(clones_paths)
     marrows = {
         sample: library.patient_id
@@ -94,7 +105,8 @@ def write_molecular_tables(
         if library.tissue == REFERENCE_TISSUE
     }
     effects = library_effects(pooled, marrows, assumed_sd=limits.library_log_sd)
-    antigens = antigen_rows(Cohort(molecules, pooled, effects, clones, limits))
+    outside = given_rates(molecules, genes, limits.reference)
+    antigens = antigen_rows(Cohort(molecules, pooled, effects, clones, limits, outside))
     compartments = anxa1.anxa1_rows(molecules, pooled, effects, clones, high)
     found = targets.target_rows(
         molecules,
@@ -105,7 +117,7 @@ def write_molecular_tables(
         therapies=targets.read_therapies(course_path),
     )
     untreated = anxa1.untreated_rows(molecules, high)
-    detected = detection_rows(molecules, clones, limits)
+    detected = detection_rows(molecules, clones, limits, outside)
     for name, columns, rows in (
         ("antigens", COLUMNS, antigens),
         ("anxa1", anxa1.COLUMNS, compartments),

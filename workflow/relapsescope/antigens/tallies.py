@@ -112,7 +112,7 @@ def tally_patient(
             mixed += mixed_exposure(library["sample_id"], group, rna.native[group.members])
         pooled += [pooled_columns(rna, library["sample_id"], g) for g in found if g.pooled]
     add_mixed(rows, mixed)
-    write_parquet(Path(molecules_path), _columns(rows))
+    write_parquet(Path(molecules_path), molecule_columns(rows))
     write_parquet(Path(counted_cells_path), cell_columns(counted))
     write_parquet(Path(pooled_path), _stacked(pooled))
 
@@ -279,7 +279,8 @@ NUMBERS = (
 )
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+def molecule_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Return the columns of `molecules.parquet`; numbers that a row lacks are NaN."""
     text = {name: np.array([row[name] for row in rows], dtype=object) for name in TEXT}
     number = {name: np.array([row.get(name, np.nan) for row in rows], float) for name in NUMBERS}
     return text | number

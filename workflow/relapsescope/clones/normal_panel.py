@@ -13,6 +13,8 @@ from relapsescope.tables import whole_file
 FORMAT = "relapsescope normal plasma cells 1"
 # Spread of a gene between people (natural log): what no correction for libraries takes away.
 DONOR_SPREAD = 0.12
+# One molecule a million: rarer genes do not tell how two panels differ.
+LEAST_RATE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,32 @@ class Panel:
             n_cells=np.append(self.n_cells, n_cells),
             counts=np.vstack([self.counts, counts]),
             exposure=np.vstack([self.exposure, exposure]),
+        )
+
+    def joined(self, other: "Panel") -> "Panel":
+        """Return the donors of both panels over the genes that both have.
+
+        Each panel's exposures are relative to its own other cells. Genes that these show more or
+        less of in `other` are expected so in its plasma cells too.
+        """
+        known = set(other.gene_ids)
+        shared = np.array([gene for gene in self.gene_ids if gene in known], dtype=object)
+        one, two = self.on(shared), other.on(shared)
+        if not (len(one.donors) and len(two.donors)):
+            return one if len(one.donors) else two
+        types = [kind for kind in one.types if kind in set(two.types)]
+        mine = np.array([one.background[list(one.types).index(kind)] for kind in types])
+        theirs = np.array([two.background[list(two.types).index(kind)] for kind in types])
+        ratio = np.ones(len(shared))
+        if types:
+            ratio = (theirs.sum(axis=0) + LEAST_RATE) / (mine.sum(axis=0) + LEAST_RATE)
+        return dataclasses.replace(
+            one,
+            donors=np.append(one.donors, two.donors),
+            n_cells=np.append(one.n_cells, two.n_cells),
+            counts=np.vstack([one.counts, two.counts]),
+            exposure=np.vstack([one.exposure, two.exposure * ratio]),
+            usage=one.usage | two.usage,
         )
 
     def on(self, gene_ids: np.ndarray) -> "Panel":

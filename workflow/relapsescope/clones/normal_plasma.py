@@ -168,6 +168,19 @@ def make_panel(
     )
 
 
+def with_own_background(panel: Panel, libraries: Sequence[PlasmaLibrary]) -> Panel:
+    """Return a panel without donors over what the patient's own other cells show.
+
+    Libraries' effects are then relative to the patient's libraries together, which is all that a
+    comparison between them needs.
+    """
+    n_genes = len(panel.gene_ids)
+    types = np.array(sorted({kind for library in libraries for kind in library.background}))
+    ones = [np.ones(n_genes) for _ in libraries]
+    background = _background_rates(types, n_genes, libraries, ones)
+    return dataclasses.replace(panel, types=types, background=background)
+
+
 def own_counts(library: PlasmaLibrary, cells: np.ndarray) -> np.ndarray:
     """Return (n_genes,) UMIs of the cells less what ambient RNA is expected to have given."""
     seen = np.asarray(library.counts[np.flatnonzero(cells)].sum(axis=0), dtype=float).ravel()

@@ -24,6 +24,7 @@ from relapsescope.clones.immunoglobulin import (
 from relapsescope.clones.malignancy import CloneSettings, Malignancy, call_malignancy, group_arms
 from relapsescope.clones.malignant_cells import PatientCells, cell_arms, patient_cells
 from relapsescope.clones.normal_panel import Panel, read_panel
+from relapsescope.clones.normal_plasma import with_own_background
 from relapsescope.clones.plasma_cells import (
     PlasmaLibrary,
     common_genes,
@@ -31,7 +32,7 @@ from relapsescope.clones.plasma_cells import (
     library_files,
     read_plasma_library,
 )
-from relapsescope.clones.subclones import Subclones, find_subclones, one_subclone
+from relapsescope.clones.subclones import Subclones, find_subclones
 from relapsescope.clones.summary import empty_result, summarise
 from relapsescope.clones.tables import (
     ARM_COLUMNS,
@@ -44,6 +45,7 @@ from relapsescope.judged_genes import judged_genes
 from relapsescope.patient_files import PROBABILITY
 from relapsescope.settings import settings_of
 from relapsescope.tables import write_json, write_parquet, write_tsv
+from relapsescope.vocabulary import COHORT, FROZEN
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def call_clones(
     genes_paths: Sequence[str],
     summary_paths: Sequence[str],
     panel_path: str,
+    reference_panel: str | None = None,
     outputs: Mapping[str, str],
     settings: Mapping[str, Any],
     seed: int,
@@ -96,6 +99,8 @@ def call_clones(
         The sheet's rows of this patient, in the order of the paths.
     panel_path
         As written by `normal_plasma.build_normal_plasma`.
+    reference_panel
+        The panel of a frozen reference, which serves where the cohort's own cannot.
     outputs
         Paths of `patient_files.CLONE_FILES`.
     settings
@@ -104,13 +109,18 @@ def call_clones(
     """
     typed = clone_settings(settings)
     files = library_files(rows, counts_paths, cells_paths, genes_paths, summary_paths)
-    panel = read_panel(Path(panel_path))
     patient = str(rows[0]["patient_id"])
-    panel = panel.without(patient)
+    panel, source = chosen_panel(
+        read_panel(Path(panel_path)).without(patient),
+        read_panel(Path(reference_panel)) if reference_panel else None,
+        settings=typed.copy_number,
+    )
     gene_ids = common_genes(files)
     libraries = [read_plasma_library(library, gene_ids) for library in files]
     contigs = [read_contigs(library.row.get("bcr_contigs")) for library in files]
-    result = assess_patient(patient, libraries, gene_ids, panel, contigs, settings=typed, seed=seed)
+    result = assess_patient(
+        patient, libraries, gene_ids, panel, contigs, settings=typed, seed=seed, source=source
+    )
     write_parquet(Path(outputs["cells"]), result["cells"])
     write_parquet(Path(outputs["posterior"]), result["posterior"])
     write_parquet(Path(outputs["cell_arms"]), result["cell_arms"])
@@ -118,6 +128,20 @@ def call_clones(
     write_tsv(Path(outputs["copy_number"]), ARM_COLUMNS, result["copy_number"])
     write_json(Path(outputs["summary"]), result["summary"])
     return result["summary"]
+
+
+def chosen_panel(
+    cohort: Panel, reference: Panel | None, *, settings: CopyNumberSettings
+) -> tuple[Panel, str]:
+    """Return the panel to compare with and its source: the cohort's own where it can carry calls.
+
+    The source is ``cohort``, ``frozen`` or, where neither panel can, "".
+    """
+    if not evaluable(cohort, settings=settings):
+        return cohort, COHORT
+    if reference is not None and not evaluable(reference, settings=settings):
+        return reference, FROZEN
+    return cohort, ""
 
 
 def assess_patient(
@@ -129,6 +153,7 @@ def assess_patient(
     *,
     settings: Settings,
     seed: int,
+    source: str = COHORT,
 ) -> dict[str, Any]:
     """Return the content of the files, by the keys of `outputs` of `call_clones`."""
     if not libraries:
@@ -160,7 +185,11 @@ def assess_patient(
     n = sum(len(library.barcodes) for library in libraries)
     if n == 0:
         return empty_result(patient, libraries, why or "", "no plasma cells")
-    cells = patient_cells([library.over(columns) for library in libraries], panel, arms)
+    libraries_used = [library.over(columns) for library in libraries]
+    if not len(panel.types):
+        # Nobody else's cells: the libraries of one patient are compared with each other.
+        panel = with_own_background(panel, libraries_used)
+    cells = patient_cells(libraries_used, panel, arms)
     malignancy = call_malignancy(
         cells,
         ig,
@@ -180,7 +209,17 @@ def assess_patient(
         clone_id[clone.cells] = clone.clone_id
         probability[clone.cells] = clone.probability[clone.cells]
     sample = np.array([libraries[i].sample_id for i in cells.library], dtype=object)
-    rows = clone_rows(patient, libraries, cells, malignancy, clones, why, settings.clones)
+    rows = clone_rows(
+        patient,
+        libraries,
+        cells,
+        malignancy,
+        clones,
+        why,
+        settings.clones,
+        cn_settings=settings.copy_number,
+        source="" if why else source,
+    )
     names = {
         "patient_id": np.full(n, patient, dtype=object),
         "sample_id": sample,
@@ -218,7 +257,8 @@ def assess_patient(
         "copy_number": [row for clone in clones for row in arm_rows(patient, clone)],
         "summary": summarise(
             patient, libraries, cells, malignancy, clones, why, per_donor, floor, panel
-        ),
+        )
+        | {"panel_source": "" if why else source},
     }
 
 
@@ -236,14 +276,13 @@ def name_clones(
     found: list[tuple[np.ndarray, int, np.ndarray, Subclones, int]] = []
     for number in sorted(set(malignancy.ig_clone[malignant])):
         members = np.flatnonzero(malignant & (malignancy.ig_clone == number))
-        split = one_subclone(len(members), cells.n_libraries)
-        if evaluable:
-            split = find_subclones(
-                cells.subset(members),
-                cn_settings=settings.copy_number,
-                settings=settings.clones,
-                seed=seed,
-            )
+        # Subclones differ from each other, whatever normal cells would show: no donor is needed.
+        split = find_subclones(
+            cells.subset(members),
+            cn_settings=settings.copy_number,
+            settings=settings.clones,
+            seed=seed,
+        )
         for label in range(split.label.max() + 1):
             share = np.full(len(malignant), split.posterior[:, label].mean())
             share[members] = split.posterior[:, label]

@@ -6,7 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from relapsescope.clones.copy_number import ArmRatios
+from relapsescope.clones.copy_number import (
+    GAIN_MEAN,
+    ArmRatios,
+    CopyNumberSettings,
+    event_probabilities,
+)
 from relapsescope.clones.fates import (
     BEFORE,
     CloneCount,
@@ -22,6 +27,9 @@ from relapsescope.clones.malignancy import CloneSettings, Malignancy
 from relapsescope.clones.malignant_cells import PatientCells
 from relapsescope.clones.plasma_cells import PlasmaLibrary
 from relapsescope.clones.programme_split import MIN_GENES, changed_genes
+from relapsescope.clones.subclone_contrast import difference
+from relapsescope.clones.subclones import MIN_DIFFERENCE
+from relapsescope.vocabulary import COHORT
 
 CLONE_COLUMNS = (
     "patient_id",
@@ -46,6 +54,8 @@ CLONE_COLUMNS = (
     "share_before",
     "stability",
     "n_changed_genes",
+    "new_events",
+    "reference_source",
     "reason",
 )
 ARM_COLUMNS = (
@@ -63,6 +73,8 @@ ARM_COLUMNS = (
 
 # Probability from which a single cell shows that a clone was there before CAR-T.
 SURE = 0.95
+# Share of the arms that must have been able to show a gain for "no arm differs" to mean anything.
+ABLE_ARMS = 0.5
 
 
 @dataclass(frozen=True)
@@ -100,6 +112,9 @@ def clone_rows(
     clones: Sequence[Clone],
     why: str,
     settings: CloneSettings,
+    *,
+    cn_settings: CopyNumberSettings,
+    source: str = COHORT,
 ) -> list[dict[str, Any]]:
     """Return the rows of `clones.tsv`: each clone in each library with malignant cells or not."""
     malignant = malignancy.malignancy == "malignant"
@@ -124,7 +139,7 @@ def clone_rows(
     for clone in clones:
         is_relapse = clone.clone_id == returned
         earlier = pooled([counts[clone.clone_id][name] for name in before])
-        link, reason, changed = "", "", None
+        link, reason, changed, gained = "", "", None, ()
         if is_relapse:
             ig_cells = np.flatnonzero(malignant & (malignancy.ig_clone == clone.ig_clone))
             same = sum(int((cells.library[ig_cells] == number[name]).sum()) for name in before)
@@ -142,6 +157,19 @@ def clone_rows(
                 reason += (
                     "; the cells at relapse split from those before, but not in every sample of "
                     f"the cells (stability {clone.stability:.2f}): a new subclone is not excluded"
+                )
+            earlier_cells = malignant & np.isin(cells.library, [number[name] for name in before])
+            gained, seen = new_events(
+                cells, clone.cells, earlier_cells, number[last], cn_settings, settings
+            )
+            if link == "same_ig_same_subclone" and not seen:
+                link = "not_assessable"
+                reason += "; too few cells for an arm to show whether the subclone is the same"
+            if link == "same_ig_same_subclone" and gained:
+                link = "not_assessable"
+                reason += (
+                    f"; {';'.join(gained)} differ from the cells before, but no subclone holds in "
+                    "every sample of the cells: a new subclone is not excluded"
                 )
             changed = _changed(cells, clone, [number[name] for name in before])
             if changed and link == "same_ig_same_subclone":
@@ -164,12 +192,56 @@ def clone_rows(
                     "expected_fraction": expected[clone.clone_id][number[visit.sample_id]],
                     "share_before": earlier.fraction,
                     "n_changed_genes": changed if visit.timepoint == "relapse" else None,
+                    "new_events": ";".join(gained) if visit.timepoint == "relapse" else "",
+                    "reference_source": source,
                     "reason": "; ".join(filter(None, [reason, why])),
                 }
             )
     shown = {row["sample_id"] for row in rows}
     absent = [v for v in visits if v.timepoint == "relapse" and v.sample_id not in shown]
     return rows + [no_clone_row(patient, visit, _why_none(malignancy, why)) for visit in absent]
+
+
+def new_events(
+    cells: PatientCells,
+    clone: np.ndarray,
+    earlier: np.ndarray,
+    relapse: int,
+    cn_settings: CopyNumberSettings,
+    settings: CloneSettings,
+) -> tuple[tuple[str, ...], bool]:
+    """Return the arms by which a clone at relapse differs from the cells before, and if any could.
+
+    Both groups are the patient's own, so no normal cell is needed. An arm could have shown a
+    difference where one copy more, in all cells, would have been called.
+
+    Parameters
+    ----------
+    clone
+        Numbers of the clone's cells.
+    earlier
+        (n_cells,) bool, the malignant cells before CAR-T.
+    relapse
+        Number of the library at relapse.
+    """
+    own = clone[cells.library[clone] == relapse]
+    if min(len(own), earlier.sum()) < cn_settings.min_group_cells:
+        return (), False
+    chosen = np.flatnonzero(earlier | np.isin(np.arange(len(earlier)), own))
+    arms = difference(cells.subset(chosen), np.isin(chosen, own), cn_settings=cn_settings)
+    events = arms.events(probability=settings.split_probability, min_effect=MIN_DIFFERENCE)
+    return events, _able_arms(arms, cn_settings, settings) >= ABLE_ARMS
+
+
+def _able_arms(arms: ArmRatios, cn_settings: CopyNumberSettings, settings: CloneSettings) -> float:
+    """Return the share of arms in which a gain would have been called with these errors."""
+    able = []
+    for place in range(len(arms.arms)):
+        ratio = np.where(np.isfinite(arms.log_ratio), 0.0, np.nan)
+        ratio[place] = GAIN_MEAN
+        gain, _ = event_probabilities(ratio, arms.error, prior=cn_settings.event_prior)
+        able.append(gain[place] >= settings.split_probability)
+    return float(np.mean(able)) if able else 0.0
 
 
 def _may_be_new(

@@ -10,6 +10,7 @@ import yaml
 
 from relapsescope import __version__
 from relapsescope.commands import plan
+from relapsescope.commands import reference as reference_commands
 from relapsescope.commands import results as results_commands
 from relapsescope.errors import InputProblem
 from relapsescope.paths import REPOSITORY
@@ -130,7 +131,7 @@ def status(
     )
 
 
-for command in (*results_commands.COMMANDS, plan.plan):
+for command in (*results_commands.COMMANDS, *reference_commands.COMMANDS, plan.plan):
     app.command()(command)
 
 

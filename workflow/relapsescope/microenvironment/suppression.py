@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from relapsescope.statistics.library_variation import (
     holm,
     measured_variation,
 )
-from relapsescope.vocabulary import TIMEPOINTS
+from relapsescope.vocabulary import COHORT, FROZEN, TIMEPOINTS
 
 RAISED, NOT_RAISED, INDETERMINATE = "RAISED", "NOT_RAISED", "INDETERMINATE"
 EARLIER, PANEL = "earlier_marrow", "untreated_panel"
@@ -49,7 +50,7 @@ COLUMNS = (
     *("value_ci_high", "comparison", "comparison_value", "log2_ratio", "log2_ratio_ci_low"),
     *("log2_ratio_ci_high", "verdict", "reason", "family", "kind", "reference_samples"),
     *("library_sd", "library_sd_df", "library_sd_libraries", "p_raised", "p_adjusted"),
-    *("detectable_fold", "ambient_value"),
+    *("detectable_fold", "ambient_value", "reference_source"),
 )
 
 
@@ -61,6 +62,7 @@ class Marrow:
     patient_id: str
     timepoint: str
     day: float
+    source: str = COHORT
 
     def is_after(self, other: "Marrow") -> bool:
         """Return whether this marrow was taken after `other`: by day, else by timepoint."""
@@ -74,6 +76,8 @@ def suppression_rows(
     composition: pd.DataFrame,
     tallies: pd.DataFrame,
     settings: SuppressionSettings,
+    *,
+    reference: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """Return the rows of `suppression.tsv`.
 
@@ -88,9 +92,17 @@ def suppression_rows(
         `microenvironment.tsv`; failed libraries have no row in it.
     tallies
         Rows of `niche_tallies.tally_niche` of all patients.
+    reference
+        Rows of a reference's libraries, whose cells are in `composition` and `tallies`.
     """
     found = measured(composition, tallies, settings)
-    marrows = marrows_of(libraries, set(composition["sample_id"]))
+    strangers = {row["sample_id"] for row in reference}
+    marrows = {
+        sample: replace(marrow, source=FROZEN if sample in strangers else COHORT)
+        for sample, marrow in marrows_of(
+            [*libraries, *reference], set(composition["sample_id"])
+        ).items()
+    }
     variations = {
         measure.name: measure_variation(measure, found, marrows.values(), settings)
         for measure in measures()
@@ -174,15 +186,17 @@ def panel_marrows(
     """Return other people's marrows without CAR-T to compare with.
 
     Untreated patients; where fewer than two have the measure, healthy donors too; where that
-    does not make two, other patients before their infusion.
+    does not make two, other patients before their infusion. The cohort's own people first; where
+    they are fewer than two, those of the reference.
     """
     best: list[Marrow] = []
-    for timepoints in PANEL_TIMEPOINTS:
+    for source, timepoints in product((COHORT, FROZEN), PANEL_TIMEPOINTS):
         panel = [
             other
             for other in marrows.values()
             if other.patient_id != marrow.patient_id
             and other.timepoint in timepoints
+            and other.source == source
             and (other.sample_id, measure) in found
         ]
         if len({other.patient_id for other in panel}) >= MIN_PANEL_PATIENTS:
@@ -223,8 +237,10 @@ def _measure_rows(
         (EARLIER, earlier_marrows(marrow, marrows)),
         (PANEL, panel_marrows(marrow, marrows, measure.name, found)),
     ):
-        keys = [o.sample_id for o in others if (o.sample_id, measure.name) in found]
-        if keys:
+        used = [other for other in others if (other.sample_id, measure.name) in found]
+        keys = [other.sample_id for other in used]
+        if used:
+            row["reference_source"] = used[0].source
             rows.append(row | _comparison(measure, one, name, keys, found, variation, settings))
     if not rows:
         reason = "no earlier marrow of this patient and no marrow of other people to compare with"

@@ -70,7 +70,7 @@ def write_composition_shifts(
 ) -> None:
     """Write `composition_shifts.tsv`; `settings` is the section `microenvironment`."""
     limits = settings_of(CompositionSettings, settings, name="microenvironment")
-    table = pd.read_csv(microenvironment_path, sep="\t", dtype=str, keep_default_na=False)
+    table = _read(microenvironment_path)
     numbers = {name: pd.to_numeric(table[name], errors="coerce") for name in ("n_cells", "clr")}
     rows = shift_rows(libraries, table.assign(**numbers), limits)
     write_tsv(Path(output), SHIFT_COLUMNS, rows)
@@ -81,6 +81,9 @@ def write_suppression(
     *,
     microenvironment_path: str,
     niche_paths: Sequence[str],
+    reference_libraries: str | None = None,
+    reference_composition: str | None = None,
+    reference_niche: str | None = None,
     output: str,
     settings: Mapping[str, Any],
 ) -> None:
@@ -90,13 +93,21 @@ def write_suppression(
     ----------
     niche_paths
         What `niche_tallies.tally_niche` wrote, of all patients and donors.
+    reference_libraries, reference_composition, reference_niche
+        The same of a reference's marrows, which serve where the cohort has no panel; None
+        without them.
     settings
         Section `suppression` of the configuration.
     """
     limits = settings_of(SuppressionSettings, settings, name="suppression")
-    table = pd.read_csv(microenvironment_path, sep="\t", dtype=str, keep_default_na=False)
-    tallies = pd.concat([pd.read_parquet(path) for path in niche_paths], ignore_index=True)
-    rows = suppression_rows(libraries, table, tallies, limits)
+    table, paths = _read(microenvironment_path), list(niche_paths)
+    reference: list[dict[str, Any]] = []
+    if reference_libraries and reference_composition and reference_niche:
+        reference = _read(reference_libraries).to_dict("records")
+        table = pd.concat([table, _read(reference_composition)], ignore_index=True)
+        paths.append(reference_niche)
+    tallies = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
+    rows = suppression_rows(libraries, table, tallies, limits, reference=reference)
     write_tsv(Path(output), SUPPRESSION_COLUMNS, rows)
 
 
@@ -133,6 +144,10 @@ def write_interactions(
             rows.append(row | sides | {"kind": PAIR})
     rows += _programme_rows(libraries, suppression_path)
     write_tsv(Path(output), INTERACTION_COLUMNS, [_whole_numbers(row) for row in rows])
+
+
+def _read(path: str) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
 
 
 def _programme_rows(

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from relapsescope.paths import RESOURCES
+from relapsescope.vocabulary import SHIPPED
 
-NONE, SHIPPED, FROZEN = "none", "shipped", "frozen"
+NONE = "none"
 SHIPPED_FOLDER = RESOURCES / "reference"
 MANIFEST = "manifest.json"
 # What a reference may hold, by name; every file is optional but the manifest.
@@ -33,12 +34,14 @@ def reference_folder(value: str) -> Path | None:
 
 
 def reference_files(value: str, names: tuple[str, ...] = tuple(FILES)) -> dict[str, str]:
-    """Return the paths of those files of `names` that the reference holds, by name."""
+    """Return the paths of those of `names` that a reference holds, by `reference_<name>`."""
     folder = reference_folder(value)
     if folder is None:
         return {}
     return {
-        name: str(folder / FILES[name]) for name in names if (folder / FILES[name]).is_file()
+        f"reference_{name}": str(folder / FILES[name])
+        for name in names
+        if (folder / FILES[name]).is_file()
     }
 
 

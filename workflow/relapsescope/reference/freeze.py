@@ -14,10 +14,11 @@ from relapsescope.clones.normal_panel import read_panel, write_panel
 from relapsescope.errors import InputProblem
 from relapsescope.intake.sheet import Library, read_sheet
 from relapsescope.reference.atlas_file import freeze_atlas
-from relapsescope.reference.files import FILES, FROZEN, MANIFEST
+from relapsescope.reference.files import FILES, MANIFEST
 from relapsescope.reference.manifest import Manifest, read_manifest, write_manifest
 from relapsescope.run.provenance import config_hash, git_commit, settings_hash, versions
 from relapsescope.tables import write_parquet, write_tsv
+from relapsescope.vocabulary import FROZEN
 
 # What people without CAR-T show: with these others are compared.
 TIMEPOINTS = ("healthy", "untreated", "pre_infusion")
@@ -25,9 +26,10 @@ TIMEPOINTS = ("healthy", "untreated", "pre_infusion")
 MIN_GROUP_CELLS = 10
 # Kinds of groups that comparisons read; clones are private to a patient and stay at home.
 KINDS = ("normal_plasma", "all_malignant", "lineage", "cell_type")
+MEASURES = ("median_total_counts", "ambient_fraction", "median_pct_counts_mt", "n_pass")
 LIBRARY_COLUMNS = (
     *("sample_id", "patient_id", "timepoint", "day", "tissue", "sorting", "chemistry"),
-    *("median_total_counts", "ambient_fraction", "median_pct_counts_mt", "n_pass"),
+    *MEASURES,
 )
 COMPOSITION_COLUMNS = ("sample_id", "patient_id", "timepoint", "cell_type", "n_cells")
 
@@ -51,7 +53,9 @@ def freeze(results: Path, folder: Path, *, name: str = "", add: Path | None = No
         When the run is not finished, `folder` is not empty, or `add` is no frozen reference.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise InputProblem(f"{folder}: not empty; name another folder, a reference is never changed")
+        raise InputProblem(
+            f"{folder}: not empty; name another folder, a reference is never changed"
+        )
     run = _finished(results)
     sheet = read_sheet(run["config"]["samples"])
     kept = _kept(results, sheet)
@@ -96,7 +100,7 @@ class Names:
     """New names of libraries and people, numbered in an order that tells nothing."""
 
     def __init__(self, libraries: Sequence[Library], *, first: int = 0) -> None:
-        """Number the libraries and their patients, from `first` + 1 on."""
+        """Give the libraries and their patients numbers from `first` + 1 on."""
         ordered = sorted(libraries, key=lambda one: (one.timepoint, one.patient_id, one.sample_id))
         people = dict.fromkeys(library.patient_id for library in ordered)
         self.sample = {
@@ -123,7 +127,9 @@ def _finished(results: Path) -> dict[str, Any]:
             return run
         state = run["state"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise InputProblem(f"{results}: no run_manifest.json; give a finished run's folder") from None
+        raise InputProblem(
+            f"{results}: no run_manifest.json; give a finished run's folder"
+        ) from None
     if state == "succeeded":
         what = f"its sheet {run['config']['samples']} is not there; run this where the run was run"
         raise InputProblem(f"{results}: {what}")
@@ -204,7 +210,10 @@ def _library_table(results: Path, kept: Sequence[Library], names: Names) -> pd.D
             "sorting": library.sorting,
             "chemistry": library.chemistry,
         }
-        | {name: measures.loc[names.sample[library.sample_id], name] for name in LIBRARY_COLUMNS[7:]}
+        | {
+            name: measures.loc[names.sample[library.sample_id], name]
+            for name in LIBRARY_COLUMNS[7:]
+        }
         for library in kept
     ]
     table = pd.DataFrame(rows, columns=list(LIBRARY_COLUMNS))
@@ -234,4 +243,3 @@ def reference_version(folder: Path | None) -> str:
         return ""
     manifest = read_manifest(folder)
     return f"{manifest.name} {manifest.sha256[:16]}"
-

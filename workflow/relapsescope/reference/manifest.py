@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from relapsescope.errors import InputProblem
-from relapsescope.reference.files import FILES, FROZEN, MANIFEST, SHIPPED
+from relapsescope.reference.files import FILES, MANIFEST
+from relapsescope.vocabulary import FROZEN, SHIPPED
 
 FORMAT = "relapsescope reference 1"
 KINDS = (FROZEN, SHIPPED)
@@ -36,6 +37,10 @@ class Manifest:
     between_log_sd: float
     made_from: dict[str, Any]
     files: dict[str, str]
+
+    def terms(self) -> dict[str, Any]:
+        """Return what comparisons with its rates need to know: its kind and how rates differ."""
+        return {"source": self.kind, "between_log_sd": self.between_log_sd}
 
     @property
     def sha256(self) -> str:

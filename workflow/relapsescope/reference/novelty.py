@@ -92,7 +92,9 @@ def _type_row(
     if verdict != WITHIN:
         reasons.append(f"{novel} of {n} cells have no counterpart in the reference")
         if z > settings.drift_z:
-            reasons.append(f"cells lie {z:.1f} standard deviations farther than left-out libraries'")
+            reasons.append(
+                f"cells lie {z:.1f} standard deviations farther than left-out libraries'"
+            )
     elif n < settings.min_cells:
         reasons.append(f"{n} cells: only a large share of novel cells would be seen")
     return {
@@ -164,9 +166,7 @@ def _library_row(
     }
 
 
-def library_drift(
-    library: Mapping[str, Any], reference: pd.DataFrame
-) -> list[tuple[str, float]]:
+def library_drift(library: Mapping[str, Any], reference: pd.DataFrame) -> list[tuple[str, float]]:
     """Return how far the library's own measures lie from the reference's libraries, as z."""
     found = []
     for name, (words, scale) in MEASURES.items():
@@ -175,9 +175,7 @@ def library_drift(
         if len(values) >= MIN_LIBRARIES and np.isfinite(own):
             with np.errstate(divide="ignore", invalid="ignore"):
                 logs, one = scale(values), float(scale(float(own)))
-            found.append(
-                (words, _z(one, logs.mean(), logs.std(ddof=1), LEAST_SD[name], len(logs)))
-            )
+            found.append((words, _z(one, logs.mean(), logs.std(ddof=1), LEAST_SD[name], len(logs))))
     return found
 
 
@@ -191,7 +189,9 @@ def composition_drift(
     if (library.get("sorting") or "none") not in ("none", "CD138_negative") or reference.empty:
         return []
     shares = {
-        str(sample): _lineages(dict(zip(part["cell_type"], part["n_cells"].astype(int), strict=True)))
+        str(sample): _lineages(
+            dict(zip(part["cell_type"], part["n_cells"].astype(int), strict=True))
+        )
         for sample, part in reference.groupby("sample_id", sort=False)
     }
     here = _lineages(own)

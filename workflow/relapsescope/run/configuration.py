@@ -14,6 +14,7 @@ from relapsescope.libraries.lineage import LineageLimits
 from relapsescope.libraries.quality import QualityLimits
 from relapsescope.mechanisms.claims import ClaimSettings
 from relapsescope.programmes.settings import ProgrammeSettings
+from relapsescope.reference.settings import NoveltySettings
 from relapsescope.run.places import place_problems
 from relapsescope.run.resource_models import ClusterSettings
 from relapsescope.settings import PATHS, section_problems, unknown_key
@@ -33,6 +34,7 @@ SECTIONS = {
     "cluster": ClusterSettings,
     "claims": ClaimSettings,
     "programmes": ProgrammeSettings,
+    "novelty": NoveltySettings,
 }
 # Keys whose words are genes, by section.
 GENES_NAMED = {

@@ -25,7 +25,7 @@ def place_problems(config: Mapping[str, Any]) -> list[str]:
     Spaces, quotes, accents and a leading dash are no fault.
     """
     problems = []
-    for key in ("samples", "clinical", "results"):
+    for key in ("samples", "clinical", "results", "reference"):
         value = config.get(key)
         if key == "clinical" and value in (None, ""):
             continue

@@ -124,6 +124,8 @@ def begin(config: dict[str, Any], *, check: bool) -> Run:
 
 def _check_configuration(config: Mapping[str, Any]) -> None:
     from relapsescope.programmes.gene_sets import gene_set_problems
+    from relapsescope.reference.files import reference_folder
+    from relapsescope.reference.manifest import reference_problems
     from relapsescope.run.configuration import config_problems
 
     problems = config_problems(config) or [
@@ -131,6 +133,9 @@ def _check_configuration(config: Mapping[str, Any]) -> None:
         for path in bulk_files((config.get("course") or {}).get("bulk_cohorts", ()))
         if not Path(path).is_file()
     ] + gene_set_problems(config["programmes"]["gene_sets"])
+    folder = None if problems else reference_folder(config["reference"])
+    if folder is not None:
+        problems = reference_problems(folder)
     if problems:
         raise InputProblem(*problems)
 

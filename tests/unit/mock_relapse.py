@@ -2,9 +2,14 @@
 
 import copy
 
+import yaml
 from relapsescope.mechanisms.cited import rows_of
 from relapsescope.mechanisms.patient_evidence import patient_evidence
+from relapsescope.paths import REPOSITORY
+from relapsescope.statistics.leanings import LeaningSettings
 
+CONFIG = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+BELIEFS = LeaningSettings(**CONFIG["leaning"])
 SHEET = [
     {"sample_id": "P_pre", "timepoint": "pre_infusion", "day": "-10", "tissue": "bone_marrow"},
     {"sample_id": "P_remission", "timepoint": "remission", "day": "90", "tissue": "bone_marrow"},
@@ -90,6 +95,5 @@ def patient(*changes, sheet=None, **settings):
                 row.update(values)
     rows = [{"patient_id": "P"} | row for row in (SHEET if sheet is None else sheet)]
     found = {name: rows_of(name, records) for name, records in tables.items()}
-    return patient_evidence(
-        "P", found, rows, **({"car_target": "TNFRSF17", "lost_below": 0.1} | settings)
-    )
+    usual = {"car_target": "TNFRSF17", "lost_below": 0.1, "reduced_below": 0.6, "beliefs": BELIEFS}
+    return patient_evidence("P", found, rows, **(usual | settings))

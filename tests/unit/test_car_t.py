@@ -11,6 +11,7 @@ from relapsescope.car_t.sensitivity import FractionSettings
 from relapsescope.car_t.tables import CONTRACT, CarTSettings, Cohort, car_t_rows, columns_of
 from relapsescope.libraries.cell_cycle import CycleSettings
 from relapsescope.paths import REPOSITORY
+from relapsescope.statistics.leanings import LeaningSettings
 
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
 SETTINGS = CarTSettings(
@@ -18,6 +19,7 @@ SETTINGS = CarTSettings(
     CycleSettings(**CONFIG["cell_cycle"]),
     FractionSettings(**CONFIG["car_fraction"]),
     ProliferationSettings(**CONFIG["proliferation"]),
+    LeaningSettings(**CONFIG["leaning"]),
 )
 
 

@@ -1,5 +1,7 @@
 """Exhaustion of CAR-T cells: choice of the comparison, effects, and what the verdict promises."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import yaml
@@ -10,14 +12,19 @@ from relapsescope.car_t.exhaustion import (
     NOT_EXHAUSTED,
     Effect,
     ExhaustionSettings,
+    Joint,
     Scores,
+    _Change,
+    _joint,
     effects,
     verdict_of,
 )
 from relapsescope.libraries.signatures import read_signatures
 from relapsescope.paths import REPOSITORY
 from relapsescope.settings import settings_of
+from relapsescope.statistics.leanings import normal_leaning
 from relapsescope.t_cells.scores import ScoreSettings, clean_sets, score_t_cells
+from scipy import stats
 
 from .t_cell_cohort import ACTIVATION, Visit, draw_visit, exhaustion_of, pair, verdict
 
@@ -163,15 +170,55 @@ def made_scores(shift, *, n=200, seed=0):
 def test_the_shift_of_a_library_is_taken_off_with_the_control_cells():
     before, after = sample("E", "expansion", 30), sample("R", "relapse", 300)
     contrast = contrast_of(after, [before, after])
-    (found,) = effects(made_scores(0.7), contrast, SETTINGS, seed=1)
+    one_set = dataclasses.replace(SETTINGS, primary=("s",))
+    (found,), joint = effects(made_scores(0.7), contrast, one_set, seed=1)
     assert found.estimate == pytest.approx(0.7, abs=0.25)
     assert found.plain == pytest.approx(5.7, abs=0.25)
     assert found.low < 0.7 < found.high
-    (found,) = effects(made_scores(0.0), contrast, SETTINGS, seed=1)
+    assert joint.estimate == pytest.approx(found.estimate)
+    (found,), joint = effects(made_scores(0.0), contrast, one_set, seed=1)
     assert found.low < 0 < found.high
+    # The library's own shift is a rise for sure without controls, none with them: that p counts.
+    assert joint.p > 0.05
+    assert effects(made_scores(0.7), contrast, SETTINGS, seed=1)[1] is None
 
 
-def judged(good, chu, *, contrast="earlier_car_t", null_share=0.001, others=0.5, n=30):
+def test_the_joint_change_is_the_primary_sets_mean():
+    """By hand: two sets 1 and 3 SD up, drawn with errors 3 and 4 (cells) that are independent."""
+    rng = np.random.default_rng(3)
+    drawn = [mean + sd * rng.standard_normal(200_000) for mean, sd in ((1.0, 0.3), (3.0, 0.4))]
+    none = np.zeros(99)
+    pairs = [
+        (change := _Change(m, d, none, none, 0.0), change)
+        for m, d in zip((1, 3), drawn, strict=True)
+    ]
+    found = _joint(pairs, controlled=True)
+    assert found.estimate == 2.0
+    # Standard error of the mean: sqrt(0.09 + 0.16) / 2 = 0.25; its one-sided 95 % reach 1.645 x.
+    assert found.low == pytest.approx(2 - 1.645 * 0.25, abs=0.01)
+    assert found.high == pytest.approx(2 + 1.645 * 0.25, abs=0.01)
+    assert found.null_share == pytest.approx(0.01)
+
+
+def test_a_leaning_rises_with_the_joint_effect_and_falls_with_its_error():
+    """By hand: at effect 0.45 between 0 and 0.9 with equal spread, the prior alone speaks."""
+    equal = {"holds": (0.9, 0.2), "fails": (0.0, 0.2), "prior": 0.25}
+    assert normal_leaning(0.45, 0.3, **equal) == pytest.approx(0.25)
+    # At 0.9: density ratio exp(0.81 / (2 * (0.09 + 0.04))) = 22.5; odds 22.5 / 3.
+    assert normal_leaning(0.9, 0.3, **equal) == pytest.approx(7.5 / 8.5, abs=0.005)
+    told = [normal_leaning(x, 0.3, **equal) for x in (-1.0, 0.0, 0.3, 0.6, 0.9, 3.0)]
+    assert told == sorted(told)
+    assert normal_leaning(0.9, 0.1, **equal) > normal_leaning(0.9, 0.5, **equal)
+
+
+def joint_of(good, chu, *, error=0.15, null_share=0.001):
+    """Return the mean of two effects of the same error each, their cells independent."""
+    mean, error = (good + chu) / 2, error / np.sqrt(2)
+    p = float(stats.norm.sf(mean / error))
+    return Joint(mean, mean - 1.645 * error, mean + 1.645 * error, p, null_share)
+
+
+def judged(good, chu, *, contrast="earlier_car_t", null_share=0.001, others=0.5, n=30, error=0.15):
     def effect(name, value):
         low, high = value - 0.3, value + 0.3
         return Effect(name, value, low, high, value, low, high, null_share, -0.2, 0.2, 0.1, 10)
@@ -182,20 +229,23 @@ def judged(good, chu, *, contrast="earlier_car_t", null_share=0.001, others=0.5,
         known = contrast_of(sample("R", "relapse", 300), [before, sample("R", "relapse", 300)])
     found = [effect("good2021", good), effect("chu2023", chu)]
     found += [effect("wherry2007", others), effect("cartex", others)]
-    return verdict_of(found, known, n, SETTINGS)
+    joint = joint_of(good, chu, error=error, null_share=null_share)
+    return verdict_of(found, joint, known, n, SETTINGS)
 
 
 @pytest.mark.parametrize(
     ("arguments", "word", "reason"),
     [
-        ({"good": 1.0, "chu": 0.8}, EXHAUSTED, "4 of 4 sets rose"),
-        ({"good": 1.0, "chu": 0.1}, INDETERMINATE, "only good2021 rose"),
+        ({"good": 1.0, "chu": 0.8}, EXHAUSTED, "4 of 4 sets point upward"),
+        # Joint 0.6 with an error of 0.106: shown, although good2021 alone is not.
+        ({"good": 0.15, "chu": 1.05}, EXHAUSTED, "joint change of the primary sets +0.60 SD"),
+        ({"good": 1.2, "chu": 0.05}, INDETERMINATE, "chu2023 did not rise by 0.1 SD"),
         ({"good": 1.0, "chu": 0.8, "null_share": 0.2}, INDETERMINATE, "random sets"),
-        ({"good": 1.0, "chu": 0.8, "others": -0.1}, INDETERMINATE, "only 2 sets rose"),
+        ({"good": 1.0, "chu": 0.8, "others": -0.1}, INDETERMINATE, "only 2 sets point upward"),
         ({"good": 0.0, "chu": 0.1}, NOT_EXHAUSTED, "good2021"),
-        ({"good": 0.25, "chu": 0.29}, NOT_EXHAUSTED, "good2021"),
-        ({"good": 0.29, "chu": 0.35}, INDETERMINATE, "only chu2023"),
-        ({"good": 1.0, "chu": 0.8, "n": 5}, INDETERMINATE, "10 needed"),
+        ({"good": 0.2, "chu": 0.29}, NOT_EXHAUSTED, "good2021"),
+        ({"good": 0.4, "chu": 0.5, "error": 0.3}, INDETERMINATE, "not shown beyond chance"),
+        ({"good": 1.0, "chu": 0.8, "n": 5}, INDETERMINATE, "5, at least 10 are needed"),
         ({"good": 0.7, "chu": 0.7, "contrast": "same"}, INDETERMINATE, "under 0.8 SD"),
         ({"good": 1.2, "chu": 1.2, "contrast": "same"}, EXHAUSTED, "same library"),
     ],
@@ -212,7 +262,8 @@ def test_a_rise_without_control_cells_is_no_exhaustion():
     contrast = contrast_of(after, [before, after])
     numbers = (1.0, 0.7, 1.3, 1.0, 0.7, 1.3, 0.001, -0.2, 0.2, 0.1, 10)
     names = (*SETTINGS.primary, *SETTINGS.sensitivity)
-    found, told = verdict_of([Effect(n, *numbers) for n in names], contrast, 30, SETTINGS)
+    sets = [Effect(n, *numbers) for n in names]
+    found, told = verdict_of(sets, joint_of(1.0, 1.0), contrast, 30, SETTINGS)
     assert found == INDETERMINATE
     assert "could not be told" in told
 

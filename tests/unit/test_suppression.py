@@ -187,7 +187,7 @@ def test_uneven_untreated_marrows_widen_the_interval():
 def test_regulatory_t_cells_alone_can_raise_the_verdict():
     rows = rows_of(changed={"P1b": {"Treg": 100}}, rates={"P1b": {"regulatory_t": 8.0}})
     assert overall(rows)["verdict"] == RAISED
-    assert "regulatory t" in overall(rows)["reason"]
+    assert "regulatory T" in overall(rows)["reason"]
 
 
 def test_no_cell_seen_is_no_ratio():

@@ -40,6 +40,21 @@ CELL_TYPES = {
     "B": ("B precursor", "B naive", "B memory"),
     "Monocyte": ("CD14 monocyte", "CD16 monocyte"),
 }
+ANTIGEN_NAMES = {
+    "TNFRSF17": "BCMA",
+    "FCRL5": "FcRH5",
+    "SDC1": "CD138",
+    "LY9": "CD229",
+    "ITGB7": "integrin β7",
+}
+"""What clinicians call an antigen whose gene has another name."""
+
+
+def antigen_name(symbol: str) -> str:
+    """Return an antigen as clinicians say it, with its gene: ``BCMA (TNFRSF17)``."""
+    return f"{ANTIGEN_NAMES[symbol]} ({symbol})" if symbol in ANTIGEN_NAMES else symbol
+
+
 VERDICTS = ("pass", "warn", "fail")
 # Where what a clone is compared with comes from (`reference_source`): the cohort's own people, a
 # reference frozen from another cohort, or the shipped table of published rates.

@@ -54,7 +54,7 @@ rule car_t:
         settings={
             section: lookup(dpath=section, within=config)
             for section in (
-                "car_calls", "cell_cycle", "exhaustion", "car_fraction", "proliferation"
+                "car_calls", "cell_cycle", "exhaustion", "car_fraction", "proliferation", "leaning"
             )
         },
         seed=lookup(dpath="seed", within=config),

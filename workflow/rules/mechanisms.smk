@@ -26,7 +26,8 @@ rule answers:
         rows=[library.as_params() for library in RUN.libraries.values()],
         patients=RUN.patients,
         settings={
-            section: lookup(dpath=section, within=config) for section in ("antigens", "claims")
+            section: lookup(dpath=section, within=config)
+            for section in ("antigens", "claims", "leaning")
         },
         code=code_version(
             "mechanisms.tables",

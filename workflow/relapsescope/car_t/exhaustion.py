@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from relapsescope.car_t.contrasts import Contrast, Group, vector
 from relapsescope.libraries.signatures import TOP_RANKS, largest_scores
+from relapsescope.statistics.leanings import LeaningSettings, normal_leaning
 
 EXHAUSTED, NOT_EXHAUSTED, INDETERMINATE = "EXHAUSTED", "NOT_EXHAUSTED", "INDETERMINATE"
 # A random gene is drawn from this many whose mean is nearest to the gene it stands for.
@@ -33,6 +35,8 @@ class ExhaustionSettings:
     min_effect: float
     absent_effect: float
     min_effect_same_library: float
+    max_joint_p: float
+    min_set_effect: float
     min_agreeing: int
     library_sd: float
 
@@ -101,60 +105,163 @@ class Effect:
     n_genes: int
 
 
+@dataclass(frozen=True)
+class Joint:
+    """The primary sets' mean change, the one score that was fixed beforehand.
+
+    Attributes
+    ----------
+    estimate
+        Mean of the primary sets' effects, in the comparison of `Effect.estimate`.
+    low, high
+        One-sided 95 % limits: the rise is at least `low`, at most `high`; each the wider of those
+        with and without control cells.
+    p
+        One-sided probability of a rise as large where nothing changed: the larger of that of the
+        difference-in-differences and of the plain difference.
+    null_share
+        Share of random sets, drawn in the place of each primary set, whose mean rose as much.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    p: float
+    null_share: float
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A score's change in one contrast: its draws, and what random sets show."""
+
+    estimate: float
+    drawn: np.ndarray
+    shifts: np.ndarray
+    sampling: np.ndarray
+    least_sd: float
+
+    @property
+    def between(self) -> float:
+        """Standard deviation between libraries, beyond that of the cells."""
+        beyond = np.var(self.shifts) - np.mean(self.sampling**2)
+        return float(max(np.sqrt(max(beyond, 0.0)), self.least_sd))
+
+    @property
+    def null_share(self) -> float:
+        return float((1 + np.sum(self.shifts >= self.estimate)) / (1 + len(self.shifts)))
+
+    @property
+    def error(self) -> float:
+        """Standard error: of cells, libraries drawn anew, and the libraries' own variation."""
+        return float(np.hypot(self.drawn.std(), self.between))
+
+    def interval(self, rng: np.random.Generator) -> tuple[float, float]:
+        """Return the central 95 %, the estimate always in it."""
+        total = self.drawn + rng.normal(0.0, self.between, len(self.drawn))
+        low, high = np.quantile(total, [0.025, 0.975])
+        return min(low, self.estimate), max(high, self.estimate)
+
+
 def effects(
     scores: Scores, contrast: Contrast, settings: ExhaustionSettings, *, seed: int
-) -> list[Effect]:
-    """Return every set's effect in a comparison.
+) -> tuple[list[Effect], Joint | None]:
+    """Return every set's effect in a comparison, and the primary sets' joint one.
 
     The interval holds three sources of error: cells are drawn anew within each group, libraries
     anew where several are compared with (hierarchical bootstrap), and the libraries' own
     variation comes from random sets of genes of the same mean: what these scatter beyond the
     error of their cells is added, since a single library on each side cannot be drawn anew.
+    None for the joint effect where a primary set has no gene or no variation.
     """
     plain = vector(contrast.plain, scores.groups)
-    controls = vector(contrast.controls, scores.groups)
-    both = plain - controls
-    unit = _unit(scores, plain, controls)
+    both = plain - vector(contrast.controls, scores.groups)
+    unit = _unit(scores, plain, plain - both)
     rng = np.random.default_rng(seed)
-    drawn = _bootstrap(scores, np.vstack([plain, both]), contrast, settings.bootstraps, rng)
-    found = []
+    contrasts = np.vstack([plain, both])
+    drawn = _bootstrap(scores, contrasts, contrast, settings.bootstraps, rng)
+    found, primary = [], []
     for column, name in enumerate(scores.set_names):
-        weights = scores.weights[:, column]
-        at = np.flatnonzero(weights)
+        at = np.flatnonzero(scores.weights[:, column])
         if not at.size or not unit[column] > 0:
             continue
-        scale = largest_scores(weights[:, None], TOP_RANKS)[0] * unit[column]
-        null = _random_sets(scores, at, weights[at], settings.random_sets, rng)
-        results = []
-        for row, contrast_vector in enumerate((plain, both)):
-            change = contrast_vector @ np.nan_to_num(scores.means)
-            error = contrast_vector @ np.nan_to_num(scores.halves)
-            estimate = change[at] @ weights[at] / scale
-            shifts = change[null] @ weights[at] / scale
-            sampling = error[null] @ weights[at] / scale
-            between = np.sqrt(max(np.var(shifts) - np.mean(sampling**2), 0.0))
-            between = max(between, settings.library_sd)
-            noise = rng.normal(0.0, between, settings.bootstraps)
-            total = drawn[row][:, column] / unit[column] + noise
-            low, high = np.quantile(total, [0.025, 0.975])
-            share = (1 + np.sum(shifts >= estimate)) / (1 + len(shifts))
-            around = np.quantile(shifts, [0.025, 0.975])
-            interval = (min(low, estimate), max(high, estimate))
-            results.append((estimate, *interval, share, *around, between))
-        one, other = results
-        best = other if contrast.controls else one
-        found.append(
-            Effect(
-                name,
-                *best[:3],
-                *one[:3],
-                float(max(best[3], one[3])),
-                *best[4:6],
-                best[6],
-                int(at.size),
+        pair = _changes(scores, contrasts, drawn[:, :, column], column, unit, settings, rng)
+        found.append(_effect(name, pair, bool(contrast.controls), int(at.size), rng))
+        if name in settings.primary:
+            primary.append(pair)
+    if len(primary) < len(settings.primary):
+        return found, None
+    return found, _joint(primary, bool(contrast.controls))
+
+
+def _changes(
+    scores: Scores,
+    contrasts: np.ndarray,
+    drawn: np.ndarray,
+    column: int,
+    unit: np.ndarray,
+    settings: ExhaustionSettings,
+    rng: np.random.Generator,
+) -> tuple[_Change, _Change]:
+    """Return a set's change in the plain difference and in the difference-in-differences."""
+    weights = scores.weights[:, column]
+    at = np.flatnonzero(weights)
+    weights = weights[at]
+    scale = largest_scores(scores.weights[:, [column]], TOP_RANKS)[0] * unit[column]
+    null = _random_sets(scores, at, weights, settings.random_sets, rng)
+    pair = []
+    for row, weights_of_groups in enumerate(contrasts):
+        change = weights_of_groups @ np.nan_to_num(scores.means)
+        error = weights_of_groups @ np.nan_to_num(scores.halves)
+        pair.append(
+            _Change(
+                float(change[at] @ weights / scale),
+                drawn[row] / unit[column],
+                change[null] @ weights / scale,
+                error[null] @ weights / scale,
+                settings.library_sd,
             )
         )
-    return found
+    return pair[0], pair[1]
+
+
+def _effect(
+    name: str,
+    pair: tuple[_Change, _Change],
+    controlled: bool,
+    n_genes: int,
+    rng: np.random.Generator,
+) -> Effect:
+    plain, both = pair
+    plain_interval, interval = plain.interval(rng), both.interval(rng)
+    best, around = (both, interval) if controlled else (plain, plain_interval)
+    null = np.quantile(best.shifts, [0.025, 0.975])
+    return Effect(
+        *(name, best.estimate, *around, plain.estimate, *plain_interval),
+        *(max(best.null_share, plain.null_share), *null, best.between, n_genes),
+    )
+
+
+def _joint(primary: Sequence[tuple[_Change, _Change]], controlled: bool) -> Joint:
+    """Return the mean of the primary sets' changes; their cells are drawn together."""
+    means = [
+        _Change(
+            float(np.mean([pair[row].estimate for pair in primary])),
+            np.mean([pair[row].drawn for pair in primary], axis=0),
+            np.mean([pair[row].shifts for pair in primary], axis=0),
+            np.mean([pair[row].sampling for pair in primary], axis=0),
+            primary[0][row].least_sd,
+        )
+        for row in (0, 1)
+    ]
+    best = means[1] if controlled else means[0]
+    reach = float(stats.norm.ppf(0.95))
+    return Joint(
+        estimate=best.estimate,
+        low=min(one.estimate - reach * one.error for one in (best, means[0])),
+        high=max(one.estimate + reach * one.error for one in (best, means[0])),
+        p=float(max(stats.norm.sf(one.estimate / one.error) for one in (best, means[0]))),
+        null_share=max(best.null_share, means[0].null_share),
+    )
 
 
 def _unit(scores: Scores, plain: np.ndarray, controls: np.ndarray) -> np.ndarray:
@@ -230,44 +337,59 @@ def _random_sets(
 
 
 def verdict_of(
-    found: Sequence[Effect], contrast: Contrast | None, n_cells: int, settings: ExhaustionSettings
+    found: Sequence[Effect],
+    joint: Joint | None,
+    contrast: Contrast | None,
+    n_cells: int,
+    settings: ExhaustionSettings,
 ) -> tuple[str, str]:
     """Return the verdict and its reason.
 
-    `EXHAUSTED` needs every primary set: the interval of its effect (with and without the control
-    cells) above 0, the estimate at least `min_effect`, a rise beyond that of random sets; and
-    enough sets, the sensitivity sets among them, that rose. `NOT_EXHAUSTED` needs the interval of
-    every primary set below `absent_effect`.
+    `EXHAUSTED` needs the joint effect of the primary sets to be at least `min_effect`, its
+    one-sided probability under no change at most `max_joint_p` (with and without the control
+    cells) and beyond random sets; every primary set to have risen by `min_set_effect`, so that one
+    alone, which activation raises, does not decide; and enough sets, the sensitivity sets among
+    them, that point upward. `NOT_EXHAUSTED` needs the joint effect's one-sided limit below
+    `absent_effect`, with and without the control cells.
     """
     if n_cells < settings.min_cells:
-        return INDETERMINATE, f"{n_cells} CAR-T cells with enough UMIs; {settings.min_cells} needed"
+        return INDETERMINATE, (
+            f"too few CAR-T cells with enough UMIs: {n_cells}, at least {settings.min_cells} are "
+            "needed"
+        )
     if contrast is None:
         return INDETERMINATE, "no earlier CAR-T cells and no T cells without the transgene"
-    by_name = {one.name: one for one in found}
-    primary = [by_name[name] for name in settings.primary if name in by_name]
-    if len(primary) < len(settings.primary):
+    if joint is None:
         return INDETERMINATE, "a primary gene set has no gene in these libraries"
+    by_name = {one.name: one for one in found}
+    primary = [by_name[name] for name in settings.primary]
     panel = [by_name[n] for n in (*settings.primary, *settings.sensitivity) if n in by_name]
     rose = sum(one.estimate > 0 for one in panel)
-    numbers = "; ".join(
-        f"{one.name} {one.estimate:+.2f} ({one.low:+.2f} to {one.high:+.2f})" for one in primary
-    )
-    told = f"{numbers} SD; {rose} of {len(panel)} sets rose; against {_against(contrast)}"
+    told = _numbers(joint, primary, rose, len(panel), contrast)
     same = contrast.name == "same_library"
     least = settings.min_effect_same_library if same else settings.min_effect
-    separable = bool(contrast.controls) or same
-    shown = separable and all(
-        min(one.low, one.plain_low) > 0
-        and one.estimate >= least
-        and one.null_share <= settings.max_null_share
-        for one in primary
-    )
-    if shown and rose >= settings.min_agreeing:
+    if not contrast.controls and not same:
+        why = INSEPARABLE
+    else:
+        why = _missing(joint, primary, rose, least, settings)
+    if not why:
         return EXHAUSTED, told
-    if all(max(one.high, one.plain_high) < settings.absent_effect for one in primary):
+    if joint.high < settings.absent_effect:
         return NOT_EXHAUSTED, told
-    why = _missing(primary, rose, least, settings) if separable else INSEPARABLE
     return INDETERMINATE, f"{why}: {told}"
+
+
+def _numbers(
+    joint: Joint, primary: Sequence[Effect], rose: int, n_sets: int, contrast: Contrast
+) -> str:
+    sets = ", ".join(
+        f"{one.name} {one.estimate:+.2f} ({one.low:+.2f} to {one.high:+.2f})" for one in primary
+    )
+    return (
+        f"joint change of the primary sets {joint.estimate:+.2f} SD (one-sided 95 % limits "
+        f"{joint.low:+.2f} and {joint.high:+.2f}; {sets}); {rose} of {n_sets} sets point upward; "
+        f"against {_against(contrast)}"
+    )
 
 
 def _against(contrast: Contrast) -> str:
@@ -280,16 +402,33 @@ def _against(contrast: Contrast) -> str:
 
 
 def _missing(
-    primary: Sequence[Effect], rose: int, least: float, settings: ExhaustionSettings
+    joint: Joint,
+    primary: Sequence[Effect],
+    rose: int,
+    least: float,
+    settings: ExhaustionSettings,
 ) -> str:
-    """Return in words what keeps a change from being a verdict."""
-    risen = [one for one in primary if min(one.low, one.plain_low) > 0]
-    if not risen:
-        return "the intervals are too wide for either verdict"
-    if len(risen) < len(primary):
-        return f"only {', '.join(one.name for one in risen)} rose: the primary sets disagree"
-    if any(one.null_share > settings.max_null_share for one in primary):
-        return "random sets of genes rose as much"
-    if any(one.estimate < least for one in primary):
+    """Return in words what keeps a change from being exhaustion; empty where nothing does."""
+    if joint.p > settings.max_joint_p:
+        return "a rise is not shown beyond chance"
+    if joint.estimate < least:
         return f"the rise is under {least:g} SD"
-    return f"only {rose} sets rose"
+    if joint.null_share > settings.max_null_share:
+        return "random sets of genes rose as much"
+    flat = [one.name for one in primary if min(one.estimate, one.plain) < settings.min_set_effect]
+    if flat:
+        return f"{' and '.join(flat)} did not rise by {settings.min_set_effect:g} SD"
+    if rose < settings.min_agreeing:
+        return f"only {rose} sets point upward"
+    return ""
+
+
+def exhaustion_leaning(estimate: float, low: float, high: float, beliefs: LeaningSettings) -> float:
+    """Return the probability that the cells are exhausted from the joint effect and its limits."""
+    return normal_leaning(
+        estimate,
+        (high - low) / (2 * stats.norm.ppf(0.95)),
+        holds=(beliefs.exhausted_effect, beliefs.exhausted_effect_sd),
+        fails=(0.0, beliefs.unchanged_effect_sd),
+        prior=beliefs.prior,
+    )

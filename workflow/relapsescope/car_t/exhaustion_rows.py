@@ -12,6 +12,7 @@ from relapsescope.car_t.exhaustion import (
     INDETERMINATE,
     Effect,
     ExhaustionSettings,
+    Joint,
     Scores,
     effects,
     verdict_of,
@@ -24,6 +25,7 @@ EFFECT_COLUMNS = (
     *("n_cells", "mean", "contrast", "compared_with", "controls", "effect", "effect_ci_low"),
     *("effect_ci_high", "plain_effect", "plain_ci_low", "plain_ci_high", "null_share"),
     *("null_low", "null_high", "library_sd", "exhaustion_verdict", "reason"),
+    *("joint_effect", "joint_low", "joint_high", "joint_p", "joint_null_share"),
 )
 POPULATIONS = {DETECTED: "car_detected", NOT_DETECTED: "car_not_detected"}
 COMPARISON_GROUP = "T cells without the transgene are the comparison group: not judged"
@@ -70,8 +72,10 @@ def effect_rows(
                 min_cells=settings.min_cells,
                 min_reference=settings.min_reference_cells,
             )
-            known = [] if contrast is None else effects(scores, contrast, settings, seed=seed)
-            verdict, reason = _judged(sample, status, known, contrast, settings)
+            known, joint = [], None
+            if contrast is not None:
+                known, joint = effects(scores, contrast, settings, seed=seed)
+            verdict, reason = _judged(sample, status, known, joint, contrast, settings)
             base = {
                 "patient_id": row["patient_id"],
                 "sample_id": sample.sample_id,
@@ -80,6 +84,7 @@ def effect_rows(
                 "n_cells": sample.count(status),
                 "exhaustion_verdict": verdict,
                 "reason": reason,
+                **_joint_columns(joint),
             }
             found += _rows_of(base, patient, number, status, contrast, known)
     return found
@@ -121,6 +126,7 @@ def _judged(
     sample: Sample,
     status: str,
     found: Sequence[Effect],
+    joint: Joint | None,
     contrast: Contrast | None,
     settings: ExhaustionSettings,
 ) -> tuple[str, str]:
@@ -128,7 +134,19 @@ def _judged(
         return INDETERMINATE, COMPARISON_GROUP
     if sample.timepoint in NO_CAR_T:
         return INDETERMINATE, BEFORE_INFUSION
-    return verdict_of(found, contrast, sample.count(status), settings)
+    return verdict_of(found, joint, contrast, sample.count(status), settings)
+
+
+def _joint_columns(joint: Joint | None) -> dict[str, float]:
+    if joint is None:
+        return {}
+    return {
+        "joint_effect": joint.estimate,
+        "joint_low": joint.low,
+        "joint_high": joint.high,
+        "joint_p": joint.p,
+        "joint_null_share": joint.null_share,
+    }
 
 
 def _rows_of(

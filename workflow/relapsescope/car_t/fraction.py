@@ -6,6 +6,7 @@ import numpy as np
 from scipy import optimize
 
 from relapsescope.car_t.sensitivity import SORTED, FractionSettings, Sensitivity
+from relapsescope.statistics.leanings import LeaningSettings, small_share_leaning
 
 PERSISTENT, NOT_PERSISTENT, INDETERMINATE = "PERSISTENT", "NOT_PERSISTENT", "INDETERMINATE"
 AFTER_INFUSION = ("expansion", "remission", "relapse")
@@ -85,6 +86,27 @@ def detection_limit(n_cells: int, sensitivity: Sensitivity) -> float | None:
     if short(1.0) > 0:
         return None
     return float(optimize.brentq(short, 0.0, 1.0, xtol=1e-6))
+
+
+def asked(timepoint: str, sorting: str) -> bool:
+    """Return whether a library can say anything of the share of CAR-T cells among T cells."""
+    return timepoint in AFTER_INFUSION and sorting not in WITHOUT_SHARE
+
+
+def persistence_leaning(
+    fraction: Fraction,
+    sensitivity: Sensitivity,
+    settings: FractionSettings,
+    beliefs: LeaningSettings,
+) -> float:
+    """Return the probability that CAR-T cells are under `persistent_fraction` of the T cells."""
+    return small_share_leaning(
+        fraction.n_detected,
+        fraction.n_cells,
+        settings.persistent_fraction,
+        detected=sensitivity.estimate,
+        prior=beliefs.prior,
+    )
 
 
 def persistence_of(

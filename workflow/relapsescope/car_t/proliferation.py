@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relapsescope.libraries.cell_cycle import CycleSettings, thinned_calls
+from relapsescope.statistics.leanings import LeaningSettings, small_share_leaning
 from relapsescope.statistics.proportions import Proportion, exact_proportion
 
 PROLIFERATING, NOT_PROLIFERATING, INDETERMINATE = (
@@ -12,6 +13,8 @@ PROLIFERATING, NOT_PROLIFERATING, INDETERMINATE = (
     "NOT_PROLIFERATING",
     "INDETERMINATE",
 )
+# Resting T cells that are called cycling (docs/car_t.md): fewer are not believed in.
+LEAST_DIVIDING = 0.01
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def proliferation_of(
     """
     limit = settings.dividing_share
     if share.total < settings.min_cells:
-        return INDETERMINATE, f"{share.total} CAR-T cells; {settings.min_cells} needed"
+        needed = f"at least {settings.min_cells} are needed"
+        return INDETERMINATE, f"too few CAR-T cells: {share.total}, {needed}"
     told = f"{share} divide"
     if share.low > limit:
         return PROLIFERATING, told
@@ -97,3 +101,16 @@ def proliferation_of(
         if share.share < limit and peak.own.high < peak.earlier.low:
             return NOT_PROLIFERATING, told
     return INDETERMINATE, f"{told}: above and below {limit:.0%} are possible"
+
+
+def proliferation_leaning(
+    share: Proportion, settings: ProliferationSettings, beliefs: LeaningSettings
+) -> float:
+    """Return the probability that fewer than `dividing_share` of the cells divide."""
+    return small_share_leaning(
+        share.count,
+        share.total,
+        settings.dividing_share,
+        least=LEAST_DIVIDING,
+        prior=beliefs.not_dividing,
+    )

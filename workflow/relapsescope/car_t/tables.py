@@ -11,7 +11,7 @@ import pandas as pd
 
 from relapsescope.car_t.calls import DETECTED, NOT_ASSESSABLE, NOT_DETECTED, CarSettings
 from relapsescope.car_t.contrasts import STRATA, Sample, earlier_samples
-from relapsescope.car_t.exhaustion import ExhaustionSettings
+from relapsescope.car_t.exhaustion import ExhaustionSettings, exhaustion_leaning
 from relapsescope.car_t.exhaustion_rows import (
     BEFORE_INFUSION,
     COMPARISON_GROUP,
@@ -19,11 +19,18 @@ from relapsescope.car_t.exhaustion_rows import (
     NO_CAR_T,
     POPULATIONS,
 )
-from relapsescope.car_t.fraction import Fraction, car_fraction, persistence_of
+from relapsescope.car_t.fraction import (
+    Fraction,
+    asked,
+    car_fraction,
+    persistence_leaning,
+    persistence_of,
+)
 from relapsescope.car_t.proliferation import (
     DividingCells,
     ProliferationSettings,
     at_equal_depth,
+    proliferation_leaning,
     proliferation_of,
 )
 from relapsescope.car_t.sensitivity import (
@@ -38,6 +45,7 @@ from relapsescope.intake.identity import likely_transgenes
 from relapsescope.intake.sheet import CAR_T_COURSE
 from relapsescope.libraries.cell_cycle import CycleSettings
 from relapsescope.settings import settings_of
+from relapsescope.statistics.leanings import LeaningSettings
 from relapsescope.t_cells.clonotypes import clonality
 from relapsescope.tables import write_tsv
 
@@ -47,11 +55,14 @@ CONTRACT = (
     *("fraction_ci_low", "fraction_ci_high", "cycling_fraction", "cycling_ci_low"),
     *("cycling_ci_high", "cd4_fraction", "clonality"),
 )
+JOINT = ("joint_effect", "joint_low", "joint_high")
 VERDICTS = ("exhaustion_verdict", "proliferation_verdict", "reason")
 FURTHER = (
     *("n_t_cells", "detection_limit", "persistence_verdict", "persistence_reason"),
     *("detected_fraction", "sensitivity", "sensitivity_low", "sensitivity_source"),
     *("compared_with", "proliferation_reason"),
+    *("exhaustion_leaning", "proliferation_leaning", "persistence_leaning", "contrast"),
+    *("joint_effect", "joint_low", "joint_high", "joint_p"),
     *("effector_mean", "effector_change", "effector_change_ci_low", "effector_change_ci_high"),
     *("activation_mean", "activation_change", "activation_change_ci_low"),
     "activation_change_ci_high",
@@ -70,6 +81,7 @@ class CarTSettings:
     cycle: CycleSettings
     fraction: FractionSettings
     proliferation: ProliferationSettings
+    leaning: LeaningSettings
 
 
 @dataclass(frozen=True)
@@ -126,13 +138,15 @@ def write_car_t(
     outputs
         Paths `car_t` and `exhaustion`.
     settings
-        Sections `car_calls`, `cell_cycle`, `exhaustion`, `car_fraction` and `proliferation`.
+        Sections `car_calls`, `cell_cycle`, `exhaustion`, `car_fraction`, `proliferation` and
+        `leaning`.
     """
     limits = CarTSettings(
         settings_of(CarSettings, settings["car_calls"], name="car_calls"),
         settings_of(CycleSettings, settings["cell_cycle"], name="cell_cycle"),
         settings_of(FractionSettings, settings["car_fraction"], name="car_fraction"),
         settings_of(ProliferationSettings, settings["proliferation"], name="proliferation"),
+        settings_of(LeaningSettings, settings["leaning"], name="leaning"),
     )
     parts = [_read(path) for path in exhaustion_paths]
     parts = [part for part in parts if not part.empty] or parts[:1]
@@ -302,7 +316,11 @@ def _rows(
             "sensitivity_source": sensitivity.source,
         }
         found |= _cycle(cohort, name, own, status, settings, seed)
-        found |= _exhaustion(cohort.effects.get((name, population)))
+        found |= _exhaustion(cohort.effects.get((name, population)), settings.leaning)
+        if persistence == INDETERMINATE and asked(row["timepoint"], row["sorting"]):
+            found["persistence_leaning"] = persistence_leaning(
+                fraction, sensitivity, settings.fraction, settings.leaning
+            )
         told = (found["reason"], found["proliferation_reason"])
         found["reason"] = "; ".join(dict.fromkeys(told))
         rows.append(found)
@@ -366,6 +384,10 @@ def _cycle(
         before = _dividing(earlier, table[table["car_status"] == DETECTED])
         peak = at_equal_depth(cells, before, settings.cycle, seed=seed)
     verdict, told = proliferation_of(share, peak, settings.proliferation)
+    if verdict == INDETERMINATE and share.total:
+        found["proliferation_leaning"] = proliferation_leaning(
+            share, settings.proliferation, settings.leaning
+        )
     return found | {"proliferation_verdict": verdict, "proliferation_reason": told}
 
 
@@ -400,8 +422,8 @@ def _sample(cohort: Cohort, name: str) -> Sample:
     return Sample(**{key: row[key] for key in fields}, cells=counts.to_dict())
 
 
-def _exhaustion(effects: pd.DataFrame | None) -> dict[str, Any]:
-    """Return the columns of a population's gene sets, and the verdict."""
+def _exhaustion(effects: pd.DataFrame | None, beliefs: LeaningSettings) -> dict[str, Any]:
+    """Return the columns of a population's gene sets, verdict, and a leaning where it is open."""
     if effects is None or effects.empty:
         return {"exhaustion_verdict": INDETERMINATE, "reason": "no T cell has enough UMIs"}
     found: dict[str, Any] = {}
@@ -414,8 +436,13 @@ def _exhaustion(effects: pd.DataFrame | None) -> dict[str, Any]:
             for part, value in zip(_interval(word), values, strict=True)
         }
     first = effects.iloc[0]
-    names = ("exhaustion_verdict", "reason", "compared_with")
-    return found | {name: first[name] for name in names}
+    names = ("exhaustion_verdict", "reason", "compared_with", "contrast", *JOINT)
+    found |= {name: first[name] for name in names}
+    judged = first["population"] == POPULATIONS[DETECTED] and first["timepoint"] not in NO_CAR_T
+    judged &= first["controls"] == "True" or first["contrast"] == "same_library"
+    if judged and first["exhaustion_verdict"] == INDETERMINATE and first["joint_effect"]:
+        found["exhaustion_leaning"] = exhaustion_leaning(*(float(first[n]) for n in JOINT), beliefs)
+    return found
 
 
 def _interval(word: str) -> tuple[str, str, str]:

@@ -260,7 +260,8 @@ def evaluable(panel: Panel, *, settings: CopyNumberSettings) -> str:
     if cells < settings.min_panel_cells or donors < settings.min_panel_donors:
         return (
             f"the panel has {cells} normal plasma cells of {donors} donors; "
-            f"{settings.min_panel_cells} of {settings.min_panel_donors} are needed"
+            f"at least {settings.min_panel_cells} cells of {settings.min_panel_donors} donors are "
+            "needed"
         )
     return ""
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from relapsescope.clones.subclone_posterior import MISSED
-from relapsescope.statistics.proportions import exact_proportion
+from relapsescope.statistics.proportions import exact_limits, exact_proportion
 from relapsescope.vocabulary import TIMEPOINTS
 
 BEFORE = ("untreated", "pre_infusion")
+# Standard errors to either side of a 95 % interval.
+ASSIGNMENT_REACH = 1.96
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,26 @@ def count_clone(n_cells: int, n_malignant: int, unseen: float = np.nan) -> Clone
     if np.isfinite(unseen):
         limit = max(limit, unseen)
     return CloneCount(n_cells, n_malignant, share.share, share.low, share.high, limit)
+
+
+def share_limits(count: CloneCount, expected: float, error: float) -> tuple[float, float]:
+    """Return 95 % limits of a clone's share that hold the cells' assignment too.
+
+    The exact limits about the counted share and about the expected one, whichever reach further,
+    each widened in quadrature by the assignment's error.
+
+    Parameters
+    ----------
+    expected, error
+        Mean posterior of the malignant cells, and its standard error by assignment.
+    """
+    n, reach = count.n_malignant, ASSIGNMENT_REACH * error
+    counts = np.array([count.n_cells, np.clip(expected, 0.0, 1.0) * n])
+    low, high = exact_limits(counts, np.array([n, n]))
+    share = counts / n
+    low = share - np.hypot(share - low, reach)
+    high = share + np.hypot(high - share, reach)
+    return float(max(low.min(), 0.0)), float(min(high.max(), 1.0))
 
 
 def fate(first: CloneCount, last: CloneCount, *, new_share: float, fold_change: float) -> str:

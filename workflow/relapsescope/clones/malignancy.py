@@ -239,7 +239,8 @@ def _finish(
     probability = library_posterior(ig_odds + programme, cells.library)
     labels = np.full(n, "undetermined", dtype=object)
     if n < settings.min_plasma_cells:
-        reasons.append(f"{n} plasma cells; {settings.min_plasma_cells} are needed")
+        needed = f"{settings.min_plasma_cells} are needed"
+        reasons.append(f"{n} plasma cells, too few to tell malignant ones: {needed}")
     elif found:
         labels[probability >= settings.malignant_probability] = "malignant"
         labels[probability <= settings.normal_probability] = "normal"

@@ -49,7 +49,7 @@ def summarise(
         "clones": [{"clone_id": c.clone_id, "n_cells": len(c.cells)} for c in clones],
         "stability": {c.clone_id: c.stability for c in clones},
         "libraries": by_library,
-        "limits": "Expression shows whole arms; a focal TNFRSF17 deletion cannot be seen.",
+        "limits": "Expression shows whole arms; a focal deletion of TNFRSF17 cannot be seen.",
     }
 
 

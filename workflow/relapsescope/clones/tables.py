@@ -22,6 +22,7 @@ from relapsescope.clones.fates import (
     pooled,
     relapse_clone,
     relation,
+    share_limits,
 )
 from relapsescope.clones.malignancy import CloneSettings, Malignancy
 from relapsescope.clones.malignant_cells import PatientCells
@@ -56,6 +57,7 @@ CLONE_COLUMNS = (
     "n_changed_genes",
     "new_events",
     "reference_source",
+    "same_immunoglobulin",
     "reason",
 )
 ARM_COLUMNS = (
@@ -134,12 +136,12 @@ def clone_rows(
     last = relapses[-1].sample_id if relapses else None
     returned = relapse_clone({c: counts[c][last] for c in counts}) if last else None
     before = [v.sample_id for v in visits if v.timepoint in BEFORE]
-    expected = _expected_fractions(clones, cells.library, malignant, len(libraries))
+    shares = _expected_shares(clones, cells.library, malignant, len(libraries))
     rows = []
     for clone in clones:
         is_relapse = clone.clone_id == returned
         earlier = pooled([counts[clone.clone_id][name] for name in before])
-        link, reason, changed, gained = "", "", None, ()
+        link, reason, changed, gained, same = "", "", None, (), 0
         if is_relapse:
             ig_cells = np.flatnonzero(malignant & (malignancy.ig_clone == clone.ig_clone))
             same = sum(int((cells.library[ig_cells] == number[name]).sum()) for name in before)
@@ -171,6 +173,9 @@ def clone_rows(
                     f"; {';'.join(gained)} differ from the cells before, but no subclone holds in "
                     "every sample of the cells: a new subclone is not excluded"
                 )
+            if link == "same_ig_same_subclone" and (why or clone.arms is None):
+                link = "not_assessable"
+                reason += "; the same immunoglobulin, but a new subclone could not have been seen"
             changed = _changed(cells, clone, [number[name] for name in before])
             if changed and link == "same_ig_same_subclone":
                 reason += (
@@ -183,17 +188,18 @@ def clone_rows(
                 continue
             rows.append(
                 _row(patient, clone, visit, count, malignancy, why)
+                | _share_limits(count, shares[clone.clone_id][number[visit.sample_id]])
                 | {
                     "fate": _fate(
                         visit, visits, counts[clone.clone_id], n_malignant, number, settings
                     ),
                     "is_relapse_clone": is_relapse and visit.timepoint == "relapse",
                     "relation": link if is_relapse and visit.timepoint == "relapse" else "",
-                    "expected_fraction": expected[clone.clone_id][number[visit.sample_id]],
                     "share_before": earlier.fraction,
                     "n_changed_genes": changed if visit.timepoint == "relapse" else None,
                     "new_events": ";".join(gained) if visit.timepoint == "relapse" else "",
                     "reference_source": source,
+                    "same_immunoglobulin": same > 0 if is_relapse and before else None,
                     "reason": "; ".join(filter(None, [reason, why])),
                 }
             )
@@ -283,20 +289,34 @@ def _why_none(malignancy: Malignancy, why: str) -> str:
     return "; ".join(filter(None, [told, *malignancy.reasons, why]))
 
 
-def _expected_fractions(
+def _expected_shares(
     clones: Sequence[Clone], library: np.ndarray, malignant: np.ndarray, n_libraries: int
-) -> dict[str, list[float | None]]:
-    """Return each clone's mean posterior among the malignant cells of each library.
+) -> dict[str, list[tuple[float, float] | None]]:
+    """Return each clone's mean posterior among each library's malignant cells, and its error.
 
-    Counting assigned cells favours the larger clone where clones overlap; this does not.
+    Counting assigned cells favours the larger clone where clones overlap; this does not. The
+    error is that of the cells' assignment alone.
     """
     total = np.sum([clone.probability for clone in clones], axis=0) if clones else 1.0
-    result = {}
+    result: dict[str, list[tuple[float, float] | None]] = {}
     for clone in clones:
         share = clone.probability / np.maximum(total, 1e-12)
-        inside = [malignant & (library == i) for i in range(n_libraries)]
-        result[clone.clone_id] = [float(share[q].mean()) if q.any() else None for q in inside]
+        inside = [share[malignant & (library == i)] for i in range(n_libraries)]
+        result[clone.clone_id] = [
+            (float(own.mean()), float(np.sqrt((own * (1 - own)).sum()) / len(own)))
+            if len(own)
+            else None
+            for own in inside
+        ]
     return result
+
+
+def _share_limits(count: CloneCount, expected: tuple[float, float] | None) -> dict[str, Any]:
+    """Return the expected share, and the limits that hold the errors of counting and assignment."""
+    if expected is None or count.fraction is None:
+        return {"expected_fraction": None}
+    low, high = share_limits(count, *expected)
+    return {"expected_fraction": expected[0], "fraction_ci_low": low, "fraction_ci_high": high}
 
 
 def _sure(clone: Clone, library: np.ndarray, before: Sequence[int]) -> int:

@@ -112,6 +112,16 @@ def measure_baseline(
     return Baseline(values, days, chain, source, measurable, _mode(measurable))
 
 
+MODE_WORDS = {
+    "m_protein": "M-protein",
+    "flc": "free light chains",
+    "marrow": "marrow plasma cells",
+    "unmeasurable": "nothing measurable",
+    "unknown": "nothing: the baseline is not known",
+}
+"""What response is measured by, as pages say it."""
+
+
 def _mode(measurable: dict[str, bool | None]) -> str:
     protein = some(measurable["serum"], measurable["urine"])
     if protein:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from relapsescope.course.caveats import antibody_caveats, unit_caveats
 from relapsescope.course.clinical_record import Patient, TherapyLine, read_patients
-from relapsescope.course.imwg import Rules, read_rules
+from relapsescope.course.imwg import MODE_WORDS, Rules, read_rules
 from relapsescope.course.response import LineResponse, assess_line
 from relapsescope.course.settings import CourseSettings
 
@@ -289,7 +289,8 @@ def _reason(line: TherapyLine, result: LineResponse, end: EndOfProgressionFree) 
             f" (assessments: day {_join(response.days, ', ')})"
         )
     if baseline.days:
-        parts.append(f"baseline day {_join(baseline.days, ', ')}, measured by {baseline.mode}")
+        days, mode = _join(baseline.days, ", "), MODE_WORDS[baseline.mode]
+        parts.append(f"baseline day {days}, measured by {mode}")
     parts += response.notes
     if response.category == "CR":
         parts.append("sCR not assessable without the marrow's clonality and a normal ratio")

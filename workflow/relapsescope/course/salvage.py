@@ -200,6 +200,11 @@ def read_published(path: Path = RESOURCES / "published_salvage.tsv") -> pd.DataF
     )
 
 
+def class_words(therapy_class: str) -> str:
+    """Return a class of therapy as pages say it: ``CAR-T``, ``proteasome inhibitor``."""
+    return {"car_t": "CAR-T", "adc": "ADC"}.get(therapy_class, therapy_class.replace("_", " "))
+
+
 def refuse_naive_contrast(salvage: pd.DataFrame, classes: tuple[str, ...] = T_CELL_ENGAGING) -> str:
     """Return why survival from relapse is not drawn by whether a class was ever given.
 
@@ -209,10 +214,11 @@ def refuse_naive_contrast(salvage: pd.DataFrame, classes: tuple[str, ...] = T_CE
     waits = patients["wait_days"].dropna()
     words = (
         "Survival from relapse is not compared between patients who ever received "
-        f"{' or '.join(classes)} and those who never did. To receive it a patient must first "
-        "live until its start; that waiting time cannot hold a death, and the comparison would "
-        "credit it to the treatment (immortal time bias). Patients well enough to wait also "
-        "differ from the others (confounding by indication), which no method here removes. "
+        f"{' or '.join(class_words(name) for name in classes)} and those who never did. To "
+        "receive it a patient must first live until its start; that waiting time cannot hold a "
+        "death, and the comparison would credit it to the treatment (immortal time bias). "
+        "Patients well enough to wait also differ from the others (confounding by indication), "
+        "which no method here removes. "
         "A landmark comparison and a time-dependent covariate are shown instead."
     )
     if len(waits):

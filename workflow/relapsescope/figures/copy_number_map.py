@@ -27,7 +27,7 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
     cells = evidence.clonal.get("cell_arms", pd.DataFrame())
     if cells.empty:
         raise NotAssessableError(
-            "copy number was not evaluable in any patient: see cnv_reason in clones.json"
+            "copy number was not evaluable in any patient; the table of clones says why"
         )
     cells = cells.assign(clone_id=cells["clone_id"].fillna("normal"))
     rng = np.random.default_rng(settings.seed)

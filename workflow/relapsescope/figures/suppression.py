@@ -9,7 +9,7 @@ from relapsescope.figures.theme import INK, ROW
 from relapsescope.figures.verdicts import verdict_colour, verdict_shape, with_numbers
 from relapsescope.microenvironment.suppression import EARLIER, OVERALL
 from relapsescope.microenvironment.suppression import PANEL as UNTREATED
-from relapsescope.microenvironment.suppression_measures import PRIMARY
+from relapsescope.microenvironment.suppression_measures import MEASURE_WORDS, PRIMARY
 
 WORDS = ("RAISED", "NOT_RAISED", "INDETERMINATE")
 TITLES = {EARLIER: "against earlier marrow", UNTREATED: "against marrow without CAR-T"}
@@ -17,16 +17,6 @@ TITLES = {EARLIER: "against earlier marrow", UNTREATED: "against marrow without 
 FARTHEST = 6.0
 MOST_SAMPLES = 12
 """Samples up to which every measure is drawn; above, the primary ones."""
-MEASURE_WORDS = {
-    "induced_suppressive_genes": "induced suppressive genes",
-    "suppressive_myeloid_fraction": "suppressive myeloid cells (fraction)",
-    "macrophage_fraction": "macrophages (fraction)",
-    "treg_fraction": "regulatory T cells (fraction of CD4 T)",
-    "mdsc_like": "MDSC-like programme",
-    "m2_like": "M2-like programme",
-    "suppressive_mediators": "suppressive mediators",
-    "regulatory_t": "regulatory T programme",
-}
 
 
 def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:

@@ -3,13 +3,15 @@
 Generated from verdicts by rules, for every patient alike; never advice on treatment.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined, parse_cited
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
-from relapsescope.mechanisms.tumour_findings import RELATIONS
+from relapsescope.mechanisms.tumour_findings import lost_arms, relation_words
 from relapsescope.mechanisms.verdicts import NOT_ASSESSABLE, SUPPORTED, Rules
+from relapsescope.statistics.leanings import LeaningSettings
 
 COLUMNS = ("patient_id", "place", "question", "answer", "answer_cells")
 CAME_BACK, WHY, HOW_SURE = "What came back", "Why it was not killed", "How sure this is"
@@ -31,7 +33,7 @@ def answer_rows(
         told = [
             (CAME_BACK, came_back(patient)),
             (WHY, why_not_killed(mechanisms, rules)),
-            (HOW_SURE, how_sure(mechanisms, rules)),
+            (HOW_SURE, how_sure(mechanisms, rules, patient.beliefs)),
         ]
     return [
         {
@@ -56,17 +58,16 @@ def came_back(patient: PatientEvidence) -> Cited:
     if line is not None and line["best_response"] not in ("", "NE"):
         when += cited(" (best response {best})", best=line.word("best_response"))
     if clone is None:
-        why = patient.why_no_relapse() or Cited("no malignant cells were found at relapse")
-        return when + "; which cells came back is not known: " + why + "."
+        return when + "; which cells came back is not known: " + patient.why_no_clone() + "."
     return when + cited(
-        "; the cells that came back are clone {clone}, {share} % of the {n} malignant plasma cells "
-        "seen, {relation}.",
+        "; the cells that came back are clone {clone}, {own} of the {n} malignant plasma cells "
+        "seen ({share} %, interval {interval} %): {relation}.",
         clone=clone.word("clone_id"),
-        share=clone.percent("fraction"),
+        own=clone.number("n_cells"),
         n=clone.number("n_malignant"),
-        relation=RELATIONS.get(
-            clone["relation"], "its relation to the cells before CAR-T not assessable"
-        ),
+        share=clone.percent("fraction"),
+        interval=clone.interval("fraction_ci_low", "fraction_ci_high", percent=True),
+        relation=relation_words(clone) + lost_arms(clone),
     )
 
 
@@ -80,37 +81,103 @@ def why_not_killed(mechanisms: Sequence[Mapping[str, Any]], rules: Rules) -> Cit
         title = rules.title(row["mechanism"])
         told = Cited(f"{title} stands out: ") + parse_cited(row["evidence"], row["evidence_cells"])
         return told + (f"; also supported: {names}." if names else "; nothing else is supported.")
-    reason = mechanisms[0]["primary_reason"]
-    told = Cited(f"No mechanism stands out: {reason}")
+    likely = [row for row in mechanisms if row["primary_leaning"]]
+    if likely:
+        told = _leaning_answer(likely[0], rules)
+    else:
+        told = Cited(f"No mechanism stands out: {mechanisms[0]['primary_reason']}")
+    others = [row for row in others if not row["primary_leaning"]]
+    names = _named([row["mechanism"] for row in others], rules)
     return told + (f"; supported: {names}." if names else ".")
 
 
-def how_sure(mechanisms: Sequence[Mapping[str, Any]], rules: Rules) -> Cited:
-    """Return what speaks against the primary mechanism and what could not be assessed."""
+def _leaning_answer(values: Mapping[str, Any], rules: Rules) -> Cited:
+    """Return the mechanism that the evidence leans to, its probability and the evidence."""
+    title = lower_title(rules, values["mechanism"])
+    told = parse_cited(values["evidence"], values["evidence_cells"])
+    if values["verdict"] == SUPPORTED:
+        lead = Cited(f"{rules.title(values['mechanism'])} is supported and most probably decides")
+        return lead + ", though what would come before it is open: " + told
+    row = _row_of(values)
+    lead = cited(
+        "No mechanism is shown; the evidence leans to {title} (probability {p}): ",
+        title=title,
+        p=row.number("leaning"),
+    )
+    return lead + told
+
+
+def is_leaning(row: Mapping[str, Any] | Row) -> bool:
+    """Return whether a mechanism's verdict is open and the data say something of it."""
+    text = str(row["leaning"])
+    return text not in ("", "nan", "None")
+
+
+def leaning_words(row: Row, beliefs: LeaningSettings) -> Cited:
+    """Return where an open verdict leans, with its probability."""
+    chance = row.value("leaning")
+    words = "as likely as not, probability {p}"
+    if chance >= beliefs.leaning_from:
+        words = "leaning to it, probability {p}"
+    elif chance <= 1 - beliefs.leaning_from:
+        words = "leaning against it, probability {p}"
+    return cited(words, p=row.number("leaning"))
+
+
+def _row_of(values: Mapping[str, Any]) -> Row:
+    """Return a row of `mechanisms.tsv` as its readers see it."""
+    return Row(
+        "mechanisms",
+        {name: "" if _is_missing(value) else str(value) for name, value in values.items()},
+    )
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def how_sure(
+    mechanisms: Sequence[Mapping[str, Any]], rules: Rules, beliefs: LeaningSettings
+) -> Cited:
+    """Return what speaks against the primary mechanism, what leans and what is not assessable."""
     parts: list[Cited | str] = []
     for values in mechanisms:
         if values["is_primary"]:
-            row = Row("mechanisms", {name: str(value) for name, value in values.items()})
+            row = _row_of(values)
             parts.append(
                 cited(
-                    "the evidence has strength {s} on a scale up to one", s=row.number("strength")
+                    "strength {s} of at most one ({meaning})",
+                    s=row.number("strength"),
+                    meaning=rules.mechanisms[row["mechanism"]]["strength_in_short"],
                 )
             )
             told = parse_cited(row["against"], row["against_cells"])
             if told:
                 parts.append(Cited("against it: ") + told)
-    unknown = [row["mechanism"] for row in mechanisms if row["verdict"] == NOT_ASSESSABLE]
+    leaning = [_row_of(row) for row in mechanisms if is_leaning(row)]
+    if leaning:
+        told = [
+            cited("{name} ({words})", name=lower_title(rules, r["mechanism"]), words=words)
+            for r in leaning
+            if (words := leaning_words(r, beliefs))
+        ]
+        parts.append(Cited("undecided: ") + joined(told, ", "))
+    unknown = [
+        row["mechanism"]
+        for row in mechanisms
+        if row["verdict"] == NOT_ASSESSABLE and not is_leaning(row)
+    ]
     if unknown:
         parts.append(f"not assessable: {_named(unknown, rules)}")
-    else:
-        parts.append("all six mechanisms could be assessed")
+    if not leaning and not unknown:
+        parts.append("all six mechanisms could be decided")
     told = joined(parts)
     return Cited(told.text[0].upper() + told.text[1:], told.spans) + "."
 
 
 def _no_relapse(patient: PatientEvidence) -> Cited:
     given = bool(patient.tables["course"])
-    course = "no confirmed progression after CAR-T" if given else "no clinical course was given"
+    course = "no confirmed progression after CAR-T" if given else "there are no clinical tables"
     told = Cited(
         f"No relapse is recorded: there is no library at relapse, and {course}; so there is "
         "nothing to explain."

@@ -17,19 +17,12 @@ def car_t_non_persistence(patient: PatientEvidence) -> Finding:
     row, why = _car_t_at_relapse(patient, "persistence_verdict")
     if row is None:
         return Finding("no_data", NOTHING, not_assessed=why)
-    evidence = cited(
-        "{share} % of {t} T cells in {sample} are CAR-T cells (interval {interval} %; {n} show the "
-        "transgene); the library would have shown {limit} %",
-        share=row.percent("fraction_of_t"),
-        t=row.number("n_t_cells"),
-        sample=row.word("sample_id"),
-        interval=row.interval("fraction_ci_low", "fraction_ci_high", percent=True),
-        n=row.number("n_cells"),
-        limit=row.percent("detection_limit"),
-    )
+    evidence = _share_seen(row)
     verdict = row["persistence_verdict"]
     if verdict == "INDETERMINATE":
-        return Finding("undecided", evidence, not_assessed=row.word("persistence_reason"))
+        leaning = row.value("persistence_leaning") * _ever_there(patient)
+        told = row.word("persistence_reason")
+        return Finding("undecided", evidence, not_assessed=told, leaning=leaning)
     if verdict == "PERSISTENT":
         return Finding("present", evidence, 0.0)
     earlier = [r for r in patient.car_t(AFTER_INFUSION) if _shows_car_t(r)]
@@ -48,7 +41,40 @@ def car_t_non_persistence(patient: PatientEvidence) -> Finding:
         late = Cited("no earlier library shows the CAR-T cells")
         return Finding("gone_after_response", evidence + told, BY_RESPONSE_ONLY, not_assessed=late)
     why = Cited("neither an earlier library nor a response shows that CAR-T cells were ever there")
-    return Finding("never_shown", evidence, not_assessed=why)
+    return Finding("never_shown", evidence, not_assessed=why, leaning=_ever_there(patient))
+
+
+def _share_seen(row: Row) -> Cited:
+    """Return how many T cells are CAR-T cells, and what share the library would have shown."""
+    limit = NOTHING
+    if row["detection_limit"]:
+        limit = cited("; the library would have shown {l} %", l=row.percent("detection_limit"))
+    if row.value("n_cells") == 0:
+        told = cited(
+            "none of {t} T cells in {sample} shows the transgene: at most {high} % are CAR-T cells",
+            t=row.number("n_t_cells"),
+            sample=row.word("sample_id"),
+            high=row.percent("fraction_ci_high"),
+        )
+        return told + limit
+    told = cited(
+        "{n} of {t} T cells in {sample} show the transgene: {share} % are CAR-T cells (interval "
+        "{interval} %)",
+        n=row.number("n_cells"),
+        t=row.number("n_t_cells"),
+        sample=row.word("sample_id"),
+        share=row.percent("fraction_of_t"),
+        interval=row.interval("fraction_ci_low", "fraction_ci_high", percent=True),
+    )
+    return told + limit
+
+
+def _ever_there(patient: PatientEvidence) -> float:
+    """Return the probability that CAR-T cells were there after the infusion."""
+    line = patient.car_line
+    responded = line is not None and line["best_response"] in RESPONDED
+    seen = any(_shows_car_t(row) for row in patient.car_t(AFTER_INFUSION))
+    return 1.0 if seen or responded else patient.beliefs.ever_there
 
 
 def _shows_car_t(row: Row) -> bool:
@@ -73,45 +99,59 @@ def t_cell_exhaustion(patient: PatientEvidence) -> Finding:
         return Finding("no_data", NOTHING, not_assessed=why)
     persistence, _ = _car_t_at_relapse(patient, "persistence_verdict")
     if persistence is not None and persistence["persistence_verdict"] == "NOT_PERSISTENT":
-        evidence = cited(
-            "{n} CAR-T cells among {t} T cells in {sample}: too few to count as there",
-            n=persistence.number("n_cells"),
-            t=persistence.number("n_t_cells"),
-            sample=persistence.word("sample_id"),
-        )
+        evidence = _share_seen(persistence) + "; too few to count as there"
         return Finding("gone", evidence, 0.0)
     signatures = _signatures(row)
     effects = [
         cited(
             "{name} {effect} ({interval})",
-            name=name,
+            name=SET_NAMES.get(name, name),
             effect=row.number(f"{name}_effect"),
             interval=row.interval(f"{name}_effect_ci_low", f"{name}_effect_ci_high"),
         )
         for name in signatures
     ]
     evidence = cited(
-        "{n} CAR-T cells in {sample}, {verdict}; signatures against {base}: {effects}",
+        "{n} CAR-T cells in {sample}: {verdict}",
         n=row.number("n_cells"),
         sample=row.word("sample_id"),
-        base=_compared_with(row),
-        effects=joined(effects, ", ") or Cited("none scored"),
         verdict=row.verdict("exhaustion_verdict"),
     )
+    if effects:
+        evidence += cited(
+            "; change of their exhaustion signatures against {base}, in standard deviations of "
+            "single cells: {effects}",
+            base=_compared_with(row),
+            effects=joined(effects, ", "),
+        )
     raised = [row.value(f"{name}_effect_ci_low") > 0 for name in signatures]
     strength = sum(raised) / len(raised) if raised else math.nan
     verdict = row["exhaustion_verdict"]
     if verdict == "INDETERMINATE":
-        return Finding("undecided", evidence, not_assessed=row.word("reason"))
+        leaning = row.value("exhaustion_leaning")
+        return Finding("undecided", evidence, not_assessed=row.word("reason"), leaning=leaning)
     state = "exhausted" if verdict == "EXHAUSTED" else "not_exhausted"
     return Finding(state, evidence, strength, against=_against_exhaustion(row, state, signatures))
 
 
 def _compared_with(row: Row) -> Cited:
+    """Return whose scores the CAR-T cells' are compared with."""
     base = row["compared_with"]
-    if base and base != row["sample_id"]:
-        return cited("the CAR-T cells of {sample}", sample=row.word("compared_with"))
-    return Cited("T cells without the transgene of the same library")
+    if row["contrast"] == "same_library":
+        told = Cited("T cells of the same library that do not show the transgene")
+        if base == row["sample_id"]:
+            return told
+        return cited("{told} and T cells of {before}", told=told, before=row.word("compared_with"))
+    return cited("the CAR-T cells of {sample}", sample=row.word("compared_with"))
+
+
+SET_NAMES = {
+    "good2021": "Good 2021 (dysfunction of CAR-T cells)",
+    "chu2023": "Chu 2023 (exhaustion of CD8 T cells)",
+    "wherry2007": "Wherry 2007 (chronic infection)",
+    "cartex": "CARTEx (exhausted CAR-T cells)",
+}
+"""Exhaustion signatures as pages name them, with what they are of."""
 
 
 def _against_exhaustion(row: Row, state: str, signatures: list[str]) -> Cited:
@@ -119,8 +159,8 @@ def _against_exhaustion(row: Row, state: str, signatures: list[str]) -> Cited:
     shown = state == "exhausted"
     differing = [n for n in signatures if (row.value(f"{n}_effect_ci_low") > 0) != shown]
     if differing:
-        words = "not raised: " if shown else "raised: "
-        told.append(words + ", ".join(differing))
+        words = "not raised beyond its interval: " if shown else "raised beyond its interval: "
+        told.append(words + ", ".join(SET_NAMES.get(name, name) for name in differing))
     if shown and row["proliferation_verdict"] == "PROLIFERATING":
         told.append(cited("{c} % of the CAR-T cells divide", c=row.percent("cycling_fraction")))
     return joined(told)

@@ -23,6 +23,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """Columns that name a row of each table that sentences cite."""
 
+MISSING = "–"
+"""A value that is not there, in tables; sentences leave its clause out."""
+UNDECIDED = {"INDETERMINATE": "undecided", "NOT_ASSESSABLE": "not assessable"}
 NUMBER = re.compile(r"(?<![\w.,-])[-−]?\d+(?:,\d{3})*(?:\.\d+)?(?!\w)")
 """A number in a sentence; digits within a name (A01, TNFRSF17, +1q) are none."""
 _SPAN = re.compile(r"(\d+)-(\d+)=([^#\s]+)#([^#\s]*)#([^#\s%]+)(%?)")
@@ -103,16 +106,23 @@ class Row:
         return self._cited(self[column], column)
 
     def verdict(self, column: str = "verdict") -> Cited:
-        """Return a verdict in the middle of a sentence, e.g. ``not raised``."""
-        return self._cited(self[column].lower().replace("_", " "), column)
+        """Return a verdict in the middle of a sentence: ``not raised``, ``undecided``."""
+        words = UNDECIDED.get(self[column], self[column].lower().replace("_", " "))
+        return self._cited(words, column)
 
     def number(self, column: str) -> Cited:
-        """Return a number in two digits, all digits from 100 on; "not given" without one."""
+        """Return a number in two digits, all digits from 100 on; `MISSING` without one."""
         return self._cited(readable(self.value(column)), column)
 
     def percent(self, column: str) -> Cited:
-        """Return a fraction in per cent, without the sign."""
-        return self._cited(readable(100 * self.value(column)), column, percent=True)
+        """Return a fraction in per cent, without the sign; ``>99`` for nearly all."""
+        return self._cited(share_words(self.value(column)), column, percent=True)
+
+    def fold(self, column: str) -> Cited:
+        """Return a log2 change as a factor: ``6.1-fold up``."""
+        value = self.value(column)
+        told = self._cited(readable(2 ** abs(value)), column)
+        return told + ("-fold up" if value >= 0 else "-fold down")
 
     def interval(self, low: str, high: str, *, percent: bool = False) -> Cited:
         """Return ``low to high``; a missing end means that there is no limit."""
@@ -122,7 +132,7 @@ class Row:
 
     def _cited(self, text: str, column: str, *, percent: bool = False) -> Cited:
         if not self[column]:
-            return Cited(text or "not given")
+            return Cited(text or MISSING)
         return Cited(text, ((0, len(text), Cell(self.table, self.key, column, percent)),))
 
 
@@ -134,7 +144,7 @@ def rows_of(table: str, records: Iterable[Mapping[str, str]]) -> list[Row]:
 def readable(value: float) -> str:
     """Return a number as readers write it: two digits, whole from 100 on, no exponent."""
     if math.isnan(value):
-        return "not given"
+        return MISSING
     if math.isinf(value):
         return "no limit"
     if value == int(value) or abs(value) >= 100:
@@ -142,6 +152,12 @@ def readable(value: float) -> str:
     rounded = float(f"{value:.2g}")
     digits = max(0, 1 - math.floor(math.log10(abs(rounded))))
     return f"{rounded:.{digits}f}"
+
+
+def share_words(fraction: float) -> str:
+    """Return a fraction in per cent; what only rounding would make all or nothing is not."""
+    told = readable(100 * fraction)
+    return ">99" if told == "100" and fraction < 1 else told
 
 
 def cited(template: str, **parts: "Cited | str") -> Cited:

@@ -10,9 +10,11 @@ import yaml
 
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
+from relapsescope.mechanisms.tumour_findings import relation_words
 from relapsescope.paths import RESOURCES
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
+NOT_DECIDED = "not decided here"
 NOT_ASSESSABLE, NOT_COMPUTABLE = "not assessable", "not computable"
 COLUMNS = (
     *("number", "claim", "computed", "result", "verdict", "reason", "n_showing", "n_assessable"),
@@ -24,9 +26,10 @@ ADJUSTED = ("covariates and myeloid", "myeloid")
 
 @dataclass(frozen=True)
 class ClaimSettings:
-    """The config's section ``claims``: the citation of the study that made them."""
+    """The config's section ``claims``: the study's citation, the patients that a claim needs."""
 
     citation: str
+    min_decided: int
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ def claim_rows(
     """Return the rows of `claims.tsv`, one a claim.
 
     A claim of the study is about one patient; it counts as reproduced where at least one
-    patient of this cohort shows the same, as not reproduced where some could have and none does.
+    patient of this cohort shows the same, as not reproduced where some could have and none does,
+    and is not decided here where fewer than `min_decided` patients were decided.
 
     Parameters
     ----------
@@ -72,13 +76,16 @@ def claim_rows(
     """
     content = read_claims()
     low, high = content["about_days"]
+    of_patients = {
+        1: [_remission(p, low, high) for p in patients],
+        2: [_car_t(p, "exhaustion_verdict", "EXHAUSTED") for p in patients],
+        3: [_car_t(p, "proliferation_verdict", "NOT_PROLIFERATING") for p in patients],
+        4: [_target(p) for p in patients],
+        5: [_relation(p) for p in patients],
+        6: [_anxa1(p) for p in patients],
+    }
     outcomes: dict[int, Outcome] = {
-        1: _existence([_remission(p, low, high) for p in patients]),
-        2: _existence([_car_t(p, "exhaustion_verdict", "EXHAUSTED") for p in patients]),
-        3: _existence([_car_t(p, "proliferation_verdict", "NOT_PROLIFERATING") for p in patients]),
-        4: _existence([_target(p) for p in patients]),
-        5: _existence([_relation(p) for p in patients]),
-        6: _existence([_anxa1(p) for p in patients]),
+        **{n: _existence(cases, settings.min_decided) for n, cases in of_patients.items()},
         7: _untreated_and_outcome(tables),
         8: _wet_laboratory(patients),
     }
@@ -101,13 +108,17 @@ def _row(claim: Mapping[str, Any], outcome: Outcome, settings: ClaimSettings) ->
     }
 
 
-def _existence(cases: Sequence[Shown | None]) -> Outcome:
+def _existence(cases: Sequence[Shown | None], min_decided: int) -> Outcome:
     found = tuple(case for case in cases if case is not None)
     decided = [case.shows for case in found if case.shows is not None]
     if not decided:
         why = "no relapsed patient in this cohort" if not cases else "in no patient decided"
         return Outcome(NOT_ASSESSABLE, why, found)
     n = f"{sum(decided)} of {len(decided)} patients in whom it was decided show it"
+    if len(decided) < min_decided:
+        return Outcome(
+            NOT_DECIDED, f"{n}; at least {min_decided} decided patients are asked", found
+        )
     return Outcome(REPRODUCED if any(decided) else NOT_REPRODUCED, n, found)
 
 
@@ -153,12 +164,16 @@ def _target(patient: PatientEvidence) -> Shown | None:
         return None
     row = rows[0]
     words = cited(
-        "{p}: {v}, ratio {r} ({i})",
+        "{p}: {v}",
         p=row.word("patient_id"),
         v=row.verdict(),
-        r=row.number("ratio"),
-        i=row.interval("ratio_ci_low", "ratio_ci_high"),
     )
+    if row["ratio"]:
+        words += cited(
+            ", ratio {r} ({i})",
+            r=row.number("ratio"),
+            i=row.interval("ratio_ci_low", "ratio_ci_high"),
+        )
     return Shown(None if row["verdict"] == "INDETERMINATE" else row["verdict"] == "LOST", words)
 
 
@@ -166,7 +181,7 @@ def _relation(patient: PatientEvidence) -> Shown | None:
     clone = patient.relapse_clone
     if clone is None:
         return None
-    words = cited("{p}: {v}", p=clone.word("patient_id"), v=clone.verdict("relation"))
+    words = cited("{p}: {v}", p=clone.word("patient_id"), v=relation_words(clone))
     known = clone["relation"] not in ("", "not_assessable")
     return Shown(clone["relation"] != "same_ig_same_subclone" if known else None, words)
 
@@ -177,12 +192,17 @@ def _anxa1(patient: PatientEvidence) -> Shown | None:
         return None
     row = rows[0]
     words = cited(
-        "{p}: {v}, log2 change {r} ({i})",
+        "{p}: {v}",
         p=row.word("patient_id"),
         v=row.verdict(),
-        r=row.number("did_log2_ratio"),
-        i=row.interval("did_ci_low", "did_ci_high"),
     )
+    if row["did_log2_ratio"]:
+        words += cited(
+            ", {f} (log2 change {r}, interval {i})",
+            f=row.fold("did_log2_ratio"),
+            r=row.number("did_log2_ratio"),
+            i=row.interval("did_ci_low", "did_ci_high"),
+        )
     return Shown(None if row["verdict"] == "INDETERMINATE" else row["verdict"] == "HIGH", words)
 
 
@@ -206,7 +226,7 @@ def _untreated_and_outcome(tables: Mapping[str, Sequence[Row]]) -> Outcome:
     models = {row["model"]: row for row in tables["bulk_summary"] if row["gene"] == "ANXA1"}
     adjusted = [models[name] for name in ADJUSTED if name in models]
     if not adjusted:
-        why = f"{part}; outcome: no bulk cohort with survival is configured (course.bulk_cohorts)"
+        why = f"{part}; outcome: no bulk cohort with survival is configured"
         return Outcome(NOT_ASSESSABLE, why, tuple(cells))
     row = adjusted[0]
     hazard = cited(

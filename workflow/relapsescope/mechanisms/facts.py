@@ -8,6 +8,8 @@ from relapsescope.mechanisms.cited import Cited, Row, cited, joined
 from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
 from relapsescope.mechanisms.patient_evidence import COMPLETE, PatientEvidence
 from relapsescope.mechanisms.tumour_findings import antigen_escape, clonal_evolution
+from relapsescope.microenvironment.suppression_measures import MEASURE_WORDS
+from relapsescope.statistics.leanings import LeaningSettings, logistic_leaning
 
 
 def suppressive_microenvironment(patient: PatientEvidence) -> Finding:
@@ -29,7 +31,12 @@ def suppressive_microenvironment(patient: PatientEvidence) -> Finding:
     )
     state = {"RAISED": "raised", "NOT_RAISED": "not_raised"}.get(overall["verdict"], "undecided")
     if state == "undecided":
-        return Finding(state, evidence, not_assessed=overall.word("reason"))
+        return Finding(
+            state,
+            evidence,
+            not_assessed=overall.word("reason"),
+            leaning=_suppression_leaning(overall, patient.beliefs),
+        )
     contrary = "NOT_RAISED" if state == "raised" else "RAISED"
     return Finding(
         state,
@@ -37,6 +44,19 @@ def suppressive_microenvironment(patient: PatientEvidence) -> Finding:
         clipped(1 - 2 ** -_least_rise(single)) if state == "raised" else 0.0,
         against=_listed(single, contrary),
         not_assessed=_listed(single, "INDETERMINATE"),
+    )
+
+
+def _suppression_leaning(row: Row, beliefs: LeaningSettings) -> float:
+    """Return the probability of a rise from the joint p-value; NaN where there is none."""
+    p = row.value("p_adjusted")
+    if math.isnan(p):
+        return math.nan
+    return logistic_leaning(
+        -math.log10(max(p, 1e-6)),
+        middle=beliefs.suppression_middle,
+        width=beliefs.suppression_width,
+        prior=beliefs.prior,
     )
 
 
@@ -54,9 +74,11 @@ def _listed(rows: Sequence[Row], verdict: str) -> Cited:
     verdicts: dict[str, set[str]] = {}
     for row in rows:
         verdicts.setdefault(row["measure"], set()).add(row["verdict"])
-    names = [name for name, found in verdicts.items() if found == {verdict}]
-    words = {"RAISED": "raised", "NOT_RAISED": "not raised", "INDETERMINATE": "not decided"}
-    return Cited(f"{words[verdict]}: {', '.join(names)} (suppression.tsv)" if names else "")
+    names = [
+        MEASURE_WORDS.get(name, name) for name, found in verdicts.items() if found == {verdict}
+    ]
+    words = {"RAISED": "raised", "NOT_RAISED": "not raised", "INDETERMINATE": "undecided"}
+    return Cited(f"{words[verdict]}: {', '.join(names)}" if names else "")
 
 
 # Strength by best response: a rank by convention, with MRD positive in CR below VGPR.

@@ -4,7 +4,8 @@ The states and the verdict that follows from each stand in `resources/mechanism_
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from relapsescope.mechanisms.cited import Cited
 
@@ -23,6 +24,12 @@ class Finding:
         What speaks against the verdict.
     not_assessed
         What of the mechanism could not be judged, and why.
+    leaning
+        Probability that the mechanism holds, where the state is open and the data say something;
+        NaN elsewhere.
+    states_leaning
+        The same for states that the mechanism may be in, where the search for the primary one
+        tells them apart; empty where it does not.
     """
 
     state: str
@@ -30,6 +37,8 @@ class Finding:
     strength: float = math.nan
     against: Cited = NOTHING
     not_assessed: Cited = NOTHING
+    leaning: float = math.nan
+    states_leaning: Mapping[str, float] = field(default_factory=dict)
 
 
 def clipped(value: float) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from relapsescope.mechanisms.cited import Cited, Row, cited
+from relapsescope.statistics.leanings import LeaningSettings
 from relapsescope.vocabulary import TIMEPOINTS
 
 AFTER_INFUSION = ("infusion_product", "expansion", "remission")
@@ -33,8 +34,10 @@ class PatientEvidence:
         The libraries at relapse, marrow before blood, the last one first.
     car_target
         The configuration's; the CAR-T line's own target goes before it.
-    lost_below
-        Ratio to the reference under which an antigen is lost.
+    lost_below, reduced_below
+        Ratios to the reference under which an antigen is lost and reduced.
+    beliefs
+        What a leaning believes before the data.
     """
 
     patient_id: str
@@ -42,6 +45,8 @@ class PatientEvidence:
     relapses: tuple[RelapseLibrary, ...]
     car_target: str
     lost_below: float
+    reduced_below: float
+    beliefs: LeaningSettings
 
     @property
     def usable(self) -> list[str]:
@@ -91,6 +96,14 @@ class PatientEvidence:
         reason = rows[0].word("reason") if rows else Cited(failed.reason)
         return cited("the relapse library failed quality control ({reason})", reason=reason)
 
+    def why_no_clone(self) -> Cited:
+        """Return why no clone is known at relapse, as the clones' own table says it."""
+        rows = [r for r in self.tables["clones"] if r["timepoint"] == TIMEPOINTS[-1]]
+        told = [row.word("reason") for row in rows if not row["clone_id"] and row["reason"]]
+        return self.why_no_relapse() or (
+            told[0] if told else Cited("malignant cells could not be told at relapse")
+        )
+
     def at_relapse(self, table: str) -> list[Row]:
         """Return the rows of the relapse libraries, marrow first."""
         rows = self.tables[table]
@@ -113,6 +126,8 @@ def patient_evidence(
     *,
     car_target: str,
     lost_below: float,
+    reduced_below: float,
+    beliefs: LeaningSettings,
 ) -> PatientEvidence:
     """Return one patient's evidence.
 
@@ -148,7 +163,13 @@ def patient_evidence(
         key=lambda lib: (lib.tissue != "bone_marrow", -lib.day if lib.day == lib.day else 0)
     )
     return PatientEvidence(
-        patient_id, own | {"samples": samples}, tuple(relapses), car_target, lost_below
+        patient_id,
+        own | {"samples": samples},
+        tuple(relapses),
+        car_target,
+        lost_below,
+        reduced_below,
+        beliefs,
     )
 
 

@@ -11,6 +11,7 @@ from relapsescope.mechanisms.cited import Row, rows_of
 from relapsescope.mechanisms.claims import ClaimSettings
 from relapsescope.mechanisms.patient_evidence import patient_evidence, relapsed_patients
 from relapsescope.settings import settings_of
+from relapsescope.statistics.leanings import LeaningSettings
 from relapsescope.tables import write_tsv
 
 EVIDENCE = (
@@ -41,7 +42,7 @@ def write_answers(
     patients
         Those with a page of their own, who get an answer whether they relapsed or not.
     settings
-        Sections `antigens` and `claims` of the configuration.
+        Sections `antigens`, `claims` and `leaning` of the configuration.
     """
     tables = {name: read_rows(name, inputs.get(name, "")) for name in EVIDENCE}
     rows = [{k: "" if v is None else str(v) for k, v in row.items()} for row in sheet]
@@ -63,10 +64,13 @@ def make_answers(
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of each table of `ANSWER_TABLES`; parameters as in `write_answers`."""
     rules = verdicts.read_rules()
-    target, limit = settings["antigens"]["car_target"], settings["antigens"]["lost_below"]
+    limits = {
+        name: settings["antigens"][name] for name in ("car_target", "lost_below", "reduced_below")
+    }
+    beliefs = settings_of(LeaningSettings, settings["leaning"], name="leaning")
     relapsed = relapsed_patients(tables, sheet)
     evidence = {
-        name: patient_evidence(name, tables, sheet, car_target=target, lost_below=limit)
+        name: patient_evidence(name, tables, sheet, beliefs=beliefs, **limits)
         for name in dict.fromkeys([*relapsed, *patients])
     }
     judged = {name: verdicts.mechanism_rows(evidence[name], rules) for name in relapsed}

@@ -1,10 +1,14 @@
 """What the cells that came back say: did they lose the CAR's target, are they a new clone?"""
 
+import math
+
 from relapsescope.antigens.verdicts import PARTIAL
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined
 from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
+from relapsescope.statistics.leanings import ratio_leanings
 from relapsescope.statistics.retention import MOST_PARTIAL
+from relapsescope.vocabulary import antigen_name
 
 # Strength at most where the target is reduced and loss is not shown (the contract's "under 0.6").
 MOST_WITHOUT_LOSS = 0.59
@@ -14,32 +18,19 @@ def antigen_escape(patient: PatientEvidence) -> Finding:
     """Return whether the relapse clone lost the CAR's own target."""
     clone = patient.relapse_clone
     if clone is None:
-        why = patient.why_no_relapse() or Cited("no malignant cells were found at relapse")
-        return Finding("no_data", NOTHING, not_assessed=why)
+        return Finding("no_data", NOTHING, not_assessed=patient.why_no_clone())
     judged = [r for r in patient.tables["antigens"] if r["antigen"] == patient.target]
     own = [r for r in judged if r["sample_id"] == clone["sample_id"]]
     found = [r for r in own if r["clone_id"] == clone["clone_id"]]
     if not found:
-        why = f"{patient.target} is not among the antigens judged in the relapse clone"
+        name = antigen_name(patient.target)
+        why = f"{name} is not among the antigens judged in the relapse clone"
         return Finding("no_data", NOTHING, not_assessed=Cited(why))
     row = found[0]
-    evidence = cited(
-        "{antigen} in relapse clone {clone}: {umi} {molecules} in {n} cells where {expected} would "
-        "be expected from {reference}; ratio {ratio} (interval {interval}), {verdict}{share}",
-        antigen=row.word("antigen"),
-        clone=row.word("clone_id"),
-        umi=row.number("antigen_umi"),
-        molecules="molecule" if row.value("antigen_umi") == 1 else "molecules",
-        n=row.number("n_cells"),
-        expected=row.number("expected_umi"),
-        reference=REFERENCES.get(row["reference"], "no reference"),
-        ratio=row.number("ratio"),
-        interval=row.interval("ratio_ci_low", "ratio_ci_high"),
-        verdict=row.verdict(),
-        share=_retained_share(row),
-    )
+    evidence = _target_seen(row) + _retained_share(row)
     state = _target_state(row, patient.lost_below)
     strength = clipped(1 - row.value("ratio_ci_high"))
+    lost, reduced = _target_leanings(row, patient)
     if state in ("loss_likely", "reduced"):
         strength = min(strength, MOST_WITHOUT_LOSS)
     return Finding(
@@ -48,6 +39,56 @@ def antigen_escape(patient: PatientEvidence) -> Finding:
         strength,
         against=joined(_against_target(row, state, [r for r in own if r is not row])),
         not_assessed=row.word("reason") if state.startswith("undecided") else NOTHING,
+        leaning=reduced,
+        states_leaning={"lost": lost, "reduced": reduced - lost},
+    )
+
+
+def _target_seen(row: Row) -> Cited:
+    """Return what of the target was seen, what would be expected, and the ratio if any."""
+    cells = cited("in {n} cells", n=row.number("n_cells"))
+    if row["n_clone_cells"] and row.value("n_clone_cells") > row.value("n_cells"):
+        cells = cited(
+            "in the {n} of its {all} cells that are surely its own",
+            n=row.number("n_cells"),
+            all=row.number("n_clone_cells"),
+        )
+    told = cited(
+        "{antigen} in relapse clone {clone}: {umi} {molecules} {cells}",
+        antigen=Cited(antigen_name(row["antigen"])),
+        clone=row.word("clone_id"),
+        umi=row.number("antigen_umi"),
+        molecules="molecule" if row.value("antigen_umi") == 1 else "molecules",
+        cells=cells,
+    )
+    if row["reference"] in REFERENCES and row["expected_umi"]:
+        told += cited(
+            " where {expected} would be expected from {reference}",
+            expected=row.number("expected_umi"),
+            reference=REFERENCES[row["reference"]],
+        )
+    if row["ratio"]:
+        told += cited(
+            "; ratio {ratio} (interval {interval})",
+            ratio=row.number("ratio"),
+            interval=row.interval("ratio_ci_low", "ratio_ci_high"),
+        )
+    return told + cited(": {verdict}", verdict=row.verdict())
+
+
+def _target_leanings(row: Row, patient: PatientEvidence) -> tuple[float, float]:
+    """Return the probabilities that the target is lost, and that it is lost or reduced."""
+    if not row["ratio"] or not row["ratio_ci_high"] or not row.value("ratio_ci_high") > 0:
+        return math.nan, math.nan
+    low = row.value("ratio_ci_low")
+    return ratio_leanings(
+        row.value("ratio"),
+        0.0 if math.isnan(low) else low,
+        row.value("ratio_ci_high"),
+        lost_below=patient.lost_below,
+        reduced_below=patient.reduced_below,
+        usual_log_sd=patient.beliefs.ratio_log_sd,
+        prior=patient.beliefs.prior,
     )
 
 
@@ -124,27 +165,28 @@ def clonal_evolution(patient: PatientEvidence) -> Finding:
     """Return whether the relapse clone is a new one."""
     clone = patient.relapse_clone
     if clone is None:
-        why = patient.why_no_relapse() or Cited("no malignant cells were found at relapse")
-        return Finding("no_data", NOTHING, not_assessed=why)
+        return Finding("no_data", NOTHING, not_assessed=patient.why_no_clone())
     evidence = cited(
         "clone {clone} makes up {share} % (interval {interval} %) of {n} malignant cells at "
-        "relapse and made up {before} % before CAR-T: {relation}",
+        "relapse{before}: {relation}",
         clone=clone.word("clone_id"),
         share=clone.percent("fraction"),
         n=clone.number("n_malignant"),
         interval=clone.interval("fraction_ci_low", "fraction_ci_high", percent=True),
-        before=clone.percent("share_before"),
-        relation=RELATIONS.get(clone["relation"], "not assessable"),
+        before=_before(clone),
+        relation=relation_words(clone),
     )
     relation, seen = clone["relation"], clone.is_true("cnv_evaluable")
     state = {"same_ig_new_subclone": "new_subclone", "different_ig": "other_clone"}.get(relation)
     if relation == "same_ig_same_subclone":
         state = "same_subclone" if seen else "subclones_unseen"
+    elif relation == "not_assessable" and clone.is_true("same_immunoglobulin"):
+        state = "subclones_unseen"
     if state is None:
         return Finding("undecided", evidence, not_assessed=clone.word("reason"))
     if state == "subclones_unseen":
         why = Cited("copy number is not evaluable, so that subclones cannot be told apart")
-        return Finding(state, evidence, not_assessed=why)
+        return Finding(state, evidence, not_assessed=clone.word("reason") or why)
     rise = clone.value("fraction_ci_low") - clone.value("share_before")
     focal = NOTHING if seen else Cited("copy number is not evaluable")
     against = NOTHING
@@ -153,8 +195,49 @@ def clonal_evolution(patient: PatientEvidence) -> Finding:
     return Finding(state, evidence, clipped(rise), against=against, not_assessed=focal)
 
 
+def _before(clone: Row) -> Cited:
+    """Return the clone's share before CAR-T; what a share of none rests on is in the reason."""
+    if not clone["share_before"]:
+        return NOTHING
+    if clone.value("share_before") == 0:
+        return Cited(" and was not seen before CAR-T")
+    return cited(" and made up {b} % before CAR-T", b=clone.percent("share_before"))
+
+
 RELATIONS = {
-    "same_ig_same_subclone": "the same immunoglobulin and the same subclone",
+    "same_ig_same_subclone": "the same immunoglobulin and the same subclone as before CAR-T",
     "same_ig_new_subclone": "the same immunoglobulin, a new subclone",
     "different_ig": "another immunoglobulin clone",
 }
+
+
+# Chromosome arms of antigens that drugs are aimed at (Ensembl 110): 16p13.13 and 12p13.1.
+ANTIGEN_ARMS = {"16p": "TNFRSF17", "12p": "GPRC5D"}
+
+
+def lost_arms(clone: Row) -> Cited:
+    """Return which antigens' arms the clone lost by its own copy number; empty where none."""
+    lost = [event[1:] for event in clone["cnv_events"].split(";") if event.startswith("-")]
+    told = [
+        f"{arm}, which carries {antigen_name(ANTIGEN_ARMS[arm])}"
+        for arm in lost
+        if arm in ANTIGEN_ARMS
+    ]
+    return Cited(f"; they lost one copy or more of {' and of '.join(told)}" if told else "")
+
+
+def relation_words(clone: Row) -> Cited:
+    """Return how the relapse clone relates to the cells before CAR-T, and no more than was seen."""
+    relation = clone["relation"]
+    if relation == "same_ig_same_subclone" and not clone.is_true("cnv_evaluable"):
+        return Cited("the same immunoglobulin as before CAR-T; subclones could not be told apart")
+    if relation in RELATIONS:
+        told = Cited(RELATIONS[relation])
+        return (
+            cited("{told} ({why})", told=told, why=clone.word("reason"))
+            if (relation == "same_ig_new_subclone" and clone["reason"])
+            else told
+        )
+    if clone.is_true("same_immunoglobulin"):
+        return Cited("the same immunoglobulin as before CAR-T; subclones could not be told apart")
+    return Cited("how they relate to the cells before CAR-T cannot be told")

@@ -17,12 +17,14 @@ from relapsescope.mechanisms.facts import FACTS
 from relapsescope.mechanisms.findings import Finding
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
 from relapsescope.paths import RESOURCES
+from relapsescope.statistics.leanings import LeaningSettings
 
 SUPPORTED, NOT_SUPPORTED, NOT_ASSESSABLE = "SUPPORTED", "NOT_SUPPORTED", "NOT_ASSESSABLE"
 COLUMNS = (
     *("patient_id", "mechanism", "verdict", "evidence", "strength", "is_primary"),
     *("state", "against", "not_assessed", "primary_reason"),
     *("evidence_cells", "against_cells", "not_assessed_cells"),
+    *("leaning", "primary_leaning"),
 )
 """Of `tables/mechanisms.tsv`: the contract's, what speaks against and what is missing, and which
 cells of which tables the numbers of the sentences are (`cited.parse_cited`)."""
@@ -118,11 +120,49 @@ def primary_mechanism(states: Mapping[str, str], rules: Rules) -> Primary:
     return Primary("", "no mechanism is supported by what could be assessed")
 
 
+def leaning_of(name: str, found: Finding, rules: Rules) -> float:
+    """Return the probability that a mechanism holds where its verdict is open; NaN elsewhere."""
+    return found.leaning if rules.verdict(name, found.state) == NOT_ASSESSABLE else math.nan
+
+
+def primary_leaning(findings: Mapping[str, Finding], rules: Rules, beliefs: LeaningSettings) -> str:
+    """Return the mechanism that would most probably be primary, "" where none is more likely.
+
+    Every step of the search is taken with the probability of its states, after those before it
+    were not: a shown state has 1, an excluded one 0, an open one its leaning, and one of which
+    nothing is known the probability that is believed of every mechanism. Said from
+    `leaning.leaning_from` on, and only of a mechanism of which something is known.
+    """
+    left = 1.0
+    chances: dict[str, float] = {}
+    for step in rules.primary:
+        found = findings[step.mechanism]
+        holds = _step_probability(step, found, rules, beliefs)
+        known = found.state in step.states or not math.isnan(found.leaning)
+        chances[step.mechanism] = chances.get(step.mechanism, 0.0) + left * holds * known
+        left *= 1 - holds
+    best = max(chances, key=lambda name: chances[name])
+    return best if chances[best] >= beliefs.leaning_from else ""
+
+
+def _step_probability(
+    step: PrimaryRule, found: Finding, rules: Rules, beliefs: LeaningSettings
+) -> float:
+    if rules.verdict(step.mechanism, found.state) != NOT_ASSESSABLE:
+        return float(found.state in step.states)
+    if found.state in step.excluded_by:
+        return 0.0
+    own = [found.states_leaning[state] for state in step.states if state in found.states_leaning]
+    chance = sum(own) if own else found.leaning
+    return beliefs.prior if math.isnan(chance) else chance
+
+
 def mechanism_rows(patient: PatientEvidence, rules: Rules | None = None) -> list[dict[str, Any]]:
     """Return the rows of `mechanisms.tsv` of one relapsed patient."""
     rules = rules or read_rules()
     findings = findings_of(patient)
     primary = primary_mechanism({name: found.state for name, found in findings.items()}, rules)
+    likely = "" if primary.mechanism else primary_leaning(findings, rules, patient.beliefs)
     rows = []
     for name, found in findings.items():
         verdict = rules.verdict(name, found.state)
@@ -142,6 +182,8 @@ def mechanism_rows(patient: PatientEvidence, rules: Rules | None = None) -> list
                 "evidence_cells": evidence.code,
                 "against_cells": found.against.code,
                 "not_assessed_cells": found.not_assessed.code,
+                "leaning": leaning_of(name, found, rules),
+                "primary_leaning": name == likely,
             }
         )
     return rows

@@ -12,6 +12,7 @@ from scipy import special
 from relapsescope.microenvironment.composition import SELECTED
 from relapsescope.microenvironment.suppression_measures import (
     FRACTION,
+    MEASURE_WORDS,
     MYELOID_FAMILY,
     PRIMARY,
     REGULATORY_FAMILY,
@@ -363,7 +364,7 @@ def _not_raised(
     ]
     if suggested:
         told = "; ".join(_said(name, pairs[name]) for name in suggested)
-        return INDETERMINATE, f"{told}, which is not shown beyond the number of measures tested"
+        return INDETERMINATE, f"{told}; not shown beyond chance for so many measures"
     shown, open_ = [], []
     for family, words in FAMILY_WORDS.items():
         folds = [
@@ -399,7 +400,7 @@ def _said(name: str, pair: Mapping[str, Mapping[str, Any]]) -> str:
         f"{2 ** pair[key]['log2_ratio_ci_high']:.1f})"
         for key in (EARLIER, PANEL)
     ]
-    return f"{name.replace('_', ' ')}: {' and '.join(parts)}"
+    return f"{MEASURE_WORDS[name]} {' and '.join(parts)}"
 
 
 def _why_not(library: Mapping[str, Any], marrows: Mapping[str, Marrow]) -> str:

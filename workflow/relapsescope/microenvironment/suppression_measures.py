@@ -30,6 +30,17 @@ move with inflammation (MDSC-like genes), with the aspirate (macrophages stay in
 how well a type is called (Treg), and bear witness at a lower weight.
 """
 SECONDARY_WEIGHT = 1 / 6
+MEASURE_WORDS = {
+    "induced_suppressive_genes": "induced suppressive genes",
+    "suppressive_myeloid_fraction": "suppressive myeloid cells (fraction)",
+    "macrophage_fraction": "macrophages (fraction)",
+    "treg_fraction": "regulatory T cells (fraction of CD4 T)",
+    "mdsc_like": "MDSC-like programme",
+    "m2_like": "M2-like programme",
+    "suppressive_mediators": "suppressive mediators",
+    "regulatory_t": "regulatory T programme",
+}
+"""The measures as pages name them."""
 SUBSET_PROGRAMMES = ("m2_like", "regulatory_t")
 """Programmes that only part of their population carries: they vary as that part's share does."""
 

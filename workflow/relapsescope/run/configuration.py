@@ -18,6 +18,7 @@ from relapsescope.reference.settings import NoveltySettings
 from relapsescope.run.places import place_problems
 from relapsescope.run.resource_models import ClusterSettings
 from relapsescope.settings import PATHS, section_problems, unknown_key
+from relapsescope.statistics.leanings import LeaningSettings
 
 VALUES = {
     "seed": int,
@@ -33,6 +34,7 @@ SECTIONS = {
     "course": CourseSettings,
     "cluster": ClusterSettings,
     "claims": ClaimSettings,
+    "leaning": LeaningSettings,
     "programmes": ProgrammeSettings,
     "novelty": NoveltySettings,
 }

@@ -164,7 +164,7 @@ def _sheet_row(plan: CohortPlan, patient: PatientPlan, library: LibraryPlan) -> 
         "timepoint": library.timepoint,
         "day": library.day,
         "tissue": library.tissue,
-        "sorting": "none",
+        "sorting": library.sorting,
         "matrix": f"{place}/{FILTERED}",
         "raw_matrix": f"{place}/{RAW}",
         "car_feature": plan.car_feature if patient.car_product else None,

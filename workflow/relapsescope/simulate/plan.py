@@ -12,7 +12,7 @@ import yaml
 
 from relapsescope.errors import InputProblem
 from relapsescope.paths import RESOURCES
-from relapsescope.vocabulary import TIMEPOINTS, TISSUES
+from relapsescope.vocabulary import SORTINGS, TIMEPOINTS, TISSUES
 
 SIMULATE_RESOURCES = RESOURCES / "simulate"
 IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
@@ -82,6 +82,8 @@ class LibraryPlan:
         deposited data sets do.
     failed
         True where the library is meant to be beyond use.
+    sorting
+        What the sheet says of it; name a composition and `plasma` that fit.
     """
 
     timepoint: str
@@ -103,6 +105,7 @@ class LibraryPlan:
     umi_ceiling: int | None = None
     failed: bool = False
     contigs: bool = False
+    sorting: str = "none"
 
 
 @dataclass(frozen=True)
@@ -282,6 +285,8 @@ def _check_library(library: LibraryPlan, clones: set[str]) -> list[str]:
         problems.append(f"timepoint {library.timepoint!r} is none of {TIMEPOINTS}")
     if library.tissue not in TISSUES:
         problems.append(f"tissue {library.tissue!r} is none of {TISSUES}")
+    if library.sorting not in SORTINGS:
+        problems.append(f"sorting {library.sorting!r} is none of {SORTINGS}")
     if library.composition not in (None, *COMPOSITIONS):
         problems.append(f"composition {library.composition!r} is none of {COMPOSITIONS}")
     for share in ("ambient", "dying", "debris", "plasma", "car", "car_exhausted", "suppressive"):

@@ -1,9 +1,11 @@
 """Which cells are malignant, which clones came back, and how often healthy cells are miscalled."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from relapsescope.mechanisms.cited import share_words
 from relapsescope.report.context import Context, Section
 from relapsescope.statistics.proportions import exact_proportion
 
@@ -14,6 +16,7 @@ RELATIONS = {
     "different_ig": "another immunoglobulin clone",
     "not_assessable": "not assessable",
 }
+SUBCLONES_UNSEEN = "same immunoglobulin; subclones cannot be told apart"
 NO_PLASMA = "no library holds plasma cells that passed quality control"
 
 
@@ -59,7 +62,7 @@ def patient_row(context: Context, patient_id: str) -> dict[str, Any]:
     first = shown.iloc[-1].to_dict() if len(shown) else {}
     reasons = [*summary.get("reasons", []), summary.get("cnv_reason") or ""]
     if len(returned):
-        relation = RELATIONS.get(first.get("relation", ""), "")
+        relation = short_relation(first)
     else:
         own = {timepoints.get(found["sample_id"]) for found in summary.get("libraries", [])}
         relation = RELATIONS["not_assessable"] if "relapse" in own else ""
@@ -80,6 +83,13 @@ def patient_row(context: Context, patient_id: str) -> dict[str, Any]:
         "n_clones": clones["clone_id"].nunique() if len(clones) else 0,
         "reason": "; ".join(dict.fromkeys(filter(None, reasons))),
     }
+
+
+def short_relation(row: Mapping[str, str]) -> str:
+    """Return how a clone relates to the cells before CAR-T, and no more than was seen."""
+    if row["relation"] == "same_ig_same_subclone" and row["cnv_evaluable"].lower() != "true":
+        return SUBCLONES_UNSEEN
+    return RELATIONS.get(row["relation"], "")
 
 
 IMMUNOGLOBULIN = ("light_chain", "v_gene", "heavy_chain")
@@ -103,12 +113,12 @@ def clone_words(row: dict[str, str]) -> str:
 def share_interval(row: dict[str, str]) -> str:
     """Return the 95 % interval of a clone's share in per cent."""
     ends = (row["fraction_ci_low"], row["fraction_ci_high"])
-    return " to ".join(f"{100 * float(end):.3g}" if end else "–" for end in ends)
+    return " to ".join(share_words(float(end)) if end else "–" for end in ends)
 
 
 def percent(share: str) -> str:
     """Return a share as text in per cent; empty where it is missing."""
-    return f"{100 * float(share):.3g} %" if share else ""
+    return f"{share_words(float(share))} %" if share else ""
 
 
 def events_of(row: dict[str, str]) -> str:

@@ -3,10 +3,13 @@
 from relapsescope.report.context import Context, Section
 from relapsescope.report.sections.patient_methods import rules_html
 
+UNRESOLVED = "unresolved"
+"""How `claims.citation` begins until it is set; the section stays folded."""
 CLAIM_VERDICTS = {
     "reproduced": "✓",
     "not reproduced": "✕",
     "not assessable": "?",
+    "not decided here": "?",
     "not computable": "–",
 }
 
@@ -28,8 +31,10 @@ def build_claims(context: Context) -> Section:
     rows = [
         row | {"mark": CLAIM_VERDICTS.get(row["verdict"], "")} for row in table.to_dict("records")
     ]
+    citation = rows[0]["citation"] if rows else ""
     return Section(
         "Claims of the relapse study",
         "claims",
-        context.render("claims.html", rows=rows, citation=rows[0]["citation"] if rows else ""),
+        context.render("claims.html", rows=rows, citation=citation),
+        collapsed=not citation or citation.startswith(UNRESOLVED),
     )

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from relapsescope.course.imwg import MODE_WORDS
 from relapsescope.figures.course_patient import CURVES, LINES
 from relapsescope.mechanisms.cited import Cited, Row, cited
 from relapsescope.report.context import PatientContext, Section
@@ -78,7 +79,7 @@ def build_calls(context: PatientContext) -> Section:
         "calls",
         context.render(
             "patient_calls.html",
-            lines=context.course("course").to_dict("records"),
+            lines=[_line(row) for row in context.course("course").to_dict("records")],
             visits=[_visit(row) for row in context.course("assessments").to_dict("records")],
         ),
     )
@@ -92,6 +93,11 @@ def build_samples(context: PatientContext) -> Section:
         for row in library_rows(context, _samples(context))
     ]
     return Section("Samples", "samples", context.render("patient_samples.html", rows=rows))
+
+
+def _line(row: dict[str, str]) -> dict[str, str]:
+    """Return a line's row with what its response is measured by in words."""
+    return row | {"measured_by": MODE_WORDS.get(row["measured_by"], row["measured_by"])}
 
 
 def _quality(context: PatientContext, row: Row | None) -> dict[str, Any]:

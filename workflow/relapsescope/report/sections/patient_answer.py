@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from relapsescope.mechanisms.answers import is_leaning, leaning_words
 from relapsescope.mechanisms.cited import Cited, Row, parse_cited
 from relapsescope.mechanisms.verdicts import NOT_ASSESSABLE, NOT_SUPPORTED, SUPPORTED, read_rules
 from relapsescope.report.context import PatientContext, Section
+from relapsescope.settings import settings_of
+from relapsescope.statistics.leanings import LeaningSettings
 
 VERDICT_WORDS = {
     SUPPORTED: "supported",
@@ -13,6 +16,7 @@ VERDICT_WORDS = {
 }
 VERDICT_MARKS = {SUPPORTED: "●", NOT_SUPPORTED: "○", NOT_ASSESSABLE: "?"}
 """Told apart without colour."""
+UNDECIDED_MARK = "◐"
 NO_ANSWER = "this run has no table of answers (tables/answers.tsv)"
 
 
@@ -47,11 +51,16 @@ def build_mechanisms(context: PatientContext) -> Section:
 def build_limits(context: PatientContext) -> Section:
     """Return what could not be assessed in this patient, and why."""
     rules = read_rules()
+    mechanisms = context.rows("mechanisms")
     items = [
-        {"what": rules.title(row["mechanism"]), "why": context.cite(_told(row, "not_assessed"))}
-        for row in context.rows("mechanisms")
+        {
+            "what": rules.title(row["mechanism"]) + _kind_of_limit(row),
+            "why": context.cite(_told(row, "not_assessed")),
+        }
+        for row in mechanisms
         if row["not_assessed"]
     ]
+    n_decided = sum(row["verdict"] != NOT_ASSESSABLE for row in mechanisms)
     sheet = context.evidence.sheet
     items += [
         {"what": f"Library {row['sample_id']}", "why": context.cite(row.word("reason"))}
@@ -67,25 +76,46 @@ def build_limits(context: PatientContext) -> Section:
     return Section(
         "What could not be assessed",
         "limits",
-        context.render("patient_limits.html", items=items),
+        context.render(
+            "patient_limits.html",
+            items=items,
+            relapsed=bool(mechanisms),
+            all_decided=bool(mechanisms) and n_decided == len(mechanisms),
+        ),
     )
+
+
+def _kind_of_limit(row: Row) -> str:
+    """Return whether a mechanism is open altogether, or decided with a part of it open."""
+    if row["verdict"] != NOT_ASSESSABLE:
+        return " (decided; open in part)"
+    return " (undecided)" if is_leaning(row) else " (not assessable)"
 
 
 def _mechanism(context: PatientContext, row: Row) -> dict[str, Any]:
     rules = read_rules()
     strength = row.value("strength")
+    words = VERDICT_WORDS.get(row["verdict"], row["verdict"])
+    mark, leaning = VERDICT_MARKS.get(row["verdict"], ""), ""
+    if is_leaning(row):
+        words, mark = "undecided", UNDECIDED_MARK
+        beliefs = settings_of(LeaningSettings, context.config["leaning"], name="leaning")
+        leaning = context.cite(leaning_words(row, beliefs))
     return {
         "title": rules.title(row["mechanism"]),
         "statement": rules.mechanisms[row["mechanism"]]["statement"],
         "verdict": row["verdict"],
-        "words": VERDICT_WORDS.get(row["verdict"], row["verdict"]),
-        "mark": VERDICT_MARKS.get(row["verdict"], ""),
+        "words": words,
+        "mark": mark,
+        "leaning": leaning,
         "primary": row.is_true("is_primary"),
+        "likely": row.is_true("primary_leaning"),
         "width": None if strength != strength else round(100 * strength),
         "strength": context.cite(row.number("strength")) if row["strength"] else "",
         "evidence": context.cite(_told(row, "evidence")),
         "against": context.cite(_told(row, "against")),
         "not_assessed": context.cite(_told(row, "not_assessed")),
+        "meaning_in_short": rules.mechanisms[row["mechanism"]]["strength_in_short"],
         "meaning": rules.mechanisms[row["mechanism"]]["strength"],
     }
 

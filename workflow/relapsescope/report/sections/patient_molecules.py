@@ -10,7 +10,8 @@ from relapsescope.report.sections.antigens import (
     verdict_row,
     with_interval,
 )
-from relapsescope.report.sections.clones import IMMUNOGLOBULIN, RELATIONS, events_of
+from relapsescope.report.sections.clones import IMMUNOGLOBULIN, RELATIONS, events_of, short_relation
+from relapsescope.vocabulary import antigen_name
 
 CONTRASTS = {
     "pre_treatment_malignant": "all malignant cells before CAR-T",
@@ -123,9 +124,10 @@ def _antigens_at_relapse(context: PatientContext) -> list[Row]:
 
 def _relapse_clone(context: PatientContext, row: Row) -> dict[str, Any]:
     lead = cited(
-        "At relapse clone {clone} makes up {share} % of {n} malignant plasma cells (interval "
+        "At relapse {own} of {n} malignant plasma cells are of clone {clone}, {share} % (interval "
         "{interval} %)",
         clone=row.word("clone_id"),
+        own=row.number("n_cells"),
         share=row.percent("fraction"),
         n=row.number("n_malignant"),
         interval=row.interval("fraction_ci_low", "fraction_ci_high", percent=True),
@@ -136,7 +138,7 @@ def _relapse_clone(context: PatientContext, row: Row) -> dict[str, Any]:
     )
     return {
         "lead": context.cite(lead),
-        "relation": RELATIONS.get(row["relation"], "") or "not assessable",
+        "relation": short_relation(row.values) or RELATIONS["not_assessable"],
         "before": context.cite(before) if row["share_before"] else "",
         "immunoglobulin": " ".join(filter(None, (row[name] for name in IMMUNOGLOBULIN))),
         "events": events_of(dict(row.values)),
@@ -172,7 +174,7 @@ def _antigen(context: PatientContext, row: Row) -> dict[str, Any]:
         interval=row.interval("ratio_ci_low", "ratio_ci_high"),
     )
     return {
-        "antigen": row["antigen"],
+        "antigen": antigen_name(row["antigen"]),
         "is_target": row.is_true("is_car_target"),
         "verdict": row["verdict"].lower(),
         "ratio": context.cite(ratio) if row["ratio"] else "",
@@ -201,10 +203,14 @@ def retained_share(row: Row) -> Cited:
 
 def _anxa1(context: PatientContext, row: Row) -> dict[str, Any]:
     words = {"HIGH": "high", "NOT_HIGH": "not high", "INDETERMINATE": "undecided"}
+    if not row["did_log2_ratio"]:
+        return {"verdict": words.get(row["verdict"], row["verdict"]), "change": row["reason"]}
     change = cited(
-        "log2 change {change} ({interval}) beyond that of other cells, against {contrast}{past}",
+        "{fold} (log2 change {change}, interval {interval}) beyond that of other cells, against "
+        "{contrast}{past}",
         change=row.number("did_log2_ratio"),
         interval=row.interval("did_ci_low", "did_ci_high"),
+        fold=row.fold("did_log2_ratio"),
         contrast=CONTRASTS.get(row["contrast"], row["contrast"].replace("_", " ")),
         past=_own_past(row),
     )

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from relapsescope.mechanisms.cited import Row
-from relapsescope.mechanisms.verdicts import SUPPORTED, read_rules
+from relapsescope.mechanisms.verdicts import SUPPORTED, Rules, read_rules
 from relapsescope.report.context import Context
-from relapsescope.report.sections.clones import RELATIONS
+from relapsescope.report.sections.clones import short_relation
+from relapsescope.vocabulary import antigen_name
 
 NO_RELAPSE = "no relapse recorded"
 CAR_T_WORDS = {
@@ -58,22 +59,27 @@ def _mechanism(rows: Sequence[Row]) -> dict[str, Any]:
     others = [rules.title(name) for name in shown if name not in first]
     primary = rules.title(first[0]) if first else ""
     strength = next((row["strength"] for row in rows if row.is_true("is_primary")), "")
+    likely = next((row for row in rows if row.is_true("primary_leaning")), None)
     return {
         "primary": primary,
         "strength": f"{float(strength):.2f}" if strength else "",
-        "others": others,
+        "others": [name for name in others if likely is None or name != _title(likely, rules)],
+        "likely": "" if likely is None else _title(likely, rules),
+        "probability": likely.number("leaning").text if likely and likely["leaning"] else "",
         "supported": " ".join(shown) if shown else "none",
         "why_none": rows[0]["primary_reason"] if rows and not first else "",
     }
 
 
+def _title(row: Row, rules: Rules) -> str:
+    return rules.title(row["mechanism"])
+
+
 def _clone(row: Row | None) -> dict[str, str]:
     if row is None:
         return {"clone": "", "relation": ""}
-    return {
-        "clone": f"{row['clone_id']}, {row.percent('fraction').text} %",
-        "relation": RELATIONS.get(row["relation"], row["relation"]),
-    }
+    clone = f"{row['clone_id']}, {row.percent('fraction').text} %"
+    return {"clone": clone, "relation": short_relation(row.values)}
 
 
 def _target(rows: Sequence[Row], clone: Row | None) -> dict[str, str]:
@@ -82,9 +88,10 @@ def _target(rows: Sequence[Row], clone: Row | None) -> dict[str, str]:
         return {"target": "", "target_note": "", "target_ratio": ""}
     ratio = found.number("ratio").text
     interval = found.interval("ratio_ci_low", "ratio_ci_high").text
+    note = f"{antigen_name(found['antigen'])} ratio {ratio} ({interval})"
     return {
         "target": found.verdict().text,
-        "target_note": f"{found['antigen']} ratio {ratio} ({interval})" if found["ratio"] else "",
+        "target_note": note if found["ratio"] else "",
         "target_ratio": found["ratio"],
     }
 
@@ -94,9 +101,9 @@ def _anxa1(rows: Sequence[Row], clone: Row | None) -> dict[str, str]:
         return {"anxa1": "", "anxa1_note": ""}
     for row in rows:
         if row["sample_id"] == clone["sample_id"] and row["compartment"] == "relapse_clone":
-            change = row.number("did_log2_ratio").text
+            change = row.fold("did_log2_ratio").text if row["did_log2_ratio"] else ""
             interval = row.interval("did_ci_low", "did_ci_high").text
-            note = f"log2 change {change} ({interval})" if row["did_log2_ratio"] else ""
+            note = f"{change} (log2 {interval})" if change else ""
             return {"anxa1": row.verdict().text, "anxa1_note": note}
     return {"anxa1": "", "anxa1_note": ""}
 

@@ -23,14 +23,14 @@ sys.path.insert(0, str(REPOSITORY / "workflow"))
 
 from relapsescope.antigens.antigen_rows import Cohort, antigen_rows  # noqa: E402
 from relapsescope.antigens.anxa1 import anxa1_rows  # noqa: E402
-from relapsescope.antigens.anxa1_contrasts import Anxa1Settings  # noqa: E402
 from relapsescope.antigens.mixture import CALIBRATION  # noqa: E402
 from relapsescope.antigens.molecules import Clones, Molecules  # noqa: E402
-from relapsescope.antigens.verdicts import AntigenSettings  # noqa: E402
+from relapsescope.antigens.settings import AntigenSettings, Anxa1Settings  # noqa: E402
 from relapsescope.settings import settings_of  # noqa: E402
 from relapsescope.statistics.library_effects import Pooled, library_effects  # noqa: E402
-from relapsescope.statistics.rates import RateSettings, rate, ratio, tally  # noqa: E402
+from relapsescope.statistics.rates import rate, ratio, tally  # noqa: E402
 from relapsescope.statistics.retention import cell_counts  # noqa: E402
+from relapsescope.statistics.settings import RateSettings  # noqa: E402
 
 # Molecules a million in each kind of cell (Human Cell Atlas via Numbat's ref_hca, rounded).
 GENES = {

@@ -36,7 +36,7 @@ process_library(**json.loads(sys.argv[1]))
 """
 ATLAS_JOB = """
 import json, sys
-from relapsescope.atlas import build_atlas
+from relapsescope.atlas.build import build_atlas
 build_atlas(**json.loads(sys.argv[1]))
 """
 

@@ -20,8 +20,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
 
 from relapsescope.car_t.cells import common_genes  # noqa: E402
-from relapsescope.car_t.exhaustion import ExhaustionSettings  # noqa: E402
 from relapsescope.car_t.exhaustion_rows import PatientScores, effect_rows  # noqa: E402
+from relapsescope.car_t.settings import ExhaustionSettings  # noqa: E402
 from relapsescope.intake.fragments import read_fragment  # noqa: E402
 from relapsescope.libraries.signatures import (  # noqa: E402
     largest_scores,
@@ -30,12 +30,8 @@ from relapsescope.libraries.signatures import (  # noqa: E402
     set_weights,
 )
 from relapsescope.settings import settings_of  # noqa: E402
-from relapsescope.t_cells.scores import (  # noqa: E402
-    ScoredLibrary,
-    ScoreSettings,
-    clean_sets,
-    strata_of,
-)
+from relapsescope.t_cells.scores import ScoredLibrary, clean_sets, strata_of  # noqa: E402
+from relapsescope.t_cells.settings import ScoreSettings  # noqa: E402
 from relapsescope.tables import read_columns  # noqa: E402
 
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))

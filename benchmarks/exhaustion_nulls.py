@@ -16,9 +16,9 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY / "workflow"), str(REPOSITORY / "tests" / "unit")]
 
-from relapsescope.car_t.exhaustion import ExhaustionSettings  # noqa: E402
+from relapsescope.car_t.settings import ExhaustionSettings  # noqa: E402
 from relapsescope.settings import settings_of  # noqa: E402
-from relapsescope.t_cells.scores import ScoreSettings  # noqa: E402
+from relapsescope.t_cells.settings import ScoreSettings  # noqa: E402
 from t_cell_cohort import ACTIVATION, CHECKPOINTS, Visit, exhaustion_of, pair, verdict  # noqa: E402
 
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))

@@ -34,10 +34,11 @@ from relapsescope.car_t.exhaustion import exhaustion_leaning  # noqa: E402
 from relapsescope.mechanisms.cited import rows_of  # noqa: E402
 from relapsescope.mechanisms.patient_evidence import PatientEvidence, patient_evidence  # noqa: E402
 from relapsescope.mechanisms.verdicts import NOT_ASSESSABLE, mechanism_rows  # noqa: E402
+from relapsescope.microenvironment.settings import SuppressionSettings  # noqa: E402
 from relapsescope.microenvironment.suppression import OVERALL, suppression_rows  # noqa: E402
-from relapsescope.microenvironment.suppression_measures import SuppressionSettings  # noqa: E402
 from relapsescope.settings import settings_of  # noqa: E402
-from relapsescope.statistics.leanings import LeaningSettings, small_share_leaning  # noqa: E402
+from relapsescope.statistics.leanings import small_share_leaning  # noqa: E402
+from relapsescope.statistics.settings import LeaningSettings  # noqa: E402
 
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
 BELIEFS = settings_of(LeaningSettings, CONFIG["leaning"], name="leaning")

@@ -21,8 +21,8 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
 
+from relapsescope.microenvironment.settings import SuppressionSettings  # noqa: E402
 from relapsescope.microenvironment.suppression import NOT_RAISED, OVERALL, RAISED, suppression_rows  # noqa: E402
-from relapsescope.microenvironment.suppression_measures import SuppressionSettings  # noqa: E402
 from relapsescope.microenvironment.suppressive_programmes import CD4_T, MYELOID, programmes  # noqa: E402
 from relapsescope.microenvironment.tallies import GENE, MARKED  # noqa: E402
 from relapsescope.settings import settings_of  # noqa: E402

@@ -6,7 +6,7 @@ import yaml
 from relapsescope.mechanisms.cited import rows_of
 from relapsescope.mechanisms.patient_evidence import patient_evidence
 from relapsescope.paths import REPOSITORY
-from relapsescope.statistics.leanings import LeaningSettings
+from relapsescope.statistics.settings import LeaningSettings
 
 CONFIG = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
 BELIEFS = LeaningSettings(**CONFIG["leaning"])

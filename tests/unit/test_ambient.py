@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import yaml
 from relapsescope.intake.counts import Counts
-from relapsescope.libraries.ambient import AmbientLimits, estimate_ambient
-from relapsescope.libraries.quality import QualityLimits, cell_metrics, flag_cells
+from relapsescope.libraries.ambient import estimate_ambient
+from relapsescope.libraries.quality import cell_metrics, flag_cells
+from relapsescope.libraries.settings import AmbientLimits, QualityLimits
 from relapsescope.paths import REPOSITORY
 from scipy import sparse
 

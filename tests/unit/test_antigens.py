@@ -9,8 +9,9 @@ import yaml
 from relapsescope.antigens.antigen_rows import COLUMNS, Cohort, antigen_rows
 from relapsescope.antigens.cell_groups import Group, cell_groups
 from relapsescope.antigens.molecules import Clones
+from relapsescope.antigens.settings import AntigenSettings
 from relapsescope.antigens.surface import surface_rows
-from relapsescope.antigens.verdicts import EPITOPE, AntigenSettings, needed_umi, verdict_of
+from relapsescope.antigens.verdicts import EPITOPE, needed_umi, verdict_of
 from relapsescope.intake.counts import Counts, FeatureBlock
 from relapsescope.intake.feature_types import antibody_of
 from relapsescope.paths import RESOURCES

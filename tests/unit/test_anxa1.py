@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import yaml
 from relapsescope.antigens.anxa1 import COLUMNS, anxa1_rows, untreated_rows
-from relapsescope.antigens.anxa1_contrasts import Anxa1Settings, with_doublets
+from relapsescope.antigens.anxa1_contrasts import with_doublets
+from relapsescope.antigens.settings import Anxa1Settings
 from relapsescope.paths import RESOURCES
 from relapsescope.settings import settings_of
 from relapsescope.statistics.library_effects import Pooled

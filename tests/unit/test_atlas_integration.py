@@ -3,11 +3,10 @@ import json
 
 import numpy as np
 import pytest
-from relapsescope.atlas import build_atlas
+from relapsescope.atlas.build import build_atlas
 from relapsescope.atlas.bundle import Bundle, Reference, load_bundle, save_bundle
 from relapsescope.atlas.gene_selection import LibraryGenes, select_genes
 from relapsescope.atlas.integration import (
-    IntegrationSettings,
     draw_sketch,
     integrate,
     principal_components,
@@ -18,6 +17,7 @@ from relapsescope.atlas.integration import (
     usable_accelerator,
 )
 from relapsescope.atlas.library_cells import sharing_names
+from relapsescope.atlas.settings import IntegrationSettings
 from relapsescope.intake.counts import Counts
 from relapsescope.intake.fragments import write_fragment
 from relapsescope.libraries.gene_ranks import rank_genes

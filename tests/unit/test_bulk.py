@@ -1,6 +1,7 @@
 """Genes against survival in bulk cohorts that the test makes up."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from relapsescope.survival.bulk import (
     random_effects,
 )
 from relapsescope.survival.bulk_cohort import read_bulk_cohort
+from relapsescope.survival.settings import BulkCohortSettings
 
 MYELOID = ["S100A8", "S100A9", "CD14", "LYZ"]
 
@@ -39,13 +41,13 @@ def write_cohort(folder, *, n=120, effect=0.0, seed=0, name="made"):
             "iss": generator.choice(["I", "II", "III"], size=n),
         }
     ).to_csv(folder / f"{name}_survival.tsv", sep="\t", index=False)
-    return {
-        "name": name,
-        "expression": f"{name}_expression.tsv",
-        "survival": f"{name}_survival.tsv",
-        "covariates": ["age", "iss"],
-        "log_scale": True,
-    }
+    return BulkCohortSettings(
+        name=name,
+        expression=f"{name}_expression.tsv",
+        survival=f"{name}_survival.tsv",
+        covariates=("age", "iss"),
+        log_scale=True,
+    )
 
 
 def models(folder, entry, gene="ANXA1"):
@@ -77,7 +79,7 @@ def test_any_gene_is_tested_the_same_way(tmp_path):
 def test_unit_is_a_standard_deviation(tmp_path):
     entry = write_cohort(tmp_path, n=200)
     once = models(tmp_path, entry).loc["unadjusted", "log_hazard_ratio"]
-    path = tmp_path / entry["expression"]
+    path = tmp_path / entry.expression
     table = pd.read_csv(path, sep="\t", index_col=0)
     table.loc["ANXA1"] = 3 * table.loc["ANXA1"] + 1
     table.to_csv(path, sep="\t")
@@ -100,7 +102,7 @@ def test_proportional_hazards_are_checked(tmp_path):
 
 def test_patients_without_a_covariate_are_left_out_of_that_model_only(tmp_path):
     entry = write_cohort(tmp_path)
-    path = tmp_path / entry["survival"]
+    path = tmp_path / entry.survival
     table = pd.read_csv(path, sep="\t", dtype=str)
     table.loc[:4, "iss"] = ""
     table.to_csv(path, sep="\t", index=False)
@@ -121,15 +123,15 @@ def test_brightest_probe_stands_for_a_gene_and_linear_values_are_logged(tmp_path
     )
     survival = pd.DataFrame({"pid": patients, "days": range(1, 13), "dead": [1, 0] * 6})
     survival.to_csv(tmp_path / "s.csv", index=False)
-    entry = {
-        "name": "chips",
-        "expression": "e.csv",
-        "survival": "s.csv",
-        "probe_map": "map.csv",
-        "patient_column": "pid",
-        "time_column": "days",
-        "event_column": "dead",
-    }
+    entry = BulkCohortSettings(
+        name="chips",
+        expression="e.csv",
+        survival="s.csv",
+        probe_map="map.csv",
+        patient_column="pid",
+        time_column="days",
+        event_column="dead",
+    )
     cohort = read_bulk_cohort(entry, ["ANXA1", "TNFRSF17"], folder=tmp_path)
     assert cohort.features == {"ANXA1": "202_at"}
     # log2(3 + 1) = 2
@@ -194,27 +196,25 @@ def test_bulk_table_takes_all_cohorts_and_none(tmp_path):
 def test_bad_cohorts_get_one_line_each(tmp_path):
     good = write_cohort(tmp_path)
     cases = [
-        ({**good, "survival": "absent.tsv"}, "does not exist"),
-        ({**good, "colour": 1}, "unknown key colour"),
-        ({"name": "x"}, "expression is missing"),
-        ({**good, "covariates": ["weight"]}, "column weight is missing"),
+        (replace(good, survival="absent.tsv"), "does not exist"),
+        (replace(good, covariates=("weight",)), "column weight is missing"),
     ]
     for entry, words in cases:
         with pytest.raises(InputProblem, match=words):
             read_bulk_cohort(entry, ["ANXA1"], folder=tmp_path)
-    table = pd.read_csv(tmp_path / good["survival"], sep="\t", dtype=str)
+    table = pd.read_csv(tmp_path / good.survival, sep="\t", dtype=str)
     table.loc[0, "time"] = "3 months"
     table.loc[1, "event"] = "yes"
     table.to_csv(tmp_path / "bad.tsv", sep="\t", index=False)
     with pytest.raises(InputProblem) as caught:
-        read_bulk_cohort({**good, "survival": "bad.tsv"}, ["ANXA1"], folder=tmp_path)
+        read_bulk_cohort(replace(good, survival="bad.tsv"), ["ANXA1"], folder=tmp_path)
     assert len(caught.value.problems) == 2
     assert caught.value.problems[0].startswith("bad.tsv:2 time: '3 months'")
 
 
 def test_cohort_without_shared_patients_is_refused(tmp_path):
     entry = write_cohort(tmp_path)
-    path = tmp_path / entry["survival"]
+    path = tmp_path / entry.survival
     table = pd.read_csv(path, sep="\t", dtype=str)
     table["patient_id"] = "X" + table["patient_id"]
     table.to_csv(path, sep="\t", index=False)

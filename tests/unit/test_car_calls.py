@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 import yaml
 from relapsescope.car_t.calls import (
-    CarSettings,
     call_car,
     carrier_probability,
     log_negative_binomial,
     transgene_umi,
 )
+from relapsescope.car_t.settings import CarSettings
 from relapsescope.intake.counts import Counts, FeatureBlock
 from relapsescope.intake.matrix import read_counts
 from relapsescope.libraries.library import assess

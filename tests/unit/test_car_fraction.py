@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import yaml
-from relapsescope.car_t.calls import CarSettings
 from relapsescope.car_t.fraction import (
     INDETERMINATE,
     NOT_PERSISTENT,
@@ -12,22 +11,16 @@ from relapsescope.car_t.fraction import (
     detection_limit,
     persistence_of,
 )
-from relapsescope.car_t.proliferation import (
-    DividingCells,
-    Peak,
-    ProliferationSettings,
-    at_equal_depth,
-    proliferation_of,
-)
+from relapsescope.car_t.proliferation import DividingCells, Peak, at_equal_depth, proliferation_of
 from relapsescope.car_t.sensitivity import (
-    FractionSettings,
     Rate,
     Sensitivity,
     TransgeneCells,
     library_rate,
     sensitivity_of,
 )
-from relapsescope.libraries.cell_cycle import CycleSettings
+from relapsescope.car_t.settings import CarSettings, FractionSettings, ProliferationSettings
+from relapsescope.libraries.settings import CycleSettings
 from relapsescope.paths import REPOSITORY
 from relapsescope.statistics.proportions import exact_proportion
 

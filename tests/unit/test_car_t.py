@@ -4,14 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from relapsescope.car_t.calls import CarSettings
 from relapsescope.car_t.exhaustion_rows import EFFECT_COLUMNS
-from relapsescope.car_t.proliferation import ProliferationSettings
-from relapsescope.car_t.sensitivity import FractionSettings
+from relapsescope.car_t.settings import CarSettings, FractionSettings, ProliferationSettings
 from relapsescope.car_t.tables import CONTRACT, CarTSettings, Cohort, car_t_rows, columns_of
-from relapsescope.libraries.cell_cycle import CycleSettings
+from relapsescope.libraries.settings import CycleSettings
 from relapsescope.paths import REPOSITORY
-from relapsescope.statistics.leanings import LeaningSettings
+from relapsescope.statistics.settings import LeaningSettings
 
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
 SETTINGS = CarTSettings(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import yaml
 from relapsescope.intake.counts import Counts
-from relapsescope.libraries.cell_cycle import CycleSettings, call_cycle, thinned_calls
+from relapsescope.libraries.cell_cycle import call_cycle, thinned_calls
+from relapsescope.libraries.settings import CycleSettings
 from relapsescope.libraries.signatures import read_signatures
 from relapsescope.paths import REPOSITORY
 from scipy import sparse

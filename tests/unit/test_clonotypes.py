@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.t_cells.clonotype_tables import ReceptorSettings, receptor_tables
+from relapsescope.t_cells.clonotype_tables import receptor_tables
 from relapsescope.t_cells.clonotypes import (
     clonality,
     clonality_intervals,
     estimated_repertoire,
     rarefied_clonality,
 )
+from relapsescope.t_cells.settings import ReceptorSettings
 from scipy import stats
 
 SETTINGS = ReceptorSettings(expanded_cells=2, hyperexpanded_share=0.1, min_cells=4, draws=50)

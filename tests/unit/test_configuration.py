@@ -1,9 +1,64 @@
+import copy
+import dataclasses
 import importlib.util
+import subprocess
+import sys
+import typing
 
 import pytest
 import yaml
+from relapsescope.paths import REPOSITORY
 from relapsescope.run.configuration import config_problems
+from relapsescope.run.settings import Configuration
 from relapsescope.settings import plain_values
+
+CONFIG = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
+
+
+def places(section, above=()):
+    """Yield the path of every key of the configuration, sections too."""
+    for key, value in section.items():
+        yield (*above, key)
+        if isinstance(value, dict):
+            yield from places(value, (*above, key))
+
+
+def at(config, path):
+    for key in path:
+        config = config[key]
+    return config
+
+
+def changed(path, value):
+    """Return the shipped configuration with another value at `path`."""
+    config = copy.deepcopy(CONFIG)
+    at(config, path[:-1])[path[-1]] = value
+    return config
+
+
+def bad_values(value):
+    """Yield values of a wrong type or beyond any limit for a key that holds `value`."""
+    yield {"a": {"b": 1}} if not isinstance(value, dict) else 3
+    yield "words of no number" if isinstance(value, bool | int | float) else 7
+    if isinstance(value, str):
+        yield ""
+    if isinstance(value, bool):
+        yield 1
+    elif isinstance(value, int | float):
+        yield from (True, None, [value], float("nan"), float("inf"), -float("inf"), -1, "nan")
+    if isinstance(value, list):
+        for bad in bad_values(value[0]) if value else ():
+            yield [bad, *value[1:]]
+        yield [*value, *value] if value else ["x"]
+
+
+def orders(kind, above=()):
+    """Yield the path and order of every pair of limits that the sections declare."""
+    for order in getattr(kind, "ORDER", ()):
+        yield above, order
+    for name, hint in typing.get_type_hints(kind).items():
+        if dataclasses.is_dataclass(hint):
+            yield from orders(hint, (*above, name))
 
 
 @pytest.fixture
@@ -28,9 +83,9 @@ def test_the_shipped_configuration_has_no_problem(config):
     ("change", "line"),
     [
         ({"sample": "x.tsv"}, "config sample: unknown key; did you mean `samples`?"),
-        ({"seed": "one"}, "config seed: 'one' is not of type int"),
+        ({"seed": "one"}, "config seed: 'one' is not of type whole number"),
         ({"results": ""}, "config results: is empty; give a path"),
-        ({"numeric_threads": 0}, "config numeric_threads: must be 1 or more"),
+        ({"numeric_threads": 0}, "config numeric_threads: 0 must be between 1 and 1024"),
         ({"quality": 3}, "config quality: is a single value; write the section's keys below it"),
     ],
 )
@@ -98,3 +153,62 @@ def test_a_comment_explains_the_keys_below_it(config_table):
         ("quality.low", "2", "Limits of cells."),
         ("quality.high", "3", "Limits of cells."),
     ]
+
+
+@pytest.mark.parametrize("section", CONFIG)
+def test_every_key_refuses_what_it_cannot_hold_with_one_line(section):
+    paths = [path for path in places(CONFIG) if path[0] == section]
+    for path in paths:
+        for bad in bad_values(at(CONFIG, path)):
+            if (path, bad) == (("clinical",), ""):
+                continue
+            problems = config_problems(changed(path, bad))
+            place = "config " + ".".join(path)
+            assert [line for line in problems if line.startswith(place)], (path, bad)
+            assert all("\n" not in line for line in problems)
+
+
+@pytest.mark.parametrize("section", CONFIG)
+def test_a_key_that_is_absent_is_missed_or_has_the_shipped_value(section):
+    kind = typing.get_type_hints(Configuration)[section]
+    defaults = (
+        {field.name: field.default for field in dataclasses.fields(kind)}
+        if dataclasses.is_dataclass(kind)
+        else {}
+    )
+    for path in places(CONFIG):
+        if path[0] == section and path[1:2] != ("contaminants",):
+            config = copy.deepcopy(CONFIG)
+            value = at(config, path[:-1]).pop(path[-1])
+            problems = config_problems(config)
+            if problems:
+                place = ".".join(path[:2] if "rate_levels" in path else path)
+                assert [line.startswith(f"config {place}") for line in problems] == [True]
+            else:
+                default = defaults[path[-1]]
+                assert (list(default) if isinstance(default, tuple) else default) == value
+
+
+@pytest.mark.parametrize(
+    ("path", "order"),
+    list(orders(Configuration)),
+    ids=lambda value: str(getattr(value, "lower", value)),
+)
+def test_limits_in_the_wrong_order_are_one_line(path, order):
+    section = at(CONFIG, path)
+    swapped = {order.lower: section[order.higher], order.higher: section[order.lower]}
+    if section[order.lower] == section[order.higher]:
+        swapped[order.lower] = section[order.lower] * 1.1
+    problems = config_problems(changed(path, section | swapped))
+    name = ".".join((*path, order.lower))
+    assert [line for line in problems if line.startswith(f"config {name}: ")] == problems != []
+
+
+def test_the_door_imports_nothing_heavy():
+    code = (
+        "import sys, relapsescope.run.settings; print([name for name in "
+        "('numpy', 'pandas', 'scipy', 'pyarrow', 'h5py', 'altair', 'snakemake') "
+        "if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from relapsescope.clones.copy_number import (
-    CopyNumberSettings,
     arm_map,
     arm_ratios,
     donor_ratios,
@@ -14,6 +13,7 @@ from relapsescope.clones.copy_number import (
     robust_ratio,
 )
 from relapsescope.clones.normal_panel import Panel, read_panel, write_panel
+from relapsescope.clones.settings import CopyNumberSettings
 
 SETTINGS = CopyNumberSettings(
     panel_timepoints=("healthy", "untreated"),

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from relapsescope.intake.counts import Counts
 from relapsescope.libraries.doublet_simulation import simulate_pairs
-from relapsescope.libraries.doublets import DoubletLimits, call_doublets, score_threshold
+from relapsescope.libraries.doublets import call_doublets, score_threshold
+from relapsescope.libraries.settings import DoubletLimits
 from scipy import sparse
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"

@@ -11,7 +11,6 @@ from relapsescope.car_t.exhaustion import (
     INDETERMINATE,
     NOT_EXHAUSTED,
     Effect,
-    ExhaustionSettings,
     Joint,
     Scores,
     _Change,
@@ -19,11 +18,13 @@ from relapsescope.car_t.exhaustion import (
     effects,
     verdict_of,
 )
+from relapsescope.car_t.settings import ExhaustionSettings
 from relapsescope.libraries.signatures import read_signatures
 from relapsescope.paths import REPOSITORY
 from relapsescope.settings import settings_of
 from relapsescope.statistics.leanings import normal_leaning
-from relapsescope.t_cells.scores import ScoreSettings, clean_sets, score_t_cells
+from relapsescope.t_cells.scores import clean_sets, score_t_cells
+from relapsescope.t_cells.settings import ScoreSettings
 from scipy import stats
 
 from .t_cell_cohort import ACTIVATION, Visit, draw_visit, exhaustion_of, pair, verdict

@@ -8,10 +8,10 @@ from relapsescope.clones.immunoglobulin import (
     AMBIGUOUS,
     KAPPA,
     LAMBDA,
-    ImmunoglobulinSettings,
     call_immunoglobulin,
     call_light_chain,
 )
+from relapsescope.clones.settings import ImmunoglobulinSettings
 from relapsescope.intake.matrix import read_counts
 from scipy import sparse
 

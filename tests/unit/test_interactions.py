@@ -15,11 +15,11 @@ from relapsescope.microenvironment.interactions import (
     AMBIENT,
     NOT_SEEN,
     SHOWN,
-    InteractionSettings,
     library_rows,
     named_groups,
 )
-from relapsescope.statistics.rates import RateSettings
+from relapsescope.microenvironment.settings import InteractionSettings
+from relapsescope.statistics.settings import RateSettings
 from scipy import sparse
 
 PAIRS = [(("L1",), ("R1",)), (("L2", "L3"), ("R1", "R2")), (("L1",), ("ABSENT",))]

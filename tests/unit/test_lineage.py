@@ -10,9 +10,10 @@ import pytest
 import yaml
 from relapsescope.errors import InputProblem
 from relapsescope.judged_genes import judged_genes
-from relapsescope.libraries.lineage import LineageLimits, call_lineages
+from relapsescope.libraries.lineage import call_lineages
 from relapsescope.libraries.markers import align_markers, read_markers
 from relapsescope.libraries.neighbours import nearest_cells, share_composition
+from relapsescope.libraries.settings import LineageLimits
 from relapsescope.libraries.state_model import Depth, marker_log_likelihood, update_rates
 from relapsescope.paths import RESOURCES
 from relapsescope.vocabulary import CELL_TYPES, LINEAGES

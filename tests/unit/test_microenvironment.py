@@ -4,10 +4,10 @@ import pytest
 from relapsescope.microenvironment.composition import (
     COLUMNS,
     INTERVAL_COLUMNS,
-    CompositionSettings,
     composition,
     with_intervals,
 )
+from relapsescope.microenvironment.settings import CompositionSettings
 
 
 def cells_of(*samples):

@@ -8,12 +8,12 @@ import pytest
 import yaml
 from relapsescope.intake.counts import Counts
 from relapsescope.libraries.quality import (
-    QualityLimits,
     cell_metrics,
     flag_cells,
     library_verdict,
     umi_ceiling_suspected,
 )
+from relapsescope.libraries.settings import QualityLimits
 from relapsescope.paths import REPOSITORY
 from scipy import sparse
 

@@ -2,16 +2,8 @@
 
 import numpy as np
 import pytest
-from relapsescope.statistics.rates import (
-    RateSettings,
-    Tally,
-    pool,
-    rate,
-    ratio,
-    tally,
-    uncorrected,
-    with_floor,
-)
+from relapsescope.statistics.rates import Tally, pool, rate, ratio, tally, uncorrected, with_floor
+from relapsescope.statistics.settings import RateSettings
 
 SETTINGS = RateSettings()
 

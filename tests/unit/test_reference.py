@@ -10,7 +10,7 @@ import yaml
 from relapsescope.antigens.antigen_rows import Cohort, antigen_rows
 from relapsescope.antigens.molecules import Clones, Molecules, ReferenceTallies, read_molecules
 from relapsescope.antigens.outside import given_rates
-from relapsescope.antigens.verdicts import AntigenSettings
+from relapsescope.antigens.settings import AntigenSettings
 from relapsescope.atlas.integration import Encoder
 from relapsescope.clones.normal_panel import Panel
 from relapsescope.clones.patient_clones import chosen_panel

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from relapsescope.microenvironment.settings import SuppressionSettings
 from relapsescope.microenvironment.suppression import (
     COLUMNS,
     EARLIER,
@@ -11,11 +12,7 @@ from relapsescope.microenvironment.suppression import (
     RAISED,
     suppression_rows,
 )
-from relapsescope.microenvironment.suppression_measures import (
-    SuppressionSettings,
-    measured,
-    measures,
-)
+from relapsescope.microenvironment.suppression_measures import measured, measures
 from relapsescope.microenvironment.suppressive_programmes import (
     POPULATIONS,
     marking_genes,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from relapsescope.microenvironment.suppression_measures import SuppressionSettings
+from relapsescope.microenvironment.settings import SuppressionSettings
 from relapsescope.settings import settings_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]

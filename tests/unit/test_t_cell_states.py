@@ -7,11 +7,11 @@ from relapsescope.intake.counts import Counts
 from relapsescope.libraries.signatures import GeneSet
 from relapsescope.t_cells.composition import state_rows
 from relapsescope.t_cells.measures import measure_rows
+from relapsescope.t_cells.settings import StateSettings
 from relapsescope.t_cells.states import (
     SCORED,
     STATES,
     UNDETERMINED,
-    StateSettings,
     call_states,
     read_states,
     state_scores,

@@ -6,7 +6,8 @@ import pytest
 from relapsescope.intake.matrix import read_counts
 from relapsescope.paths import REPOSITORY
 from relapsescope.t_cells.receptors import call_receptors
-from relapsescope.t_cells.states import StateSettings, call_states, read_states, state_scores
+from relapsescope.t_cells.settings import StateSettings
+from relapsescope.t_cells.states import call_states, read_states, state_scores
 from relapsescope.t_cells.tcr_contigs import read_tcr_contigs
 
 CARPALL = REPOSITORY.parent / "shared" / "data" / "carpall"

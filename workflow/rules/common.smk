@@ -32,7 +32,7 @@ from relapsescope.run.provenance import code_version
 from relapsescope.run.resource_models import batch_request, batches, request
 from relapsescope.run.start import begin_or_exit
 
-RUN = begin_or_exit(config, check=workflow.is_main_process)
+RUN = begin_or_exit(config, check=workflow.is_main_process, files=workflow.configfiles)
 RESULTS = RUN.results
 REFERENCE = config["reference"]
 REFERENCE_FOLDER = reference_folder(REFERENCE)

@@ -1,6 +1,6 @@
 """Seam of rule `atlas`."""
 
-from relapsescope.atlas import build_atlas
+from relapsescope.atlas.build import build_atlas
 from relapsescope.run.job_log import job_log
 
 with job_log(snakemake.log[0]):

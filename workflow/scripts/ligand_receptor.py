@@ -1,9 +1,10 @@
 """Seam of rule `ligand_receptor`."""
 
-from relapsescope.microenvironment.interactions import InteractionSettings, patient_interactions
+from relapsescope.microenvironment.interactions import patient_interactions
+from relapsescope.microenvironment.settings import InteractionSettings
 from relapsescope.run.job_log import job_log
 from relapsescope.settings import settings_of
-from relapsescope.statistics.rates import RateSettings
+from relapsescope.statistics.settings import RateSettings
 
 with job_log(snakemake.log[0]):
     files = snakemake.input

@@ -18,13 +18,13 @@ from relapsescope.antigens.references import (
     own_past,
     reference_for,
 )
+from relapsescope.antigens.settings import AntigenSettings
 from relapsescope.antigens.verdicts import (
     EPITOPE,
     INDETERMINATE,
     LOST,
     REDUCED,
     RETAINED,
-    AntigenSettings,
     judged,
     needed_umi,
     verdict_of,

@@ -8,7 +8,6 @@ from scipy import stats
 
 from relapsescope.antigens.anxa1_contrasts import (
     PRE_TREATMENT,
-    Anxa1Settings,
     Change,
     Contrast,
     compartments,
@@ -20,6 +19,7 @@ from relapsescope.antigens.anxa1_contrasts import (
 from relapsescope.antigens.cell_groups import ALL_MALIGNANT
 from relapsescope.antigens.molecules import BEFORE_TREATMENT, Clones, Molecules
 from relapsescope.antigens.references import MALIGNANT_KEY, GivenRate
+from relapsescope.antigens.settings import Anxa1Settings
 from relapsescope.statistics.library_effects import (
     Key,
     LibraryEffects,

@@ -14,29 +14,13 @@ from relapsescope.antigens.references import (
     GivenRate,
     panel_rate,
 )
+from relapsescope.antigens.settings import Anxa1Settings
 from relapsescope.statistics.library_effects import Key
 from relapsescope.statistics.rates import Tally, estimate, log_error, pool, with_floor
 
 # Untreated patients from which their spread says how a new one may differ.
 MIN_PATIENTS = 3
 PRE_TREATMENT = "pre_treatment_malignant"
-
-
-@dataclass(frozen=True)
-class Anxa1Settings:
-    """Numbers of the ANXA1 verdicts; `config.yaml`, section `anxa1`, explains each."""
-
-    gene: str
-    high_log2_ratio: float
-    min_cells: int
-    min_reference_umi: float
-    max_null_share: float
-    usual_cpm: float
-    patient_log_sd: float
-    patient_prior_df: float
-    contaminants: dict[str, list[str]]
-    coexpressed: tuple[str, ...]
-    cycle_genes: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 from relapsescope.antigens.cell_groups import ALL_MALIGNANT
 from relapsescope.antigens.molecules import Clones, Molecules
 from relapsescope.antigens.references import GivenRates, reference_for
+from relapsescope.antigens.settings import AntigenSettings
 from relapsescope.antigens.tallies import DEPTH_EDGES
-from relapsescope.antigens.verdicts import AntigenSettings
 from relapsescope.statistics.rates import estimate
 
 DETECTION_COLUMNS = (

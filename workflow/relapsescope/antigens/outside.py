@@ -10,9 +10,9 @@ from relapsescope.antigens.references import (
     NORMAL_KEY,
     GivenRate,
     GivenRates,
-    ReferenceLimits,
     panel_rate,
 )
+from relapsescope.antigens.settings import ReferenceLimits
 from relapsescope.statistics.library_effects import Key
 from relapsescope.statistics.library_variation import Variation
 from relapsescope.statistics.rates import Tally, estimate, pool

@@ -7,6 +7,7 @@ import numpy as np
 
 from relapsescope.antigens.cell_groups import ALL_MALIGNANT
 from relapsescope.antigens.molecules import Clones, Molecules
+from relapsescope.antigens.settings import ReferenceLimits
 from relapsescope.statistics.library_effects import (
     Key,
     LibraryEffects,
@@ -29,21 +30,6 @@ PANEL = "untreated_panel"
 MALIGNANT_KEY = (ALL_MALIGNANT, ALL_MALIGNANT)
 NORMAL_KEY = ("normal_plasma", "")
 LEAST_PATIENTS_SD = 0.1
-
-
-@dataclass(frozen=True)
-class ReferenceLimits:
-    """From when a group of cells may serve as a reference, and how patients differ.
-
-    `patient_log_sd` is the standard deviation of a gene's log rate between patients that is
-    believed without data; it weighs as much as `patient_prior_df` patients beyond the first.
-    """
-
-    min_cells: int
-    min_umi: float
-    min_exposure: float
-    patient_log_sd: float
-    patient_prior_df: float
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ from typing import Any
 
 from relapsescope.antigens import anxa1, targets
 from relapsescope.antigens.antigen_rows import COLUMNS, Cohort, antigen_rows
-from relapsescope.antigens.anxa1_contrasts import Anxa1Settings
 from relapsescope.antigens.detection import DETECTION_COLUMNS, detection_rows
 from relapsescope.antigens.molecules import ReferenceTallies, read_clones, read_molecules
 from relapsescope.antigens.outside import given_rates
+from relapsescope.antigens.settings import AntigenSettings, Anxa1Settings
 from relapsescope.antigens.tallies import tally_patient
-from relapsescope.antigens.verdicts import AntigenSettings
 from relapsescope.settings import settings_of
 from relapsescope.statistics.library_effects import library_effects, read_pooled
 from relapsescope.tables import write_tsv

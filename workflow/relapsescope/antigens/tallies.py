@@ -18,8 +18,9 @@ from relapsescope.antigens.mixture import Mixed, add_mixed, mixed_exposure
 from relapsescope.antigens.surface import surface_rows
 from relapsescope.libraries.library_rna import LibraryRna, gene_in_cells, read_library
 from relapsescope.patient_files import PROBABILITY
-from relapsescope.statistics.rates import RateSettings, Tally, tally
+from relapsescope.statistics.rates import Tally, tally
 from relapsescope.statistics.retention import CellCounts
+from relapsescope.statistics.settings import RateSettings
 from relapsescope.tables import read_columns, write_parquet
 
 # Edges of the depth strata, native UMIs a cell: doublings, because dropout halves with depth.

@@ -1,13 +1,12 @@
 """From a ratio with its interval to the contract's verdict, and the sentence that explains it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from relapsescope.antigens.references import ReferenceLimits
-from relapsescope.statistics.rates import Interval, RateSettings, Tally, log_error
+from relapsescope.antigens.settings import AntigenSettings
+from relapsescope.statistics.rates import Interval, Tally, log_error
 from relapsescope.statistics.retention import MOST_PARTIAL
 
 LOST, REDUCED, RETAINED, INDETERMINATE = "LOST", "REDUCED", "RETAINED", "INDETERMINATE"
@@ -23,54 +22,6 @@ MIN_SEEN = 10.0
 PARTIAL = 0.9
 # Percent from which no digit is given.
 MIN_PLAIN_PERCENT = 9.95
-
-
-@dataclass(frozen=True)
-class AntigenSettings:
-    """Numbers of the antigen verdicts; `config.yaml`, section `antigens`, explains each."""
-
-    genes: tuple[str, ...]
-    car_target: str
-    lost_below: float
-    reduced_below: float
-    loss_doubt: float
-    stray_below: float
-    min_loss_umi: float
-    strict_limits: tuple[float, ...]
-    lenient_limits: tuple[float, ...]
-    min_cells: int
-    min_reference_cells: int
-    min_reference_umi: float
-    min_reference_exposure: float
-    library_log_sd: float
-    patient_log_sd: float
-    patient_prior_df: float
-    dispersion: float
-    dispersion_sd: float
-    core_probability: float
-    protein_present: float
-    protein_absent: float
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Ratios under which an antigen is lost, and reduced."""
-        return self.lost_below, self.reduced_below
-
-    @property
-    def rates(self) -> RateSettings:
-        """How cells of a group are taken to differ."""
-        return RateSettings(self.dispersion, self.dispersion_sd)
-
-    @property
-    def reference(self) -> ReferenceLimits:
-        """From when a group of cells may serve as a reference."""
-        return ReferenceLimits(
-            self.min_reference_cells,
-            self.min_reference_umi,
-            self.min_reference_exposure,
-            self.patient_log_sd,
-            self.patient_prior_df,
-        )
 
 
 def verdict_of(found: Interval, limits: Sequence[float]) -> str:

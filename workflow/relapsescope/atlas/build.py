@@ -1,7 +1,6 @@
 """The cohort's atlas from what the libraries' jobs wrote, to the files of `results/atlas`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from relapsescope.atlas.graph import (
 from relapsescope.atlas.integration import (
     Encoder,
     Integration,
-    IntegrationSettings,
     draw_sketch,
     integrate,
     log_normalised,
@@ -27,6 +25,7 @@ from relapsescope.atlas.integration import (
 from relapsescope.atlas.library_cells import LibraryCells, read_counts_of, read_libraries
 from relapsescope.atlas.markers import rank_markers
 from relapsescope.atlas.quality import DESCRIPTIONS, integration_table
+from relapsescope.atlas.settings import AtlasSettings
 from relapsescope.intake.gene_space import shared_genes
 from relapsescope.settings import settings_of
 from relapsescope.tables import write_parquet, write_tsv
@@ -42,24 +41,6 @@ GENE_COLUMNS = (
 )
 INTEGRATION_COLUMNS = ("measure", "embedding", "value", "n_cells", "description")
 MARKER_COLUMNS = ("leiden", "symbol", "gene_id", "log2_fold_change", "score", "rank")
-
-
-@dataclass(frozen=True)
-class AtlasSettings:
-    """The configuration's section `atlas`."""
-
-    n_genes: int
-    min_cells_to_vote: int
-    n_neighbours: int
-    exact_neighbours_below: int
-    min_neighbour_recall: float
-    resolution: float
-    layout_cells: int
-    marker_cells: int
-    n_markers: int
-    reference_cells: int
-    accelerator: str
-    integration: dict
 
 
 def build_atlas(
@@ -84,7 +65,6 @@ def build_atlas(
         The configuration's section `atlas`.
     """
     chosen = settings_of(AtlasSettings, settings, name="atlas")
-    network = settings_of(IntegrationSettings, chosen.integration, name="atlas.integration")
     libraries = read_libraries(counts_paths, cells_paths, genes_paths, summary_paths)
     if not libraries:
         write_empty(outputs, dict(settings))
@@ -106,7 +86,7 @@ def build_atlas(
         total_counts,
         sample_id,
         cell_type,
-        settings=network,
+        settings=chosen.integration,
         seed=seed,
         accelerator=chosen.accelerator,
     )

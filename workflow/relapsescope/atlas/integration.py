@@ -10,24 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from relapsescope.atlas.settings import IntegrationSettings
 from relapsescope.vocabulary import ON_GPU
 
 BATCH_NORM_EPSILON = 1e-3  # scvi-tools' FCLayers
-
-
-@dataclass(frozen=True)
-class IntegrationSettings:
-    """Sizes of the model and of its training, from the configuration's `atlas.integration`."""
-
-    n_latent: int
-    n_hidden: int
-    n_layers: int
-    steps: int
-    batch_size: int
-    learning_rate: float
-    sketch_cells: int
-    min_cells: int
-    n_components: int
 
 
 @dataclass(frozen=True)

@@ -6,25 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
+from relapsescope.car_t.settings import CarSettings
 from relapsescope.intake.counts import Counts
 
 DETECTED, NOT_DETECTED, NOT_ASSESSABLE = "detected", "not_detected", "not_assessable"
 # A transduced cell may be typed as one of these; T and NK cells share most of their genes.
 CANDIDATES = ("T", "NK", "Unknown", "")
 STEPS = 200
-
-
-@dataclass(frozen=True)
-class CarSettings:
-    """Numbers of the calls; `config.yaml`, section `car_calls`, explains each."""
-
-    max_false_share: float
-    other_lineage_p: float
-    ambient_prior_umi: float
-    ambient_quantile: float
-    dispersion: float
-    usual_rate_cpm: float
-    usual_rate_log_sd: float
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from relapsescope.car_t.calls import CarCalls, CarSettings, call_car, transgene_umi
-from relapsescope.car_t.exhaustion import ExhaustionSettings
+from relapsescope.car_t.calls import CarCalls, call_car, transgene_umi
 from relapsescope.car_t.exhaustion_rows import EFFECT_COLUMNS, PatientScores, effect_rows
-from relapsescope.libraries.cell_cycle import CycleCalls, CycleSettings, call_cycle
+from relapsescope.car_t.settings import CarSettings, ExhaustionSettings
+from relapsescope.libraries.cell_cycle import CycleCalls, call_cycle
 from relapsescope.libraries.library_rna import LibraryRna, read_library
+from relapsescope.libraries.settings import CycleSettings
 from relapsescope.libraries.signatures import GeneSet, read_signatures
 from relapsescope.settings import settings_of
-from relapsescope.t_cells.scores import (
-    ScoredLibrary,
-    ScoreSettings,
-    clean_sets,
-    score_t_cells,
-    strata_of,
-)
+from relapsescope.t_cells.scores import ScoredLibrary, clean_sets, score_t_cells, strata_of
+from relapsescope.t_cells.settings import ScoreSettings
 from relapsescope.tables import read_columns, write_parquet, write_tsv
 
 NO_STRATUM = ""

@@ -7,8 +7,10 @@ import numpy as np
 from scipy import stats
 
 from relapsescope.car_t.contrasts import Contrast, Group, vector
+from relapsescope.car_t.settings import ExhaustionSettings
 from relapsescope.libraries.signatures import TOP_RANKS, largest_scores
-from relapsescope.statistics.leanings import LeaningSettings, normal_leaning
+from relapsescope.statistics.leanings import normal_leaning
+from relapsescope.statistics.settings import LeaningSettings
 
 EXHAUSTED, NOT_EXHAUSTED, INDETERMINATE = "EXHAUSTED", "NOT_EXHAUSTED", "INDETERMINATE"
 # A random gene is drawn from this many whose mean is nearest to the gene it stands for.
@@ -19,26 +21,6 @@ INSEPARABLE = (
 )
 # The mean of more cells is normal; drawing each anew would cost memory for nothing.
 MANY_CELLS = 3000
-
-
-@dataclass(frozen=True)
-class ExhaustionSettings:
-    """Numbers of the comparison; `config.yaml`, section `exhaustion`, explains each."""
-
-    primary: tuple[str, ...]
-    sensitivity: tuple[str, ...]
-    min_cells: int
-    min_reference_cells: int
-    bootstraps: int
-    random_sets: int
-    max_null_share: float
-    min_effect: float
-    absent_effect: float
-    min_effect_same_library: float
-    max_joint_p: float
-    min_set_effect: float
-    min_agreeing: int
-    library_sd: float
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,8 @@ import numpy as np
 
 from relapsescope.car_t.calls import DETECTED, NOT_DETECTED
 from relapsescope.car_t.contrasts import STRATA, Contrast, Sample, contrast_for
-from relapsescope.car_t.exhaustion import (
-    INDETERMINATE,
-    Effect,
-    ExhaustionSettings,
-    Joint,
-    Scores,
-    effects,
-    verdict_of,
-)
+from relapsescope.car_t.exhaustion import INDETERMINATE, Effect, Joint, Scores, effects, verdict_of
+from relapsescope.car_t.settings import ExhaustionSettings
 from relapsescope.libraries.signatures import GeneSet, ranked_genes, set_weights
 from relapsescope.t_cells.scores import ScoredLibrary
 

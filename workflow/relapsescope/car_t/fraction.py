@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize
 
-from relapsescope.car_t.sensitivity import SORTED, FractionSettings, Sensitivity
-from relapsescope.statistics.leanings import LeaningSettings, small_share_leaning
+from relapsescope.car_t.sensitivity import SORTED, Sensitivity
+from relapsescope.car_t.settings import FractionSettings
+from relapsescope.statistics.leanings import small_share_leaning
+from relapsescope.statistics.settings import LeaningSettings
 
 PERSISTENT, NOT_PERSISTENT, INDETERMINATE = "PERSISTENT", "NOT_PERSISTENT", "INDETERMINATE"
 AFTER_INFUSION = ("expansion", "remission", "relapse")

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relapsescope.libraries.cell_cycle import CycleSettings, thinned_calls
-from relapsescope.statistics.leanings import LeaningSettings, small_share_leaning
+from relapsescope.car_t.settings import ProliferationSettings
+from relapsescope.libraries.cell_cycle import thinned_calls
+from relapsescope.libraries.settings import CycleSettings
+from relapsescope.statistics.leanings import small_share_leaning
 from relapsescope.statistics.proportions import Proportion, exact_proportion
+from relapsescope.statistics.settings import LeaningSettings
 
 PROLIFERATING, NOT_PROLIFERATING, INDETERMINATE = (
     "PROLIFERATING",
@@ -15,14 +18,6 @@ PROLIFERATING, NOT_PROLIFERATING, INDETERMINATE = (
 )
 # Resting T cells that are called cycling (docs/car_t.md): fewer are not believed in.
 LEAST_DIVIDING = 0.01
-
-
-@dataclass(frozen=True)
-class ProliferationSettings:
-    """Numbers of the verdict; `config.yaml`, section `proliferation`, explains each."""
-
-    dividing_share: float
-    min_cells: int
 
 
 @dataclass(frozen=True)

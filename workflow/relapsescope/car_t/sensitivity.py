@@ -6,23 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
-from relapsescope.car_t.calls import CarSettings, log_negative_binomial
+from relapsescope.car_t.calls import log_negative_binomial
+from relapsescope.car_t.settings import CarSettings, FractionSettings
 
 SORTED = "CAR_positive"
 LOG_RATES = (np.log(1e-6), np.log(2e-2))
 STEP = 0.05
 MANY_CELLS = 400
-
-
-@dataclass(frozen=True)
-class FractionSettings:
-    """Numbers of the corrected fraction; `config.yaml`, section `car_fraction`, explains each."""
-
-    sorted_purity: float
-    min_cells_for_rate: int
-    draws: int
-    persistent_fraction: float
-    gone_limit: float
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from relapsescope.car_t.calls import DETECTED, NOT_ASSESSABLE, NOT_DETECTED, CarSettings
+from relapsescope.car_t.calls import DETECTED, NOT_ASSESSABLE, NOT_DETECTED
 from relapsescope.car_t.contrasts import STRATA, Sample, earlier_samples
-from relapsescope.car_t.exhaustion import ExhaustionSettings, exhaustion_leaning
+from relapsescope.car_t.exhaustion import exhaustion_leaning
 from relapsescope.car_t.exhaustion_rows import (
     BEFORE_INFUSION,
     COMPARISON_GROUP,
@@ -28,24 +28,28 @@ from relapsescope.car_t.fraction import (
 )
 from relapsescope.car_t.proliferation import (
     DividingCells,
-    ProliferationSettings,
     at_equal_depth,
     proliferation_leaning,
     proliferation_of,
 )
 from relapsescope.car_t.sensitivity import (
-    FractionSettings,
     Rate,
     Sensitivity,
     TransgeneCells,
     library_rate,
     sensitivity_of,
 )
+from relapsescope.car_t.settings import (
+    CarSettings,
+    ExhaustionSettings,
+    FractionSettings,
+    ProliferationSettings,
+)
 from relapsescope.intake.identity import likely_transgenes
 from relapsescope.intake.sheet import CAR_T_COURSE
-from relapsescope.libraries.cell_cycle import CycleSettings
+from relapsescope.libraries.settings import CycleSettings
 from relapsescope.settings import settings_of
-from relapsescope.statistics.leanings import LeaningSettings
+from relapsescope.statistics.settings import LeaningSettings
 from relapsescope.t_cells.clonotypes import clonality
 from relapsescope.tables import write_tsv
 

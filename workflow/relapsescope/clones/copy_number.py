@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 from relapsescope.clones.normal_panel import DONOR_SPREAD, Panel
+from relapsescope.clones.settings import CopyNumberSettings
 
 # log(3/2) and log(1/2) are one copy more and one less; expression follows in part only
 # (dosage compensation, cells without the event), so effects between these are expected.
@@ -23,21 +24,6 @@ NEUTRAL_DF, PRIOR_ARMS, EM_ROUNDS = 10, 20, 10
 # Residuals (in standard errors) beyond which a gene's weight falls: a private gene, not a copy.
 HUBER = 2.0
 ROUNDS = 5
-
-
-@dataclass(frozen=True)
-class CopyNumberSettings:
-    """The configuration's section `copy_number`."""
-
-    panel_timepoints: tuple[str, ...]
-    min_panel_cells: int
-    min_panel_donors: int
-    min_group_cells: int
-    min_arm_genes: int
-    event_prior: float
-    event_probability: float
-    min_effect: float
-    max_healthy_events: float
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import stats
 
-from relapsescope.clones.immunoglobulin import (
-    AMBIGUOUS,
-    KAPPA,
-    LAMBDA,
-    Immunoglobulin,
-    ImmunoglobulinSettings,
-)
+from relapsescope.clones.immunoglobulin import AMBIGUOUS, KAPPA, LAMBDA, Immunoglobulin
+from relapsescope.clones.settings import ImmunoglobulinSettings
 
 # Share of the cells beside a first clone that a second one must make up: a dominant V gene by the
 # rule of the re-analysis of GSE223060 (half of the cells with a V gene).

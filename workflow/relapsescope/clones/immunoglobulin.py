@@ -6,29 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from relapsescope.clones.settings import ImmunoglobulinSettings
 from relapsescope.intake.genes import gene_classes
 
 KAPPA, LAMBDA, AMBIGUOUS = "kappa", "lambda", "ambiguous"
 # Reads of one light chain's constant region that align to the other's, or spill from neighbours.
 STRAY_SHARE = 0.02
-
-
-@dataclass(frozen=True)
-class ImmunoglobulinSettings:
-    """The configuration's section `immunoglobulin`."""
-
-    min_umi: int
-    class_share: float
-    class_posterior: float
-    min_v_umi: int
-    v_share: float
-    clone_share: float
-    clone_enrichment: float
-    clone_p: float
-    class_clone_share: float
-    min_clone_cells: int
-    fidelity: float
-    max_log_odds: float
 
 
 @dataclass(frozen=True)

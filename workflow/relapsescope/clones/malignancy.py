@@ -6,43 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from relapsescope.clones.copy_number import (
-    ArmRatios,
-    CopyNumberSettings,
-    arm_ratios,
-    reference_variance,
-)
+from relapsescope.clones.copy_number import ArmRatios, arm_ratios, reference_variance
 from relapsescope.clones.ig_clones import IgClone, find_ig_clones, ig_log_odds
-from relapsescope.clones.immunoglobulin import (
-    AMBIGUOUS,
-    Immunoglobulin,
-    ImmunoglobulinSettings,
-)
+from relapsescope.clones.immunoglobulin import AMBIGUOUS, Immunoglobulin
 from relapsescope.clones.malignant_cells import PatientCells, contrast_cells, gene_contrast
 from relapsescope.clones.normal_panel import Panel
+from relapsescope.clones.settings import CloneSettings, CopyNumberSettings, ImmunoglobulinSettings
 
 ROUNDS = 4
 FOLDS = 5
 # Log-odds from which immunoglobulin alone seeds a kind.
 SURE = 3.0
-
-
-@dataclass(frozen=True)
-class CloneSettings:
-    """The configuration's section `clones`."""
-
-    min_plasma_cells: int
-    malignant_probability: float
-    normal_probability: float
-    max_log_odds: float
-    private_share: float
-    min_subclone_cells: int
-    split_probability: float
-    max_subclones: int
-    bootstraps: int
-    min_stability: float
-    new_share: float
-    fold_change: float
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,7 @@ from typing import Any
 import numpy as np
 
 from relapsescope.clones.ig_clones import Usage, find_ig_clones, usage_of
-from relapsescope.clones.immunoglobulin import (
-    KAPPA,
-    LAMBDA,
-    Immunoglobulin,
-    ImmunoglobulinSettings,
-    call_immunoglobulin,
-)
+from relapsescope.clones.immunoglobulin import KAPPA, LAMBDA, Immunoglobulin, call_immunoglobulin
 from relapsescope.clones.normal_panel import Panel, write_panel
 from relapsescope.clones.plasma_cells import (
     PlasmaLibrary,
@@ -23,6 +17,7 @@ from relapsescope.clones.plasma_cells import (
     library_files,
     read_plasma_library,
 )
+from relapsescope.clones.settings import ImmunoglobulinSettings
 from relapsescope.judged_genes import judged_genes
 from relapsescope.settings import settings_of
 from relapsescope.tables import write_json

@@ -9,19 +9,9 @@ from typing import Any
 import numpy as np
 
 from relapsescope.clones.contigs import apply_contigs, read_contigs
-from relapsescope.clones.copy_number import (
-    CopyNumberSettings,
-    arm_map,
-    evaluable,
-    healthy_events,
-    normal_floor,
-)
-from relapsescope.clones.immunoglobulin import (
-    Immunoglobulin,
-    ImmunoglobulinSettings,
-    call_immunoglobulin,
-)
-from relapsescope.clones.malignancy import CloneSettings, Malignancy, call_malignancy, group_arms
+from relapsescope.clones.copy_number import arm_map, evaluable, healthy_events, normal_floor
+from relapsescope.clones.immunoglobulin import Immunoglobulin, call_immunoglobulin
+from relapsescope.clones.malignancy import Malignancy, call_malignancy, group_arms
 from relapsescope.clones.malignant_cells import PatientCells, cell_arms, patient_cells
 from relapsescope.clones.normal_panel import Panel, read_panel
 from relapsescope.clones.normal_plasma import with_own_background
@@ -32,6 +22,7 @@ from relapsescope.clones.plasma_cells import (
     library_files,
     read_plasma_library,
 )
+from relapsescope.clones.settings import CloneSettings, CopyNumberSettings, ImmunoglobulinSettings
 from relapsescope.clones.subclones import Subclones, find_subclones
 from relapsescope.clones.summary import empty_result, summarise
 from relapsescope.clones.tables import (

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relapsescope.clones.copy_number import CopyNumberSettings
-from relapsescope.clones.malignancy import CloneSettings, library_posterior
+from relapsescope.clones.malignancy import library_posterior
 from relapsescope.clones.malignant_cells import CELL_VARIANCE, PatientCells, contrast_cells
+from relapsescope.clones.settings import CloneSettings, CopyNumberSettings
 from relapsescope.clones.subclone_contrast import LEAST_POWER, TAIL_DF, group_contrast
 
 # A private gene is changed at least twofold, and surely: z beyond every gene's own spread between

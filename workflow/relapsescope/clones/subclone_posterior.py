@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from relapsescope.clones.copy_number import CopyNumberSettings
-from relapsescope.clones.malignancy import CloneSettings
 from relapsescope.clones.malignant_cells import PatientCells, contrast_cells
+from relapsescope.clones.settings import CloneSettings, CopyNumberSettings
 from relapsescope.clones.subclone_contrast import LEAST_POWER, TAIL_DF, group_contrast
 
 # Parts of the cells: each is judged by what the others taught. More than in the search for

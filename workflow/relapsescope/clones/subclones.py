@@ -6,10 +6,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
-from relapsescope.clones.copy_number import CopyNumberSettings
-from relapsescope.clones.malignancy import CloneSettings
 from relapsescope.clones.malignant_cells import CELL_VARIANCE, PatientCells
 from relapsescope.clones.programme_split import differ_in_programme
+from relapsescope.clones.settings import CloneSettings, CopyNumberSettings
 from relapsescope.clones.subclone_contrast import difference, membership
 from relapsescope.clones.subclone_posterior import settle, unseen_shares
 

@@ -6,12 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from relapsescope.clones.copy_number import (
-    GAIN_MEAN,
-    ArmRatios,
-    CopyNumberSettings,
-    event_probabilities,
-)
+from relapsescope.clones.copy_number import GAIN_MEAN, ArmRatios, event_probabilities
 from relapsescope.clones.fates import (
     BEFORE,
     CloneCount,
@@ -24,10 +19,11 @@ from relapsescope.clones.fates import (
     relation,
     share_limits,
 )
-from relapsescope.clones.malignancy import CloneSettings, Malignancy
+from relapsescope.clones.malignancy import Malignancy
 from relapsescope.clones.malignant_cells import PatientCells
 from relapsescope.clones.plasma_cells import PlasmaLibrary
 from relapsescope.clones.programme_split import MIN_GENES, changed_genes
+from relapsescope.clones.settings import CloneSettings, CopyNumberSettings
 from relapsescope.clones.subclone_contrast import difference
 from relapsescope.clones.subclones import MIN_DIFFERENCE
 from relapsescope.vocabulary import COHORT

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
 from relapsescope import __version__
 from relapsescope.commands import plan
@@ -14,6 +13,7 @@ from relapsescope.commands import reference as reference_commands
 from relapsescope.commands import results as results_commands
 from relapsescope.errors import InputProblem
 from relapsescope.paths import REPOSITORY
+from relapsescope.run.config_file import read_configuration
 
 app = typer.Typer(
     help="Which myeloma cells came back after CAR-T, and why were they not killed? "
@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 
 ConfigOption = Annotated[
-    Path, typer.Option("--config", help="The configuration whose defaults are used.")
+    Path, typer.Option("--config", help="The configuration, or what differs from it.")
 ]
 SamplesOption = Annotated[
     Path | None, typer.Option(help="The sample sheet [default: `samples` in the configuration].")
@@ -50,26 +50,28 @@ def check(
     ] = None,
     config: ConfigOption = Path("config/config.yaml"),
 ) -> None:
-    """Check the sheet, the clinical tables and every matrix's header; change nothing.
+    """Check the configuration, the sheet, the clinical tables and every matrix; change nothing.
 
     Prints one line a problem (where, what, what to do). Exit status 0 when there is none, else 1.
     """
-    from relapsescope.run.check import check_inputs
-    from relapsescope.run.start import say
+    from relapsescope.run.start import check_run
+    from relapsescope.settings import plain_values
 
-    defaults = _configuration(config)
-    sheet = samples or Path(defaults["samples"])
-    # The configured clinical tables belong to the configured sheet, not to another one.
-    configured = None if samples or not defaults["clinical"] else Path(defaults["clinical"])
-    folder = clinical or configured
     try:
-        checked = check_inputs(sheet, folder, tell=say)
+        chosen = plain_values(read_configuration(config))
+        if samples:
+            # The configured clinical tables belong to the configured sheet, not to another one.
+            chosen |= {"samples": str(samples), "clinical": ""}
+        if clinical:
+            chosen["clinical"] = str(clinical)
+        checked = check_run(chosen)
     except InputProblem as problem:
         _stop(problem)
-    for warning in checked.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
     patients = {library.patient_id for library in checked.libraries}
-    print(f"{sheet}: {len(checked.libraries)} libraries of {len(patients)} patients, no problem.")
+    print(
+        f"{chosen['samples']}: {len(checked.libraries)} libraries of {len(patients)} patients, "
+        "no problem."
+    )
 
 
 @app.command()
@@ -110,9 +112,9 @@ def status(
     """Say which libraries are done, with their verdicts, and whether the report is there."""
     from relapsescope.intake.sheet import read_sheet
 
-    defaults = _configuration(config)
-    results = results or Path(defaults["results"])
     try:
+        defaults = read_configuration(config)
+        results = results or Path(defaults["results"])
         libraries = read_sheet(samples or Path(defaults["samples"]))
     except InputProblem as problem:
         _stop(problem)
@@ -133,12 +135,6 @@ def status(
 
 for command in (*results_commands.COMMANDS, *reference_commands.COMMANDS, plan.plan):
     app.command()(command)
-
-
-def _configuration(path: Path) -> dict:
-    if not path.is_file():
-        path = REPOSITORY / "config/config.yaml"
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def _stop(problem: InputProblem) -> None:

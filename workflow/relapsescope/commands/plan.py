@@ -5,13 +5,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, NoReturn
 
 import typer
-import yaml
 
 from relapsescope.errors import InputProblem
 from relapsescope.paths import REPOSITORY
+from relapsescope.run.config_file import read_configuration
 
 GIVEN = "the given limits"
 
@@ -57,7 +57,10 @@ def plan(
     )
 
     path = config if config.is_file() else REPOSITORY / "config/config.yaml"
-    chosen: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        chosen = read_configuration(path)
+    except InputProblem as problem:
+        _stop(problem)
     if samples:
         # The configured clinical tables belong to the configured sheet, not to another one.
         chosen |= {"samples": str(samples), "clinical": ""}
@@ -68,8 +71,7 @@ def plan(
     try:
         jobs, submissions = plan_run(chosen, configuration=path)
     except InputProblem as problem:
-        print("\n".join(problem.problems), file=sys.stderr)
-        raise typer.Exit(1) from None
+        _stop(problem)
     limits = [] if max_mem or max_runtime else partition_limits(_sinfo())
     if max_mem or max_runtime:
         limits = [Limit(GIVEN, max_mem, max_runtime)]
@@ -83,6 +85,11 @@ def plan(
     print(json.dumps(found, indent=2) if as_json else plan_as_text(found))
     for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
+
+
+def _stop(problem: InputProblem) -> NoReturn:
+    print("\n".join(problem.problems), file=sys.stderr)
+    raise typer.Exit(1)
 
 
 def _sinfo() -> str:

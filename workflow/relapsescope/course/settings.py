@@ -1,6 +1,12 @@
 """The numbers of the config's section ``course``."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from relapsescope.settings import Count, Gene, NotNegative, Text, Within
+from relapsescope.survival.settings import BulkCohortSettings
+
+Days = Annotated[int, Within(0)]
 
 
 @dataclass(frozen=True)
@@ -34,20 +40,20 @@ class CourseSettings:
     myeloid_genes
         Genes whose mean z-score measures myeloid contamination of a bulk sample.
     bulk_cohorts
-        One mapping a cohort; see ``docs/course.md``.
+        One entry a cohort; see ``docs/course.md``.
     """
 
-    baseline_window_days: int = 90
-    marrow_window_days: int = 35
+    baseline_window_days: Days = 90
+    marrow_window_days: Days = 35
     confirm_progression_after_next_line: bool = True
-    antibody_classes: tuple[str, ...] = ("cd38_antibody", "bispecific")
-    antibody_names: tuple[str, ...] = ("daratumumab", "isatuximab", "elotuzumab")
-    antibody_washout_days: int = 180
-    antibody_band_g_dl: float = 0.2
-    landmark_days: int = 90
-    long_first_response_days: int = 365
-    exact_up_to: int = 20
-    min_events_per_covariate: int = 10
-    bulk_genes: tuple[str, ...] = ("ANXA1", "TNFRSF17")
-    myeloid_genes: tuple[str, ...] = ("S100A8", "S100A9", "CD14", "LYZ")
-    bulk_cohorts: tuple[dict, ...] = ()
+    antibody_classes: tuple[Text, ...] = ("cd38_antibody", "bispecific")
+    antibody_names: tuple[Text, ...] = ("daratumumab", "isatuximab", "elotuzumab")
+    antibody_washout_days: Days = 180
+    antibody_band_g_dl: NotNegative = 0.2
+    landmark_days: Days = 90
+    long_first_response_days: Days = 365
+    exact_up_to: Annotated[int, Within(0, 24)] = 20
+    min_events_per_covariate: Count = 10
+    bulk_genes: tuple[Gene, ...] = ("ANXA1", "TNFRSF17")
+    myeloid_genes: tuple[Gene, ...] = ("S100A8", "S100A9", "CD14", "LYZ")
+    bulk_cohorts: tuple[BulkCohortSettings, ...] = ()

@@ -9,6 +9,7 @@ import altair as alt
 import pandas as pd
 
 from relapsescope.figures.evidence import Evidence
+from relapsescope.figures.settings import ReportSettings
 from relapsescope.settings import settings_of
 
 
@@ -17,21 +18,16 @@ class NotAssessableError(Exception):
 
 
 @dataclass(frozen=True)
-class PanelSettings:
-    """Numbers from the configuration's section `report`; the seed is the run's."""
+class PanelSettings(ReportSettings):
+    """Numbers from the configuration's section `report`, and the run's seed."""
 
-    distribution_bins: int = 48
-    map_points: int = 60_000
-    figure_map_points: int = 10_000
-    markers_per_cluster: int = 5
-    tracked_clonotypes: int = 8
     seed: int = 1
 
 
 def panel_settings(config: Mapping[str, Any]) -> PanelSettings:
     """Return the section `report` of the configuration with its `seed`."""
-    section = settings_of(PanelSettings, config["report"], name="report")
-    return dataclasses.replace(section, seed=config["seed"])
+    section = settings_of(ReportSettings, config["report"], name="report")
+    return PanelSettings(**dataclasses.asdict(section), seed=config["seed"])
 
 
 @dataclass(frozen=True)

@@ -7,25 +7,9 @@ import numpy as np
 from relapsescope.intake.counts import Counts
 from relapsescope.intake.genes import gene_classes
 from relapsescope.libraries.ambient_floor import expression_floor
+from relapsescope.libraries.settings import AmbientLimits
 
 Z_95 = 1.96
-
-
-@dataclass(frozen=True)
-class AmbientLimits:
-    """Numbers of the ambient estimate; `config.yaml`, section `ambient`, explains each."""
-
-    min_empty_droplets: int = 100
-    empty_window: float = 6.0
-    raw_log_sd: float = 0.15
-    prior_fraction: float = 0.05
-    prior_log_sd: float = 1.2
-    floor_log_sd: float = 0.3
-    min_cells: int = 50
-    max_cells: int = 2500
-    n_groups: int = 14
-    min_group: int = 20
-    tolerance: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -6,23 +6,12 @@ import numpy as np
 from scipy import sparse, special
 
 from relapsescope.intake.counts import Counts
+from relapsescope.libraries.settings import CycleSettings
 from relapsescope.libraries.signatures import GeneSet, set_weights
 
 PHASES = ("S", "G2M")
 RESTING = "G1"
 ROUNDS = 20
-
-
-@dataclass(frozen=True)
-class CycleSettings:
-    """Numbers of the calls; `config.yaml`, section `cell_cycle`, explains each."""
-
-    p: float
-    min_genes: int
-    dispersion: float
-    resting_share: float
-    prior_cells: float
-    cycling_cpm: float
 
 
 @dataclass(frozen=True)

@@ -7,26 +7,9 @@ import numpy as np
 
 from relapsescope.intake.counts import Counts
 from relapsescope.libraries.doublet_simulation import Embedding, embed, share_near, variable_counts
+from relapsescope.libraries.settings import DoubletLimits
 
 NOTHING_CALLED = np.inf
-
-
-@dataclass(frozen=True)
-class DoubletLimits:
-    """Section `doublets` of the configuration; every key is explained there."""
-
-    rate_per_thousand: float = 0.008
-    min_cells: int = 50
-    min_precision: float = 0.65
-    max_share: float = 0.2
-    min_separation: float = 0.75
-    n_genes: int = 1500
-    n_components: int = 20
-    simulated_per_cell: float = 2.0
-    lowest_umi_share: float = 0.6
-    depth_weight: float = 0.25
-    max_reference_cells: int = 4000
-    max_ambient_share: float = 0.5
 
 
 @dataclass(frozen=True)

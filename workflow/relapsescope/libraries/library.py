@@ -11,17 +11,23 @@ from scipy import sparse
 from relapsescope.errors import InputProblem
 from relapsescope.intake.matrix import Counts, read_counts, write_fragment
 from relapsescope.judged_genes import judged_genes
-from relapsescope.libraries.ambient import Ambient, AmbientLimits, estimate_ambient
-from relapsescope.libraries.doublets import DoubletCalls, DoubletLimits, call_doublets
+from relapsescope.libraries.ambient import Ambient, estimate_ambient
+from relapsescope.libraries.doublets import DoubletCalls, call_doublets
 from relapsescope.libraries.gene_ranks import rank_genes
-from relapsescope.libraries.lineage import LineageCalls, LineageLimits, call_lineages
+from relapsescope.libraries.lineage import LineageCalls, call_lineages
 from relapsescope.libraries.quality import (
     CellFlags,
-    QualityLimits,
     cell_metrics,
     flag_cells,
     library_verdict,
     umi_ceiling_suspected,
+)
+from relapsescope.libraries.settings import (
+    AmbientLimits,
+    DoubletLimits,
+    LineageLimits,
+    QualityLimits,
+    RankSettings,
 )
 from relapsescope.settings import settings_of
 from relapsescope.tables import write_json, write_parquet
@@ -145,7 +151,8 @@ def assess(
     if verdict.verdict == "fail":
         set_aside(cells)
     immune = cells["qc_pass"] & np.isin(calls.lineage, IMMUNE_LINEAGES)
-    ranks = rank_genes(counts, immune, spans=tuple(settings["gene_ranks"]["loess_spans"]))
+    ranking = settings_of(RankSettings, settings["gene_ranks"], name="gene_ranks")
+    ranks = rank_genes(counts, immune, spans=ranking.loess_spans)
     genes = {
         "gene_id": counts.gene_ids,
         "symbol": counts.symbols,

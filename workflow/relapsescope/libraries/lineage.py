@@ -14,6 +14,7 @@ from relapsescope.intake.genes import gene_classes
 from relapsescope.libraries.contradiction import contradicting_lineage
 from relapsescope.libraries.markers import Markers, align_markers, lineage_numbers, read_markers
 from relapsescope.libraries.neighbours import refine_types
+from relapsescope.libraries.settings import LineageLimits
 from relapsescope.libraries.state_model import (
     Depth,
     marker_log_likelihood,
@@ -29,25 +30,6 @@ if TYPE_CHECKING:
 UNKNOWN = LINEAGES.index("Unknown")
 # An identity gene may be learned to be this much commoner in other lineages than typed.
 IDENTITY_RISE = 2.0
-
-
-@dataclass(frozen=True)
-class LineageLimits:
-    """Numbers of the section `lineage` of the config, which explains them."""
-
-    rate_levels: dict[str, float]
-    gene_limit: float
-    identity_limit: float
-    marker_weight: float
-    rounds: int
-    prior_umi: float
-    confident: float
-    call_probability: float
-    min_native_umi: float
-    neighbours: int
-    neighbour_cells: int
-    contradiction_p: float
-    contradiction_genes: int
 
 
 @dataclass(frozen=True)

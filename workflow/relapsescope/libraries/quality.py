@@ -7,6 +7,7 @@ import numpy as np
 
 from relapsescope.intake.counts import Counts
 from relapsescope.intake.genes import gene_classes
+from relapsescope.libraries.settings import QualityLimits
 
 # Scale of the median absolute deviation that makes it a normal distribution's standard deviation.
 MAD_TO_SD = 1.4826
@@ -16,32 +17,6 @@ CLASS_OF_METRIC = {
     "pct_counts_hb": "haemoglobin",
     "pct_counts_ribo": "ribosomal",
 }
-
-
-@dataclass(frozen=True)
-class QualityLimits:
-    """Limits of cells and libraries; `config.yaml`, section `quality`, explains each."""
-
-    min_counts: int = 200
-    min_genes: int = 100
-    max_adaptive_counts: int = 1000
-    max_adaptive_genes: int = 400
-    mad_factor: float = 3.0
-    min_cells_for_mad: int = 30
-    dominated_pct: float = 50.0
-    mt_floor_pct: float = 10.0
-    mt_cap_pct: float = 25.0
-    debris_ambient_share: float = 0.5
-    fail_min_cells: int = 20
-    fail_median_counts: float = 250.0
-    warn_median_counts: float = 500.0
-    fail_median_mt_pct: float = 35.0
-    warn_median_mt_pct: float = 20.0
-    fail_pass_share: float = 0.2
-    warn_pass_share: float = 0.5
-    warn_cells: int = 100
-    fail_ambient_fraction: float = 0.5
-    warn_ambient_fraction: float = 0.2
 
 
 @dataclass(frozen=True)

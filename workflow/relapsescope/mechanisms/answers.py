@@ -11,7 +11,7 @@ from relapsescope.mechanisms.cited import Cited, Row, cited, joined, parse_cited
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
 from relapsescope.mechanisms.tumour_findings import lost_arms, relation_words
 from relapsescope.mechanisms.verdicts import NOT_ASSESSABLE, SUPPORTED, Rules
-from relapsescope.statistics.leanings import LeaningSettings
+from relapsescope.statistics.settings import LeaningSettings
 
 COLUMNS = ("patient_id", "place", "question", "answer", "answer_cells")
 CAME_BACK, WHY, HOW_SURE = "What came back", "Why it was not killed", "How sure this is"

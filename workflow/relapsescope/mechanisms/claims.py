@@ -10,6 +10,7 @@ import yaml
 
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
+from relapsescope.mechanisms.settings import ClaimSettings
 from relapsescope.mechanisms.tumour_findings import relation_words
 from relapsescope.paths import RESOURCES
 
@@ -22,14 +23,6 @@ COLUMNS = (
 )
 # Models of a bulk cohort that take myeloid contamination into account, the fuller one first.
 ADJUSTED = ("covariates and myeloid", "myeloid")
-
-
-@dataclass(frozen=True)
-class ClaimSettings:
-    """The config's section ``claims``: the study's citation, the patients that a claim needs."""
-
-    citation: str
-    min_decided: int
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
 from relapsescope.mechanisms.patient_evidence import COMPLETE, PatientEvidence
 from relapsescope.mechanisms.tumour_findings import antigen_escape, clonal_evolution
 from relapsescope.microenvironment.suppression_measures import MEASURE_WORDS
-from relapsescope.statistics.leanings import LeaningSettings, logistic_leaning
+from relapsescope.statistics.leanings import logistic_leaning
+from relapsescope.statistics.settings import LeaningSettings
 
 
 def suppressive_microenvironment(patient: PatientEvidence) -> Finding:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from relapsescope.mechanisms.cited import Cited, Row, cited
-from relapsescope.statistics.leanings import LeaningSettings
+from relapsescope.statistics.settings import LeaningSettings
 from relapsescope.vocabulary import TIMEPOINTS
 
 AFTER_INFUSION = ("infusion_product", "expansion", "remission")

@@ -8,10 +8,10 @@ from typing import Any
 from relapsescope.course.files import TABLES as COURSE_TABLES
 from relapsescope.mechanisms import answers, claims, verdicts
 from relapsescope.mechanisms.cited import Row, rows_of
-from relapsescope.mechanisms.claims import ClaimSettings
 from relapsescope.mechanisms.patient_evidence import patient_evidence, relapsed_patients
+from relapsescope.mechanisms.settings import ClaimSettings
 from relapsescope.settings import settings_of
-from relapsescope.statistics.leanings import LeaningSettings
+from relapsescope.statistics.settings import LeaningSettings
 from relapsescope.tables import write_tsv
 
 EVIDENCE = (

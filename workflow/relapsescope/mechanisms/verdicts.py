@@ -17,7 +17,7 @@ from relapsescope.mechanisms.facts import FACTS
 from relapsescope.mechanisms.findings import Finding
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
 from relapsescope.paths import RESOURCES
-from relapsescope.statistics.leanings import LeaningSettings
+from relapsescope.statistics.settings import LeaningSettings
 
 SUPPORTED, NOT_SUPPORTED, NOT_ASSESSABLE = "SUPPORTED", "NOT_SUPPORTED", "NOT_ASSESSABLE"
 COLUMNS = (

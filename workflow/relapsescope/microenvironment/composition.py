@@ -1,13 +1,13 @@
 """Composition of a sample: which cell types, how many, and how they stand to each other."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import special, stats
 
+from relapsescope.microenvironment.settings import CompositionSettings
 from relapsescope.statistics.library_variation import (
     Estimate,
     Variation,
@@ -35,16 +35,6 @@ CD138-negative selection takes plasma cells away and leaves the others' proporti
 
 MIN_MEAN_CELLS = 5
 """Cells a library, on average, from which a cell type tells how uneven libraries are."""
-
-
-@dataclass(frozen=True)
-class CompositionSettings:
-    """Numbers of the composition; `config.yaml`, section `microenvironment`, explains each."""
-
-    pseudocount: float
-    fraction_log_sd: float
-    least_fraction_log_sd: float
-    prior_df: float
 
 
 def cell_type_order() -> list[str]:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from relapsescope.microenvironment.composition import OUTSIDE, CompositionSettings
+from relapsescope.microenvironment.composition import OUTSIDE
+from relapsescope.microenvironment.settings import CompositionSettings
 from relapsescope.microenvironment.suppression import (
     BEFORE_CAR_T,
     EARLIER,

@@ -15,7 +15,9 @@ import numpy as np
 from relapsescope.libraries.library_rna import LibraryRna, gene_in_cells, read_library
 from relapsescope.microenvironment.interaction_pairs import AskedPair, asked_pairs, ranked_pairs
 from relapsescope.microenvironment.interaction_scores import Ranked, expression, ranked
-from relapsescope.statistics.rates import Interval, RateSettings, Tally, rate, tally
+from relapsescope.microenvironment.settings import InteractionSettings
+from relapsescope.statistics.rates import Interval, Tally, rate, tally
+from relapsescope.statistics.settings import RateSettings
 from relapsescope.tables import read_columns, write_parquet
 
 SHOWN, AMBIENT, NOT_SEEN, ABSENT = "shown", "ambient_explained", "not_seen", "not_in_annotation"
@@ -37,14 +39,6 @@ TEXT = {
     *COLUMNS[:10],
     *("ligand_gene", "ligand_evidence", "receptor_gene", "receptor_evidence", "reason"),
 }
-
-
-@dataclass(frozen=True)
-class InteractionSettings:
-    """Numbers of the pairs; `config.yaml`, section `interactions`, explains each."""
-
-    min_cells: int
-    least_detected: float
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import special
 
 from relapsescope.microenvironment.composition import SELECTED
+from relapsescope.microenvironment.settings import SuppressionSettings
 from relapsescope.microenvironment.suppression_measures import (
     FRACTION,
     MEASURE_WORDS,
@@ -18,7 +19,6 @@ from relapsescope.microenvironment.suppression_measures import (
     REGULATORY_FAMILY,
     Measure,
     Measured,
-    SuppressionSettings,
     assumed_sd,
     measured,
     measures,

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from relapsescope.microenvironment.composition import OUTSIDE
+from relapsescope.microenvironment.settings import SuppressionSettings
 from relapsescope.microenvironment.suppressive_programmes import (
     CD4_T,
     MYELOID,
@@ -43,24 +44,6 @@ MEASURE_WORDS = {
 """The measures as pages name them."""
 SUBSET_PROGRAMMES = ("m2_like", "regulatory_t")
 """Programmes that only part of their population carries: they vary as that part's share does."""
-
-
-@dataclass(frozen=True)
-class SuppressionSettings:
-    """Numbers of the suppression measures; `config.yaml`, section `suppression`, explains each."""
-
-    min_cells: int
-    matched_umi: int
-    prior_cpm: float
-    fraction_log_sd: float
-    least_fraction_log_sd: float
-    programme_log2_sd: float
-    subset_log2_sd: float
-    least_programme_log2_sd: float
-    prior_df: float
-    raised_p: float
-    relevant_fold: float
-    detectable_fold: float
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import pandas as pd
 from relapsescope.microenvironment.composition import (
     COLUMNS,
     INTERVAL_COLUMNS,
-    CompositionSettings,
     composition,
     with_intervals,
 )
@@ -17,9 +16,9 @@ from relapsescope.microenvironment.composition_shifts import COLUMNS as SHIFT_CO
 from relapsescope.microenvironment.composition_shifts import shift_rows
 from relapsescope.microenvironment.interactions import CLONE
 from relapsescope.microenvironment.interactions import COLUMNS as PAIR_COLUMNS
+from relapsescope.microenvironment.settings import CompositionSettings, SuppressionSettings
 from relapsescope.microenvironment.suppression import COLUMNS as SUPPRESSION_COLUMNS
 from relapsescope.microenvironment.suppression import EARLIER, PANEL, suppression_rows
-from relapsescope.microenvironment.suppression_measures import SuppressionSettings
 from relapsescope.microenvironment.suppressive_programmes import programmes
 from relapsescope.settings import settings_of
 from relapsescope.tables import write_tsv

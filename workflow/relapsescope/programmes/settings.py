@@ -1,6 +1,18 @@
 """Numbers of the comparison of a relapse clone with the tumour before CAR-T."""
 
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from relapsescope.settings import (
+    Count,
+    Draws,
+    NotNegative,
+    Order,
+    Probability,
+    Share,
+    Text,
+    Within,
+)
 
 # Column `status`, and column `comparison` of the tables.
 DESCRIPTIVE, TESTED, NOT_ASSESSABLE = "descriptive", "tested", "not_assessable"
@@ -11,14 +23,16 @@ PATIENT, COHORT = "patient", "cohort"
 class ProgrammeSettings:
     """`config.yaml`, section `programmes`, explains each."""
 
-    min_cells: int
-    min_umi: float
-    max_foreign_share: float
-    min_log2_change: float
-    call_level: float
-    min_patients: int
-    false_discovery_rate: float
-    gene_sets: tuple[str, ...]
-    min_set_genes: int
-    max_set_genes: int
-    permutations: int
+    min_cells: Count
+    min_umi: NotNegative
+    max_foreign_share: Share
+    min_log2_change: NotNegative
+    call_level: Probability
+    min_patients: Annotated[int, Within(2)]
+    false_discovery_rate: Probability
+    gene_sets: tuple[Text, ...]
+    min_set_genes: Count
+    max_set_genes: Count
+    permutations: Draws
+
+    ORDER: ClassVar = (Order("min_set_genes", "max_set_genes", equal=True),)

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from relapsescope.antigens.anxa1_contrasts import Anxa1Settings
 from relapsescope.antigens.molecules import read_clones
-from relapsescope.antigens.verdicts import AntigenSettings
+from relapsescope.antigens.settings import AntigenSettings, Anxa1Settings
 from relapsescope.programmes.arms import arm_of_symbols, changed_arms
 from relapsescope.programmes.gene_sets import read_gene_sets
 from relapsescope.programmes.paired_test import PairedTest, test_over_patients

@@ -1,91 +1,43 @@
-"""The configuration as a whole: which keys there are, and everything that is wrong at once."""
+"""The configuration's values: everything that is wrong with any section, at once."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from relapsescope.atlas.build import AtlasSettings
-from relapsescope.atlas.integration import IntegrationSettings
 from relapsescope.course.clinical_columns import TARGET_ALIASES
-from relapsescope.course.settings import CourseSettings
-from relapsescope.intake.identity import symbol_meant
-from relapsescope.libraries.ambient import AmbientLimits
-from relapsescope.libraries.doublets import DoubletLimits
-from relapsescope.libraries.lineage import LineageLimits
-from relapsescope.libraries.quality import QualityLimits
-from relapsescope.mechanisms.claims import ClaimSettings
-from relapsescope.programmes.settings import ProgrammeSettings
-from relapsescope.reference.settings import NoveltySettings
+from relapsescope.course.files import bulk_files
+from relapsescope.reference.files import reference_folder
 from relapsescope.run.places import place_problems
-from relapsescope.run.resource_models import ClusterSettings
-from relapsescope.settings import PATHS, section_problems, unknown_key
-from relapsescope.statistics.leanings import LeaningSettings
-
-VALUES = {
-    "seed": int,
-    "numeric_threads": int,
-    "cellxgene": bool,
-}
-SECTIONS = {
-    "quality": QualityLimits,
-    "ambient": AmbientLimits,
-    "doublets": DoubletLimits,
-    "lineage": LineageLimits,
-    "atlas": AtlasSettings,
-    "course": CourseSettings,
-    "cluster": ClusterSettings,
-    "claims": ClaimSettings,
-    "leaning": LeaningSettings,
-    "programmes": ProgrammeSettings,
-    "novelty": NoveltySettings,
-}
-# Keys whose words are genes, by section.
-GENES_NAMED = {
-    "antigens": ("car_target", "genes"),
-    "anxa1": ("gene", "contaminants", "coexpressed", "cycle_genes"),
-}
-SECTIONS_OF_JOBS = (
-    "gene_ranks",
-    "microenvironment",
-    "suppression",
-    "interactions",
-    "immunoglobulin",
-    "copy_number",
-    "clones",
-    "antigens",
-    "anxa1",
-    "car_calls",
-    "cell_cycle",
-    "t_cell_scores",
-    "exhaustion",
-    "car_fraction",
-    "proliferation",
-    "receptors",
-    "t_cell_states",
-    "report",
-)
+from relapsescope.run.settings import Configuration
+from relapsescope.settings import GeneSymbol, fields_marked, section_problems
 
 
 def config_problems(config: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the configuration, one line a key.
 
-    The sections of `SECTIONS_OF_JOBS` are checked by the jobs that read them: their settings
-    come with libraries too heavy to import before the first job.
+    Names and types of all keys, finite numbers within their limits, limits in their order, words
+    that tables in ``resources/`` know, symbols of genes.
     """
-    known = {*PATHS, *VALUES, *SECTIONS, *SECTIONS_OF_JOBS}
-    problems = [unknown_key(str(key), str(key), known) for key in config if key not in known]
-    problems += place_problems(config)
-    for key, kind in VALUES.items():
-        value = config.get(key)
-        if not isinstance(value, kind):
-            problems.append(f"config {key}: {value!r} is not of type {kind.__name__}")
-    if isinstance(config.get("numeric_threads"), int) and config["numeric_threads"] < 1:
-        problems.append("config numeric_threads: must be 1 or more")
-    for name, kind in SECTIONS.items():
-        problems += section_problems(kind, config.get(name), name=name)
-    if isinstance(config.get("atlas"), Mapping):
-        inner = config["atlas"].get("integration")
-        problems += section_problems(IntegrationSettings, inner, name="atlas.integration")
-    return problems + gene_problems(config)
+    return [
+        *place_problems(config),
+        *section_problems(Configuration, config),
+        *gene_problems(config),
+    ]
+
+
+def named_file_problems(config: Mapping[str, Any]) -> list[str]:
+    """Return a line for each file that a sound configuration names and that is of no use."""
+    from relapsescope.programmes.gene_sets import gene_set_problems
+    from relapsescope.reference.manifest import reference_problems
+
+    problems = [
+        f"config course.bulk_cohorts: no file {path}; paths are relative to the working directory"
+        for path in bulk_files(config["course"]["bulk_cohorts"])
+        if not Path(path).is_file()
+    ]
+    problems += gene_set_problems(config["programmes"]["gene_sets"])
+    folder = reference_folder(config["reference"])
+    return problems + (reference_problems(folder) if folder else [])
 
 
 def gene_problems(config: Mapping[str, Any]) -> list[str]:
@@ -93,16 +45,22 @@ def gene_problems(config: Mapping[str, Any]) -> list[str]:
 
     A misspelt gene would be absent from every matrix and pass for one that no cell shows.
     """
+    from relapsescope.intake.identity import symbol_meant
+
     problems = []
-    for place, keys in GENES_NAMED.items():
-        section = config.get(place)
-        for key in keys if isinstance(section, Mapping) else ():
-            for name in _names(section.get(key)):
-                meant = symbol_meant(name, TARGET_ALIASES)
-                if meant != name:
-                    remedy = f"write {meant}" if meant else "give the HGNC symbol"
-                    problems.append(f"config {place}.{key}: {name!r} is no gene symbol; {remedy}")
+    for place, keys in fields_marked(Configuration, GeneSymbol):
+        for name in _names(_value_at(config, keys)):
+            meant = symbol_meant(name, TARGET_ALIASES)
+            if meant != name:
+                remedy = f"write {meant}" if meant else "give the HGNC symbol"
+                problems.append(f"config {place}: {name!r} is no gene symbol; {remedy}")
     return problems
+
+
+def _value_at(config: Any, keys: tuple[str, ...]) -> Any:
+    for key in keys:
+        config = config.get(key) if isinstance(config, Mapping) else None
+    return config
 
 
 def _names(value: Any) -> list[str]:
@@ -111,4 +69,4 @@ def _names(value: Any) -> list[str]:
         return [name for part in value.values() for name in _names(part)]
     if isinstance(value, list | tuple):
         return [name for name in value if isinstance(name, str)]
-    return [value] if isinstance(value, str) else []
+    return [value] if isinstance(value, str) and value else []

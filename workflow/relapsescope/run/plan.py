@@ -12,7 +12,6 @@ from typing import Any
 from relapsescope.errors import InputProblem
 from relapsescope.paths import REPOSITORY
 from relapsescope.patient_files import libraries_by_patient
-from relapsescope.run.check import check_inputs
 from relapsescope.run.resource_models import (
     Request,
     batch_request,
@@ -21,7 +20,7 @@ from relapsescope.run.resource_models import (
     request,
     total_size,
 )
-from relapsescope.run.start import HEADERS, say
+from relapsescope.run.start import HEADERS, check_run
 
 # As in workflow/profiles/slurm: a job is sent again so many times, each with more of both.
 RETRIES = 2
@@ -97,8 +96,7 @@ def plan_run(
     InputProblem
         Where the inputs have problems or the workflow cannot be planned.
     """
-    clinical = config["clinical"] or None
-    checked = check_inputs(config["samples"], clinical, memory=HEADERS, tell=say)
+    checked = check_run(config, memory=HEADERS)
     patients = libraries_by_patient(checked.libraries)
     panel = config["copy_number"]["panel_timepoints"]
     of_panel = [lib.sample_id for lib in checked.libraries if lib.timepoint in panel]

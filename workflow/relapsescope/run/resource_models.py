@@ -105,14 +105,6 @@ class ResourceModel:
 
 
 @dataclass(frozen=True)
-class ClusterSettings:
-    """The configuration's section `cluster`."""
-
-    libraries_per_job: int
-    patients_per_job: int
-
-
-@dataclass(frozen=True)
 class Request:
     """What a job asks its scheduler for: memory in MB and run time in minutes."""
 

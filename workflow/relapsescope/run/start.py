@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from relapsescope.course.clinical import patients_named
-from relapsescope.course.files import bulk_files
 from relapsescope.errors import InputProblem
 from relapsescope.intake.sheet import CAR_T_COURSE, Library, read_sheet
 from relapsescope.run.places import hold_results
@@ -85,7 +84,7 @@ class Run:
             self.record("failed")
 
 
-def begin(config: dict[str, Any], *, check: bool) -> Run:
+def begin(config: dict[str, Any], *, check: bool, files: Iterable[str | Path] = ()) -> Run:
     """Return the run that `config` describes; pin the numerical threads of its jobs.
 
     Text that stands for a number or a truth value is replaced in `config` itself, which the
@@ -97,22 +96,22 @@ def begin(config: dict[str, Any], *, check: bool) -> Run:
         Whether to check the configuration and open every matrix's header first. Jobs on a
         cluster read the same workflow again, many times, and need not: nothing heavy is
         imported for them.
+    files
+        The configuration files that the values come from.
 
     Raises
     ------
     InputProblem
-        With every problem of the configuration, or else of the sheet, the clinical tables and
-        the matrices, at once.
+        With every problem of the configuration, the sheet, the clinical tables and the matrices.
     """
-    config.update(plain_values(config))
     if check:
-        _check_configuration(config)
+        _check_files(files)
+    config.update(plain_values(config))
+    checked = check_run(config, memory=HEADERS) if check else None
     pin_threads(config["numeric_threads"])
     share_package()
-    sheet = Path(config["samples"])
+    libraries = checked.libraries if checked else read_sheet(Path(config["samples"]))
     clinical = Path(config["clinical"]) if config["clinical"] else None
-    checked = _checked(sheet, clinical) if check else None
-    libraries = checked.libraries if checked else read_sheet(sheet)
     return Run(
         config=config,
         libraries={library.sample_id: library for library in libraries},
@@ -122,31 +121,47 @@ def begin(config: dict[str, Any], *, check: bool) -> Run:
     )
 
 
-def _check_configuration(config: Mapping[str, Any]) -> None:
-    from relapsescope.programmes.gene_sets import gene_set_problems
-    from relapsescope.reference.files import reference_folder
-    from relapsescope.reference.manifest import reference_problems
-    from relapsescope.run.configuration import config_problems
+def check_run(config: Mapping[str, Any], *, memory: Path | None = None) -> "CheckResult":
+    """Return what can be run, after looking at the configuration and every input.
 
-    problems = config_problems(config) or [
-        f"config course.bulk_cohorts: no file {path}; paths are relative to the working directory"
-        for path in bulk_files((config.get("course") or {}).get("bulk_cohorts", ()))
-        if not Path(path).is_file()
-    ] + gene_set_problems(config["programmes"]["gene_sets"])
-    folder = None if problems else reference_folder(config["reference"])
-    if folder is not None:
-        problems = reference_problems(folder)
-    if problems:
-        raise InputProblem(*problems)
+    Parameters
+    ----------
+    config
+        The configuration's values, plain (`relapsescope.settings.plain_values`).
+    memory
+        As in :func:`relapsescope.run.check.check_inputs`.
 
-
-def _checked(sheet: Path, clinical: Path | None) -> "CheckResult":
+    Raises
+    ------
+    InputProblem
+        With every problem of the configuration, the sheet, the clinical tables and the matrices.
+    """
     from relapsescope.run.check import check_inputs
+    from relapsescope.run.configuration import config_problems, named_file_problems
 
-    checked = check_inputs(sheet, clinical, memory=HEADERS, tell=say)
+    problems = config_problems(config) or named_file_problems(config)
+    checked = None
+    if isinstance(config.get("samples"), str) and isinstance(config.get("clinical"), str | None):
+        try:
+            checked = check_inputs(
+                config["samples"], config.get("clinical") or None, memory=memory, tell=say
+            )
+        except InputProblem as problem:
+            problems += problem.problems
+    if problems or checked is None:
+        raise InputProblem(*problems)
     for warning in checked.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return checked
+
+
+def _check_files(files: Iterable[str | Path]) -> None:
+    """Raise for configuration files that are ambiguous, or unfold to more than one can walk."""
+    from relapsescope.run.config_file import file_problems
+
+    problems = file_problems(dict.fromkeys(map(Path, files)))
+    if problems:
+        raise InputProblem(*problems)
 
 
 def say(line: str) -> None:
@@ -160,10 +175,10 @@ def patients_of_pages(libraries: Iterable[Library], clinical: Iterable[str]) -> 
     return sorted(sampled.union(clinical))
 
 
-def begin_or_exit(config: dict[str, Any], *, check: bool) -> Run:
+def begin_or_exit(config: dict[str, Any], *, check: bool, files: Iterable[str | Path] = ()) -> Run:
     """Return `begin`'s run; on a problem in the input, print one line each and exit with 1."""
     try:
-        return begin(config, check=check)
+        return begin(config, check=check, files=files)
     except InputProblem as problem:
         _stop(problem)
 

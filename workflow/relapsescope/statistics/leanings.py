@@ -5,8 +5,6 @@ statement holds and where it does not (Bayes' rule; integrals over a grid). A le
 it says on which side of the border the truth more probably lies, given those beliefs.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import special, stats
 
@@ -15,22 +13,6 @@ POINTS = 400
 REACH = float(stats.norm.ppf(0.975))
 # Poisson mean that shows nothing with a probability of 2.5 %.
 NOTHING_SEEN = -float(np.log(0.025))
-
-
-@dataclass(frozen=True)
-class LeaningSettings:
-    """What is believed before the data; `config.yaml`, section `leaning`, explains each."""
-
-    prior: float
-    leaning_from: float
-    ratio_log_sd: float
-    ever_there: float
-    exhausted_effect: float
-    exhausted_effect_sd: float
-    unchanged_effect_sd: float
-    suppression_middle: float
-    suppression_width: float
-    not_dividing: float
 
 
 def posterior(likelihood_holds: float, likelihood_fails: float, prior: float) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import special
 
 from relapsescope.statistics.confidence import Confidence, confidence
+from relapsescope.statistics.settings import RateSettings
 
 PER_MILLION = 1e6
 # Additive recurrence of the generalised golden ratio in three dimensions (Roberts 2018): points
@@ -19,14 +20,6 @@ CAUTION = 0.75
 # Native molecules (the upper 97.5 % limit of none) under which cells say nothing of how they
 # differ: a single cell with two molecules would else widen a limit without bound.
 MIN_MOLECULES = 3.689
-
-
-@dataclass(frozen=True)
-class RateSettings:
-    """Numbers of the rates; `config.yaml`, section `antigens`, explains each."""
-
-    dispersion: float = 1.0
-    dispersion_sd: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Genes against survival in bulk cohorts: one Cox model a cohort, then a summary over cohorts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from scipy import stats
 from relapsescope.errors import InputProblem
 from relapsescope.survival.bulk_cohort import BulkCohort, read_bulk_cohort
 from relapsescope.survival.cox import fit_cox, has_information, proportional_hazards
+from relapsescope.survival.settings import BulkCohortSettings
 
 RESULT_COLUMNS = [
     "cohort",
@@ -115,7 +116,7 @@ def random_effects(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def bulk_table(
-    cohorts: Sequence[Mapping[str, object]],
+    cohorts: Sequence[BulkCohortSettings],
     *,
     genes: Sequence[str],
     myeloid_genes: Sequence[str],

@@ -8,18 +8,8 @@ import numpy as np
 import pandas as pd
 
 from relapsescope.errors import InputProblem
+from relapsescope.survival.settings import BulkCohortSettings
 
-COHORT_KEYS = {
-    "name": True,
-    "expression": True,
-    "survival": True,
-    "patient_column": False,
-    "time_column": False,
-    "event_column": False,
-    "covariates": False,
-    "log_scale": False,
-    "probe_map": False,
-}
 MIN_PATIENTS = 10
 
 
@@ -53,17 +43,14 @@ class BulkCohort:
 
 
 def read_bulk_cohort(
-    entry: Mapping[str, object], genes: Sequence[str], *, folder: Path
+    entry: BulkCohortSettings, genes: Sequence[str], *, folder: Path
 ) -> BulkCohort:
     """Return one cohort of the config's ``bulk_cohorts``.
 
     Parameters
     ----------
     entry
-        ``name``, ``expression`` (rows genes or probes, columns patients), ``survival`` (rows
-        patients), and optionally ``patient_column`` (default ``patient_id``), ``time_column``
-        (``time``), ``event_column`` (``event``, 0 or 1), ``covariates``, ``log_scale`` (true when
-        the values are log2 already), ``probe_map`` (table of probe and symbol).
+        Where its tables are, and how they are to be read.
     genes
         Symbols to keep.
     folder
@@ -74,31 +61,21 @@ def read_bulk_cohort(
     InputProblem
         With one line for each thing that is wrong.
     """
-    name = str(entry.get("name", "?"))
-    problems = [
-        f"config course.bulk_cohorts {name}: unknown key {key}"
-        for key in entry
-        if key not in COHORT_KEYS
-    ]
-    problems += [
-        f"config course.bulk_cohorts {name}: {key} is missing"
-        for key, needed in COHORT_KEYS.items()
-        if needed and not entry.get(key)
-    ]
+    name = entry.name
     paths = {
-        key: folder / str(entry[key])
+        key: folder / path
         for key in ("expression", "survival", "probe_map")
-        if entry.get(key)
+        if (path := getattr(entry, key))
     }
-    problems += [
+    problems = [
         f"config course.bulk_cohorts {name}: {key} {path} does not exist; correct the path"
         for key, path in paths.items()
         if not path.is_file()
     ]
     if problems:
         raise InputProblem(*problems)
-    survival = _read_survival(entry, name, paths["survival"])
-    expression, features = _read_expression(entry, name, paths, genes)
+    survival = _read_survival(entry, paths["survival"])
+    expression, features = _read_expression(entry, paths, genes)
     shared = [patient for patient in survival.index if patient in expression.index]
     if len(shared) < MIN_PATIENTS:
         raise InputProblem(
@@ -114,7 +91,7 @@ def read_bulk_cohort(
     missing = [gene for gene in genes if gene not in expression]
     notes += [f"not in the expression table: {', '.join(missing)}"] if missing else []
     survival = survival.loc[shared]
-    columns = [str(column) for column in entry.get("covariates") or []]
+    columns = list(entry.covariates)
     return BulkCohort(
         name,
         expression.loc[shared],
@@ -126,14 +103,14 @@ def read_bulk_cohort(
     )
 
 
-def _read_survival(entry: Mapping[str, object], name: str, path: Path) -> pd.DataFrame:
+def _read_survival(entry: BulkCohortSettings, path: Path) -> pd.DataFrame:
     table = _read_table(path)
+    name, covariates = entry.name, list(entry.covariates)
     wanted = {
-        "patient": str(entry.get("patient_column") or "patient_id"),
-        "time": str(entry.get("time_column") or "time"),
-        "event": str(entry.get("event_column") or "event"),
+        "patient": entry.patient_column,
+        "time": entry.time_column,
+        "event": entry.event_column,
     }
-    covariates = [str(column) for column in entry.get("covariates") or []]
     absent = [c for c in [*wanted.values(), *covariates] if c not in table]
     if absent:
         raise InputProblem(
@@ -159,8 +136,9 @@ def _read_survival(entry: Mapping[str, object], name: str, path: Path) -> pd.Dat
 
 
 def _read_expression(
-    entry: Mapping[str, object], name: str, paths: Mapping[str, Path], genes: Sequence[str]
+    entry: BulkCohortSettings, paths: Mapping[str, Path], genes: Sequence[str]
 ) -> tuple[pd.DataFrame, dict[str, str]]:
+    name = entry.name
     table = _read_table(paths["expression"])
     symbols = table.iloc[:, 0]
     if "probe_map" in paths:
@@ -176,7 +154,7 @@ def _read_expression(
         )
     values.index = kept.iloc[:, 0]
     owner = symbols[kept.index].to_numpy()
-    if not entry.get("log_scale", False):
+    if not entry.log_scale:
         if (values < 0).any(axis=None):
             raise InputProblem(
                 f"{paths['expression'].name} ({name}): negative values; set log_scale: true if "

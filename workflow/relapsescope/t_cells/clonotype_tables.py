@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 
 from relapsescope.statistics.proportions import Proportion, exact_limits, exact_proportion
 from relapsescope.t_cells.clonotypes import clonality_intervals
+from relapsescope.t_cells.settings import ReceptorSettings
 
 CLONOTYPE_COLUMNS = (
     *("patient_id", "clonotype_id", "sample_id", "timepoint", "sorting", "n_cells"),
@@ -38,16 +38,6 @@ CHAINS = ("cdr3_first", "v_first", "j_first", "cdr3_second", "v_second", "j_seco
 UNDETERMINED = "undetermined"
 STATUSES = ("detected", "not_detected")
 LIBRARY = ("patient_id", "sample_id", "timepoint", "sorting")
-
-
-@dataclass(frozen=True)
-class ReceptorSettings:
-    """Section `receptors` of the configuration, which explains it."""
-
-    expanded_cells: int
-    hyperexpanded_share: float
-    min_cells: int
-    draws: int
 
 
 def receptor_tables(

@@ -10,13 +10,8 @@ import numpy as np
 from relapsescope.intake.counts import Counts
 from relapsescope.intake.fragments import read_fragment
 from relapsescope.settings import settings_of
-from relapsescope.t_cells.states import (
-    SCORED,
-    StateSettings,
-    call_states,
-    read_states,
-    state_scores,
-)
+from relapsescope.t_cells.settings import StateSettings
+from relapsescope.t_cells.states import SCORED, call_states, read_states, state_scores
 from relapsescope.tables import read_columns, write_parquet
 
 INHIBITORY = ("HAVCR2", "TIGIT")

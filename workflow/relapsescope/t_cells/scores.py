@@ -15,18 +15,10 @@ from relapsescope.libraries.signatures import (
     ranked_genes,
     set_weights,
 )
+from relapsescope.t_cells.settings import ScoreSettings
 
 STRATA = {"CD4 T": "CD4", "Treg": "CD4", "CD8 T": "CD8"}
 OTHER = "other"
-
-
-@dataclass(frozen=True)
-class ScoreSettings:
-    """Numbers of the scores; `config.yaml`, section `t_cell_scores`, explains each."""
-
-    depth: int
-    draws: int
-    set_aside: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The state of each T cell: programmes ranked above chance in the cell itself, or undetermined."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from relapsescope.libraries.signatures import (
     set_weights,
 )
 from relapsescope.paths import RESOURCES
+from relapsescope.t_cells.settings import StateSettings
 
 STATE_TABLE = RESOURCES / "t_cell_states.tsv"
 PROLIFERATING, UNDETERMINED = "proliferating", "undetermined"
@@ -23,15 +23,6 @@ SCORED = (
     *("progenitor_exhausted", "terminally_exhausted"),
 )
 STATES = (*SCORED, *OF_TYPES.values(), PROLIFERATING, UNDETERMINED)
-
-
-@dataclass(frozen=True)
-class StateSettings:
-    """Section `t_cell_states` of the configuration, which explains it."""
-
-    min_z: float
-    min_margin: float
-    expression_bins: int
 
 
 def read_states() -> list[GeneSet]:

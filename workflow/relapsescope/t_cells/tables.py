@@ -12,13 +12,13 @@ from relapsescope.settings import settings_of
 from relapsescope.t_cells.clonotype_tables import (
     CLONOTYPE_COLUMNS,
     RECEPTOR_COLUMNS,
-    ReceptorSettings,
     receptor_tables,
 )
 from relapsescope.t_cells.composition import COLUMNS as STATE_COLUMNS
 from relapsescope.t_cells.composition import state_rows
 from relapsescope.t_cells.measures import COLUMNS as MEASURE_COLUMNS
 from relapsescope.t_cells.measures import measure_rows
+from relapsescope.t_cells.settings import ReceptorSettings
 from relapsescope.tables import write_tsv
 
 CELLS = ("sample_id", "barcode", "patient_id", "cell_type", "car_status")

@@ -7,7 +7,7 @@ from relapsescope.mechanisms.cited import Cited, Row, parse_cited
 from relapsescope.mechanisms.verdicts import NOT_ASSESSABLE, NOT_SUPPORTED, SUPPORTED, read_rules
 from relapsescope.report.context import PatientContext, Section
 from relapsescope.settings import settings_of
-from relapsescope.statistics.leanings import LeaningSettings
+from relapsescope.statistics.settings import LeaningSettings
 
 VERDICT_WORDS = {
     SUPPORTED: "supported",

@@ -1,0 +1,104 @@
+"""Numbers of the verdicts on antigens and ANXA1; `config.yaml` explains each."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from relapsescope.settings import (
+    Ascending,
+    Count,
+    Gene,
+    NotNegative,
+    Order,
+    Positive,
+    Probability,
+    Share,
+)
+from relapsescope.statistics.settings import RateSettings
+
+Limits = Annotated[tuple[Positive, Positive], Ascending()]
+
+
+@dataclass(frozen=True)
+class ReferenceLimits:
+    """From when a group of cells may serve as a reference, and how patients differ.
+
+    `patient_log_sd` is the standard deviation of a gene's log rate between patients that is
+    believed without data; it weighs as much as `patient_prior_df` patients beyond the first.
+    """
+
+    min_cells: int
+    min_umi: float
+    min_exposure: float
+    patient_log_sd: float
+    patient_prior_df: float
+
+
+@dataclass(frozen=True)
+class AntigenSettings:
+    """The section `antigens`."""
+
+    genes: tuple[Gene, ...]
+    car_target: Gene
+    lost_below: Positive
+    reduced_below: Positive
+    loss_doubt: Probability
+    stray_below: Positive
+    min_loss_umi: NotNegative
+    strict_limits: Limits
+    lenient_limits: Limits
+    min_cells: Count
+    min_reference_cells: Count
+    min_reference_umi: NotNegative
+    min_reference_exposure: NotNegative
+    library_log_sd: NotNegative
+    patient_log_sd: Positive
+    patient_prior_df: Positive
+    dispersion: NotNegative
+    dispersion_sd: NotNegative
+    core_probability: Share
+    protein_present: Share
+    protein_absent: Share
+
+    ORDER: ClassVar = (
+        Order("lost_below", "reduced_below"),
+        Order("stray_below", "lost_below", equal=True),
+        Order("protein_absent", "protein_present", equal=True),
+    )
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Ratios under which an antigen is lost, and reduced."""
+        return self.lost_below, self.reduced_below
+
+    @property
+    def rates(self) -> RateSettings:
+        """How cells of a group are taken to differ."""
+        return RateSettings(self.dispersion, self.dispersion_sd)
+
+    @property
+    def reference(self) -> ReferenceLimits:
+        """From when a group of cells may serve as a reference."""
+        return ReferenceLimits(
+            self.min_reference_cells,
+            self.min_reference_umi,
+            self.min_reference_exposure,
+            self.patient_log_sd,
+            self.patient_prior_df,
+        )
+
+
+@dataclass(frozen=True)
+class Anxa1Settings:
+    """The section `anxa1`."""
+
+    gene: Gene
+    high_log2_ratio: Positive
+    min_cells: Count
+    min_reference_umi: NotNegative
+    max_null_share: Probability
+    usual_cpm: NotNegative
+    patient_log_sd: Positive
+    patient_prior_df: Positive
+    contaminants: dict[str, tuple[Gene, ...]]
+    coexpressed: tuple[Gene, ...]
+    cycle_genes: tuple[Gene, ...]

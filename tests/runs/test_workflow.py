@@ -217,13 +217,13 @@ def test_the_course_is_that_of_the_cohort(finished):
 
 def test_a_changed_lab_value_reruns_the_course_and_what_shows_it(finished):
     labs = finished.folder / "cohort/clinical/labs.tsv"
-    text = labs.read_text()
+    text, before = labs.read_text(), labs.stat()
     try:
         labs.write_text(text.replace("3.4", "3.5"))
         planned = finished.planned()
     finally:
         labs.write_text(text)
-        os.utime(labs, (0, 0))
+        os.utime(labs, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert text != text.replace("3.4", "3.5")
     assert set(planned) - TOTALS == {"course", "answers", "figures", "page"}
     assert finished.planned() == {}
@@ -316,6 +316,27 @@ def test_a_changed_setting_reruns_what_depends_on_it(finished, change, untouched
     planned = finished.planned("--config", change)
     assert planned
     assert not untouched & set(planned)
+
+
+def test_inputs_put_back_with_an_older_time_rerun_what_reads_them(finished):
+    matrix = finished.folder / "cohort/matrices/P1_relapse/filtered_feature_bc_matrix.h5"
+    labs = finished.folder / "cohort/clinical/labs.tsv"
+    before = {path: path.stat() for path in (matrix, labs)}
+    try:
+        for path in before:
+            os.utime(path, (10, 10))
+        planned = finished.planned()
+    finally:
+        for path, known in before.items():
+            os.utime(path, ns=(known.st_atime_ns, known.st_mtime_ns))
+    assert (planned["library"], planned["course"]) == (1, 1)
+    assert finished.planned() == {}
+
+
+def test_every_rule_depends_on_the_number_of_numeric_threads(finished):
+    planned = finished.planned("--config", "numeric_threads=2")
+    assert (planned["library"], planned["clones"]) == (4, 2)
+    assert {"atlas", "course", "figures", "page"} <= set(planned)
 
 
 def test_a_sheet_that_was_only_touched_reruns_nothing(finished):

@@ -20,7 +20,7 @@ rule molecules:
         settings={
             section: lookup(dpath=section, within=config) for section in MOLECULAR_SETTINGS
         },
-        code=code_version("antigens.tallies", resources=("resources/genes.tsv",)),
+        **made_by("molecules"),
     resources:
         **requests("molecules"),
     group:
@@ -53,10 +53,7 @@ rule antigens:
             section: lookup(dpath=section, within=config) for section in MOLECULAR_SETTINGS
         },
         reference=REFERENCE_MANIFEST.terms() if REFERENCE_MANIFEST else {},
-        code=code_version(
-            "antigens.tables",
-            resources=("resources/targets.tsv", "resources/antigen_notes.tsv"),
-        ),
+        **made_by("antigens"),
     resources:
         **requests("antigens"),
     group:

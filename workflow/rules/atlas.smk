@@ -35,7 +35,7 @@ rule place:
         rows=[library.as_params() for library in RUN.libraries.values()],
         reference=str(REFERENCE_FOLDER),
         settings=lookup(dpath="novelty", within=config),
-        code=code_version("reference.jobs"),
+        **made_by("place"),
     resources:
         **requests("place"),
     message:
@@ -59,7 +59,7 @@ rule atlas:
     params:
         settings=lookup(dpath="atlas", within=config),
         seed=lookup(dpath="seed", within=config),
-        code=code_version("atlas"),
+        **made_by("atlas"),
     threads: lookup(dpath="numeric_threads", within=config)
     resources:
         **requests("atlas"),

@@ -2,7 +2,6 @@
 
 CAR_SETTINGS = ("car_calls", "cell_cycle", "t_cell_scores", "exhaustion")
 CAR_TABLES = {name: f"{RESULTS}/tables/{name}.tsv" for name in CAR_TABLE_NAMES}
-CAR_RESOURCES = ("resources/genes.tsv", "resources/signatures.tsv")
 
 
 rule car_cells:
@@ -20,7 +19,7 @@ rule car_cells:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
         settings={section: lookup(dpath=section, within=config) for section in CAR_SETTINGS},
         seed=lookup(dpath="seed", within=config),
-        code=code_version("car_t.cells", resources=CAR_RESOURCES),
+        **made_by("car_cells"),
     resources:
         **requests("car_cells"),
     group:
@@ -58,7 +57,7 @@ rule car_t:
             )
         },
         seed=lookup(dpath="seed", within=config),
-        code=code_version("car_t.tables", resources=("resources/genes.tsv",)),
+        **made_by("car_t"),
     resources:
         **requests("car_t"),
     group:

@@ -28,7 +28,7 @@ rule normal_plasma:
             for section in ("immunoglobulin", "copy_number")
         }
         | {"judged_genes": judged_genes(config)},
-        code=code_version("clones.normal_plasma", resources=("resources/genes.tsv",)),
+        **made_by("normal_plasma"),
     resources:
         **requests("normal_plasma", samples=PANEL_SAMPLES),
     message:
@@ -58,7 +58,8 @@ rule clones:
         }
         | {"judged_genes": judged_genes(config)},
         seed=lookup(dpath="seed", within=config),
-        code=code_version("clones.patient_clones", resources=("resources/genes.tsv",)),
+        contigs=lambda wildcards, input: stamps(input.contigs),
+        **made_by("clones"),
     resources:
         **requests("clones"),
     group:
@@ -85,7 +86,7 @@ rule clone_table:
     benchmark:
         f"{RESULTS}/benchmarks/clone_table.tsv"
     params:
-        code=code_version("clones.patient_tables"),
+        **made_by("clone_table"),
     resources:
         **requests("clone_table"),
     message:

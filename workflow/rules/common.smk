@@ -2,7 +2,6 @@
 
 import re
 
-from relapsescope.course.files import RESOURCES as COURSE_RESOURCES
 from relapsescope.course.files import bulk_files, clinical_files, course_paths
 from relapsescope.programmes.files import gmt_files
 from relapsescope.judged_genes import judged_genes
@@ -28,7 +27,7 @@ from relapsescope.patient_files import (
 from relapsescope.reference.files import ATLAS as ATLAS_NAMES
 from relapsescope.reference.files import has_atlas, reference_files, reference_folder
 from relapsescope.reference.manifest import read_manifest
-from relapsescope.run.provenance import code_version
+from relapsescope.run.provenance import code_of, stamps
 from relapsescope.run.resource_models import batch_request, batches, request
 from relapsescope.run.start import begin_or_exit
 
@@ -38,6 +37,14 @@ REFERENCE = config["reference"]
 REFERENCE_FOLDER = reference_folder(REFERENCE)
 REFERENCE_MANIFEST = read_manifest(REFERENCE_FOLDER) if REFERENCE_FOLDER else None
 CELLXGENE = [f"{RESULTS}/cellxgene/cohort.h5ad"] if config["cellxgene"] else []
+
+
+def made_by(script):
+    """Return what a job's result depends on beside its inputs and settings, as parameters."""
+    return {
+        "code": code_of(script),
+        "numeric_threads": lookup(dpath="numeric_threads", within=config),
+    }
 
 
 wildcard_constraints:

@@ -18,7 +18,8 @@ rule course:
     params:
         settings=lookup(dpath="course", within=config),
         seed=lookup(dpath="seed", within=config),
-        code=code_version("course.tables", resources=COURSE_RESOURCES),
+        inputs=lambda wildcards, input: stamps(input),
+        **made_by("course"),
     resources:
         **requests("course"),
     group:

@@ -29,7 +29,8 @@ rule library:
             for section in ("seed", "quality", "ambient", "doublets", "lineage", "gene_ranks")
         }
         | {"judged_genes": judged_genes(config)},
-        code=code_version("libraries.library", resources=("resources/genes.tsv", "resources/markers.tsv")),
+        inputs=lambda wildcards, input: stamps(input),
+        **made_by("library"),
     resources:
         **requests("library"),
     group:

@@ -29,10 +29,7 @@ rule answers:
             section: lookup(dpath=section, within=config)
             for section in ("antigens", "claims", "leaning")
         },
-        code=code_version(
-            "mechanisms.tables",
-            resources=("resources/mechanism_rules.yaml", "resources/claims.yaml"),
-        ),
+        **made_by("answers"),
     resources:
         **requests("answers"),
     group:

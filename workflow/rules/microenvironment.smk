@@ -18,7 +18,7 @@ rule microenvironment:
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings=lookup(dpath="microenvironment", within=config),
-        code=code_version("microenvironment.tables"),
+        **made_by("microenvironment"),
     resources:
         **requests("microenvironment"),
     group:
@@ -43,7 +43,7 @@ rule composition_shifts:
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings=lookup(dpath="microenvironment", within=config),
-        code=code_version("microenvironment.tables"),
+        **made_by("composition_shifts"),
     resources:
         **requests("composition_shifts"),
     group:
@@ -69,9 +69,7 @@ rule niche:
     params:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
         matched_umi=lookup(dpath="suppression/matched_umi", within=config),
-        code=code_version(
-            "microenvironment.tallies", resources=("resources/genes.tsv", "resources/suppression.tsv")
-        ),
+        **made_by("niche"),
     resources:
         **requests("niche"),
     group:
@@ -100,7 +98,7 @@ rule suppression:
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings=lookup(dpath="suppression", within=config),
-        code=code_version("microenvironment.tables", resources=("resources/suppression.tsv",)),
+        **made_by("suppression"),
     resources:
         **requests("suppression"),
     group:
@@ -130,9 +128,7 @@ rule ligand_receptor:
             name: lookup(dpath=f"antigens/{name}", within=config)
             for name in ("dispersion", "dispersion_sd")
         },
-        code=code_version(
-            "microenvironment.interactions", resources=("resources/genes.tsv", "resources/interactions.tsv")
-        ),
+        **made_by("ligand_receptor"),
     resources:
         **requests("ligand_receptor"),
     group:
@@ -161,9 +157,7 @@ rule interactions:
         f"{RESULTS}/benchmarks/interactions.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
-        code=code_version(
-            "microenvironment.tables", resources=("resources/interactions.tsv", "resources/suppression.tsv")
-        ),
+        **made_by("interactions"),
     resources:
         **requests("interactions"),
     group:

@@ -24,7 +24,8 @@ rule programmes:
             for section in ("programmes", *MOLECULAR_SETTINGS)
         },
         seed=lookup(dpath="seed", within=config),
-        code=code_version("programmes.tables", resources=("resources/gene_sets.tsv",)),
+        gene_sets=lambda wildcards, input: stamps(input.gene_sets),
+        **made_by("programmes"),
     resources:
         **requests("programmes"),
     group:

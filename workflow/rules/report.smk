@@ -24,12 +24,6 @@ CATEGORIES = (
     | dict.fromkeys(("volcano", "enrichment"), "Programmes")
     | {"mechanisms": "Mechanisms"}
 )
-PAGE_FILES = sorted(
-    str(path.relative_to(REPOSITORY))
-    for folder in ("workflow/report", "workflow/relapsescope/report/assets",
-                   "workflow/relapsescope/report/templates")
-    for path in (REPOSITORY / folder).iterdir()
-)
 
 
 rule figures:
@@ -78,9 +72,7 @@ rule figures:
         settings=lookup(dpath="report", within=config),
         seed=lookup(dpath="seed", within=config),
         rows=[library.as_params() for library in RUN.libraries.values()],
-        code=code_version(
-            "figures", resources=("resources/figures.yaml", "resources/fonts/fonts.conf")
-        ),
+        **made_by("figures"),
     resources:
         **requests("figures"),
     group:
@@ -109,7 +101,7 @@ rule page:
         rows=[library.as_params() for library in RUN.libraries.values()],
         patients=RUN.patients,
         config=config,
-        code=code_version("report", resources=tuple(PAGE_FILES)),
+        **made_by("page"),
     resources:
         **requests("page"),
     group:

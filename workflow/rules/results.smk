@@ -20,7 +20,7 @@ rule cells:
         f"{RESULTS}/benchmarks/cells.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
-        code=code_version("cohort.cells"),
+        **made_by("cells"),
     resources:
         **requests("cells"),
     group:
@@ -43,7 +43,7 @@ rule samples:
     benchmark:
         f"{RESULTS}/benchmarks/samples.tsv"
     params:
-        code=code_version("cohort.cells"),
+        **made_by("samples"),
     resources:
         **requests("samples"),
     message:
@@ -65,7 +65,7 @@ rule cellxgene:
     benchmark:
         f"{RESULTS}/benchmarks/cellxgene.tsv"
     params:
-        code=code_version("cohort.cellxgene"),
+        **made_by("cellxgene"),
     resources:
         **requests("cellxgene"),
     group:

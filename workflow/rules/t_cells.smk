@@ -16,7 +16,8 @@ rule receptors:
         f"{RESULTS}/benchmarks/receptors/{{patient}}.tsv"
     params:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
-        code=code_version("t_cells.patient_receptors"),
+        contigs=lambda wildcards, input: stamps(input.contigs),
+        **made_by("receptors"),
     resources:
         **requests("receptors"),
     group:
@@ -42,9 +43,7 @@ rule t_cell_states:
     params:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
         settings=lookup(dpath="t_cell_states", within=config),
-        code=code_version(
-            "t_cells.patient_states", resources=("resources/genes.tsv", "resources/t_cell_states.tsv")
-        ),
+        **made_by("t_cell_states"),
     resources:
         **requests("t_cell_states"),
     group:
@@ -77,7 +76,7 @@ rule t_cells:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings={"receptors": lookup(dpath="receptors", within=config)},
         seed=lookup(dpath="seed", within=config),
-        code=code_version("t_cells.tables"),
+        **made_by("t_cells"),
     resources:
         **requests("t_cells"),
     group:

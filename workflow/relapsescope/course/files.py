@@ -19,8 +19,6 @@ TABLES = (
     "bulk",
     "bulk_summary",
 )
-RESOURCES = ("resources/imwg.yaml", "resources/published_salvage.tsv")
-"""What the job reads beside the user's files, relative to the repository."""
 BULK_FILES = ("expression", "survival", "probe_map")
 """Keys of a bulk cohort that name files."""
 

@@ -10,7 +10,6 @@ from relapsescope.errors import InputProblem
 from relapsescope.microenvironment.interaction_scores import Pair
 from relapsescope.paths import RESOURCES
 
-TABLE = "interactions.tsv"
 RESOURCE = ("liana", "resource/omni_resource.csv", "consensus")
 
 
@@ -43,7 +42,7 @@ class AskedPair:
 @lru_cache(maxsize=1)
 def asked_pairs() -> tuple[AskedPair, ...]:
     """Return the pairs of the table in its order."""
-    with (RESOURCES / TABLE).open(encoding="utf-8", newline="") as file:
+    with (RESOURCES / "interactions.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     return tuple(
         AskedPair(

@@ -5,7 +5,6 @@ from functools import lru_cache
 
 from relapsescope.paths import RESOURCES
 
-TABLE = "suppression.tsv"
 MYELOID, CD4_T = "myeloid", "cd4_t"
 POPULATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     MYELOID: ("lineage", ("Monocyte", "Macrophage")),
@@ -43,7 +42,7 @@ class Programme:
 @lru_cache(maxsize=1)
 def programmes() -> tuple[Programme, ...]:
     """Return the programmes in the table's order."""
-    lines = (RESOURCES / TABLE).read_text(encoding="utf-8").splitlines()
+    lines = (RESOURCES / "suppression.tsv").read_text(encoding="utf-8").splitlines()
     names = lines[0].split("\t")
     rows = [dict(zip(names, line.split("\t"), strict=True)) for line in lines[1:]]
     found = []

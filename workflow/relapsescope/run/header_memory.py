@@ -24,7 +24,7 @@ class HeaderMemory:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._code = code_version("intake.matrix", resources=("resources/genes.tsv",))
+        self._code = code_version("intake.matrix")
         self._known: dict[str, Any] = {}
         self._changed = False
         try:

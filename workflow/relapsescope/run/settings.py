@@ -47,6 +47,7 @@ class ClusterSettings:
 class Configuration:
     """Every key that `config.yaml` may hold; `config/README.md` explains each."""
 
+    clinical: Any
     # numpy's generators take no larger seed.
     seed: Annotated[int, Within(0, 2**32 - 1)]
     numeric_threads: Annotated[int, Within(1, 1024)]
@@ -82,6 +83,5 @@ class Configuration:
     novelty: NoveltySettings
     # Paths; `run.places` says what is wrong with them.
     samples: Any = ""
-    clinical: Any = ""
     results: Any = ""
     reference: Any = ""

@@ -11,6 +11,7 @@ from relapsescope import __version__
 from relapsescope.commands import plan
 from relapsescope.commands import reference as reference_commands
 from relapsescope.commands import results as results_commands
+from relapsescope.commands import submissions as submission_commands
 from relapsescope.errors import InputProblem
 from relapsescope.paths import REPOSITORY
 from relapsescope.run.config_file import read_configuration
@@ -133,7 +134,12 @@ def status(
     )
 
 
-for command in (*results_commands.COMMANDS, *reference_commands.COMMANDS, plan.plan):
+for command in (
+    *results_commands.COMMANDS,
+    *reference_commands.COMMANDS,
+    *submission_commands.COMMANDS,
+    plan.plan,
+):
     app.command()(command)
 
 

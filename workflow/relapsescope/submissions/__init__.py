@@ -1,0 +1,1 @@
+"""How a laboratory hands in a sample: found in its folder, checked, entered, taken out again."""

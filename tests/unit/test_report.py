@@ -12,7 +12,7 @@ from relapsescope.figures.draw import PANEL_NAMES, draw_figures
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import panel_settings
 from relapsescope.paths import REPOSITORY
-from relapsescope.report.download import csv_link, without_formulas
+from relapsescope.report.download import csv_link
 from relapsescope.report.inline_svg import inline_svg
 from relapsescope.report.map_data import code_bytes, packed_map
 from relapsescope.report.page import LARGEST_PAGE, build_report
@@ -184,24 +184,6 @@ def test_downloads_hold_no_formula(hostile):
     assert {"'=1+1"} == {row["patient_id"] for row in rows if row["sample_id"] == HOSTILE_ID}
     assert any(row["clr"].startswith("-") for row in rows)
     assert HOSTILE_REASON.startswith("=")
-
-
-@pytest.mark.parametrize(
-    ("cell", "expected"),
-    [
-        ("=1+1", "'=1+1"),
-        ("+SUM(A1)", "'+SUM(A1)"),
-        ("-cmd", "'-cmd"),
-        ("@x", "'@x"),
-        ("-0.5", "-0.5"),
-        ("+3", "+3"),
-        ("1e-5", "1e-5"),
-        ("plain", "plain"),
-        ("", ""),
-    ],
-)
-def test_formulas_get_an_apostrophe_and_numbers_do_not(cell, expected):
-    assert without_formulas(f"a,b\n{cell},x\n") == f"a,b\n{expected},x\n"
 
 
 def test_large_data_are_named_and_not_embedded(tmp_path):

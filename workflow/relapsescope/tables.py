@@ -5,11 +5,16 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from relapsescope.spreadsheet_cells import frame_as_meant, harmless
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextlib.contextmanager
@@ -89,7 +94,10 @@ def _plain(value: Any) -> Any:
 
 
 def write_tsv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write `rows` as tab-separated text; a missing value (None or NaN) is an empty field."""
+    """Write `rows` as tab-separated text; a missing value (None or NaN) is an empty field.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe (`spreadsheet_cells`).
+    """
     lines = ["\t".join(columns)]
     lines += ["\t".join(_field(row.get(name)) for name in columns) for row in rows]
     with whole_file(path) as partial:
@@ -101,4 +109,11 @@ def _field(value: Any) -> str:
         return ""
     if isinstance(value, float | np.floating):
         return f"{float(value):.6g}"
-    return " ".join(str(value).split()) if isinstance(value, str) else str(value)
+    return harmless(" ".join(value.split())) if isinstance(value, str) else str(value)
+
+
+def read_tsv(path: Path) -> "pd.DataFrame":
+    """Return a table of a run with every field as text, as it was before `write_tsv`."""
+    import pandas as pd
+
+    return frame_as_meant(pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False))

@@ -10,6 +10,7 @@ import pandas as pd
 from relapsescope.antigens.counted_cells import CellKey, read_counted_cells
 from relapsescope.statistics.rates import Tally, pool
 from relapsescope.statistics.retention import CellCounts, joined
+from relapsescope.tables import read_tsv
 from relapsescope.vocabulary import COHORT
 
 BEFORE_TREATMENT = ("untreated", "pre_infusion")
@@ -184,7 +185,7 @@ def read_clones(paths: Sequence[str]) -> Clones:
     relapse: dict[str, list[str]] = {}
     unrelated = set()
     for path in paths:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        table = read_tsv(path)
         for row in table.to_dict("records"):
             if row["relation"] == "different_ig":
                 unrelated.add((row["patient_id"], row["clone_id"]))

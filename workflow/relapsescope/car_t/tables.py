@@ -51,7 +51,7 @@ from relapsescope.libraries.settings import CycleSettings
 from relapsescope.settings import settings_of
 from relapsescope.statistics.settings import LeaningSettings
 from relapsescope.t_cells.clonotypes import clonality
-from relapsescope.tables import write_tsv
+from relapsescope.tables import read_tsv, write_tsv
 
 INDETERMINATE = "INDETERMINATE"
 CONTRACT = (
@@ -454,4 +454,4 @@ def _interval(word: str) -> tuple[str, str, str]:
 
 
 def _read(path: str) -> pd.DataFrame:
-    return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    return read_tsv(path)

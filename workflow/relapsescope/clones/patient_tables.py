@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from relapsescope.clones.tables import CLONE_COLUMNS
-from relapsescope.tables import write_tsv
+from relapsescope.tables import read_tsv, write_tsv
 
 CONTRACT = (
     *("patient_id", "clone_id", "timepoint", "sample_id", "n_cells", "fraction", "light_chain"),
@@ -21,6 +19,6 @@ def join_clones(clones_paths: Sequence[str], output: str) -> None:
 
     Healthy donors are none of them: their calls are the negative control, which the report shows.
     """
-    parts = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in clones_paths]
+    parts = [read_tsv(path) for path in clones_paths]
     rows = [row for part in parts for row in part.to_dict("records")]
     write_tsv(Path(output), COLUMNS, rows)

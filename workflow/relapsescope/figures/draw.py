@@ -43,6 +43,7 @@ from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.numbered import compositions, print_png, write_figure_list
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import message, to_png, to_svg
+from relapsescope.spreadsheet_cells import frame_as_meant, harmless
 from relapsescope.tables import whole_file, write_tsv
 
 PANELS: tuple[Panel, ...] = (
@@ -167,7 +168,13 @@ def write_source_data(panel: Panel, frame: pd.DataFrame, results: Path) -> Path:
 
 def source_text(panel: Panel, frame: pd.DataFrame) -> str:
     """Return the numbers of a panel as CSV text."""
-    return frame[list(panel.columns)].to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    texts = {
+        name: frame[name].map(lambda value: harmless(value) if isinstance(value, str) else value)
+        for name, kind in panel.columns.items()
+        if kind != "number"
+    }
+    written = frame[list(panel.columns)].assign(**texts)
+    return written.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
 def read_source_data(panel: Panel, results: Path) -> pd.DataFrame:
@@ -178,7 +185,8 @@ def read_source_data(panel: Panel, results: Path) -> pd.DataFrame:
 
 def parse_source(panel: Panel, text: str) -> pd.DataFrame:
     """Return CSV text of `source_text` as the panel's chart takes it."""
-    frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)[list(panel.columns)]
+    frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    frame = frame_as_meant(frame[list(panel.columns)])
     for name, kind in panel.columns.items():
         if kind == "number":
             frame[name] = pd.to_numeric(frame[name], errors="coerce")

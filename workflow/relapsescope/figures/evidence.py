@@ -20,6 +20,8 @@ from relapsescope.patient_files import (
     programme_paths,
     t_cell_paths,
 )
+from relapsescope.spreadsheet_cells import frame_as_meant
+from relapsescope.tables import read_tsv
 
 CELL_COLUMNS = (
     "sample_id",
@@ -215,7 +217,7 @@ def read_programmes(results: Path) -> dict[str, pd.DataFrame]:
             keep_default_na=False,
             na_values={name: [""] for name in PROGRAMME_NUMBERS},
         )
-        genes = genes[genes["set_aside"] == ""].reset_index(drop=True)
+        genes = frame_as_meant(genes[genes["set_aside"] == ""]).reset_index(drop=True)
     return {
         "genes": genes,
         "comparisons": _read_text(paths["programme_comparisons"]),
@@ -243,4 +245,4 @@ def _read_text(path: Path) -> pd.DataFrame:
     """Return a table with all fields as text, empty where the file is absent."""
     if not path.is_file():
         return pd.DataFrame()
-    return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    return read_tsv(path)

@@ -11,6 +11,7 @@ from relapsescope.mechanisms.cited import Row, rows_of
 from relapsescope.mechanisms.patient_evidence import patient_evidence, relapsed_patients
 from relapsescope.mechanisms.settings import ClaimSettings
 from relapsescope.settings import settings_of
+from relapsescope.spreadsheet_cells import as_meant
 from relapsescope.statistics.settings import LeaningSettings
 from relapsescope.tables import write_tsv
 
@@ -97,4 +98,5 @@ def read_rows(name: str, path: Path | str) -> list[Row]:
     if not path or not Path(path).is_file():
         return []
     with Path(path).open(encoding="utf-8", newline="") as lines:
-        return rows_of(name, csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+        rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return rows_of(name, [{key: as_meant(text) for key, text in row.items()} for row in rows])

@@ -21,7 +21,7 @@ from relapsescope.microenvironment.suppression import COLUMNS as SUPPRESSION_COL
 from relapsescope.microenvironment.suppression import EARLIER, PANEL, suppression_rows
 from relapsescope.microenvironment.suppressive_programmes import programmes
 from relapsescope.settings import settings_of
-from relapsescope.tables import write_tsv
+from relapsescope.tables import read_tsv, write_tsv
 
 PAIR, PROGRAMME_KIND = "ligand_receptor", "programme"
 INTERACTION_COLUMNS = (
@@ -69,7 +69,7 @@ def write_composition_shifts(
 ) -> None:
     """Write `composition_shifts.tsv`; `settings` is the section `microenvironment`."""
     limits = settings_of(CompositionSettings, settings, name="microenvironment")
-    table = _read(microenvironment_path)
+    table = read_tsv(microenvironment_path)
     numbers = {name: pd.to_numeric(table[name], errors="coerce") for name in ("n_cells", "clr")}
     rows = shift_rows(libraries, table.assign(**numbers), limits)
     write_tsv(Path(output), SHIFT_COLUMNS, rows)
@@ -99,11 +99,11 @@ def write_suppression(
         Section `suppression` of the configuration.
     """
     limits = settings_of(SuppressionSettings, settings, name="suppression")
-    table, paths = _read(microenvironment_path), list(niche_paths)
+    table, paths = read_tsv(microenvironment_path), list(niche_paths)
     reference: list[dict[str, Any]] = []
     if reference_libraries and reference_composition and reference_niche:
-        reference = _read(reference_libraries).to_dict("records")
-        table = pd.concat([table, _read(reference_composition)], ignore_index=True)
+        reference = read_tsv(reference_libraries).to_dict("records")
+        table = pd.concat([table, read_tsv(reference_composition)], ignore_index=True)
         paths.append(reference_niche)
     tallies = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
     rows = suppression_rows(libraries, table, tallies, limits, reference=reference)
@@ -130,7 +130,7 @@ def write_interactions(
     clones_path, suppression_path
         `clones.tsv` (which clones came back) and `suppression.tsv` (the programmes' rates).
     """
-    clones = pd.read_csv(clones_path, sep="\t", dtype=str, keep_default_na=False)
+    clones = read_tsv(clones_path)
     back = clones[clones["is_relapse_clone"].str.lower() == "true"]
     relapse = set(zip(back["patient_id"], CLONE + back["clone_id"], strict=True))
     rows: list[dict[str, Any]] = []
@@ -145,16 +145,12 @@ def write_interactions(
     write_tsv(Path(output), INTERACTION_COLUMNS, [_whole_numbers(row) for row in rows])
 
 
-def _read(path: str) -> pd.DataFrame:
-    return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-
-
 def _programme_rows(
     libraries: Sequence[Mapping[str, Any]], suppression_path: str
 ) -> list[dict[str, Any]]:
     sheet = {row["sample_id"]: row for row in libraries}
     names = {one.name: one.population.replace("_", " ") for one in programmes()}
-    table = pd.read_csv(suppression_path, sep="\t", dtype=str, keep_default_na=False)
+    table = read_tsv(suppression_path)
     table = table[table["measure"].isin(names)]
     rows = []
     for (sample, measure), part in table.groupby(["sample_id", "measure"], sort=False):

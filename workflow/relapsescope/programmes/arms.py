@@ -9,6 +9,7 @@ import pandas as pd
 
 from relapsescope.antigens.molecules import BEFORE_TREATMENT
 from relapsescope.intake.genes import gene_table
+from relapsescope.tables import read_tsv
 
 ArmChanges = dict[tuple[str, str], dict[str, str]]
 
@@ -27,7 +28,7 @@ def changed_arms(clones_paths: Sequence[str]) -> ArmChanges:
     """
     found: ArmChanges = {}
     for path in clones_paths:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        table = read_tsv(path)
         if table.empty:
             continue
         table = table[table["cnv_evaluable"].str.lower() == "true"]

@@ -17,7 +17,7 @@ from relapsescope.reference.atlas_file import freeze_atlas
 from relapsescope.reference.files import FILES, MANIFEST
 from relapsescope.reference.manifest import Manifest, read_manifest, write_manifest
 from relapsescope.run.provenance import config_hash, git_commit, settings_hash, versions
-from relapsescope.tables import write_parquet, write_tsv
+from relapsescope.tables import read_tsv, write_parquet, write_tsv
 from relapsescope.vocabulary import FROZEN
 
 # What people without CAR-T show: with these others are compared.
@@ -185,7 +185,7 @@ def _earlier(add: Path | None, file: str) -> list[pd.DataFrame]:
         return []
     if path.suffix == ".parquet":
         return [pd.read_parquet(path)]
-    return [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)]
+    return [read_tsv(path)]
 
 
 def _grouped(frame: pd.DataFrame, file: str) -> pd.DataFrame:

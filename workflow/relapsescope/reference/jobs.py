@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from relapsescope.atlas.build import INTEGRATION_COLUMNS
 from relapsescope.atlas.library_cells import LibraryCells, read_counts_of, read_libraries
@@ -19,7 +18,7 @@ from relapsescope.reference.novelty import COLUMNS, none_placed, novelty_rows, r
 from relapsescope.reference.placing import Placed, place
 from relapsescope.reference.settings import NoveltySettings
 from relapsescope.settings import settings_of
-from relapsescope.tables import read_columns, write_parquet, write_tsv
+from relapsescope.tables import read_columns, read_tsv, write_parquet, write_tsv
 
 
 def place_libraries(
@@ -51,10 +50,7 @@ def place_libraries(
     limits = settings_of(NoveltySettings, settings, name="novelty")
     folder = Path(reference)
     atlas, name = read_atlas(folder), read_manifest(folder).name
-    tables = [
-        pd.read_csv(folder / FILES[file], sep="\t", dtype=str, keep_default_na=False)
-        for file in ("libraries", "composition")
-    ]
+    tables = [read_tsv(folder / FILES[file]) for file in ("libraries", "composition")]
     libraries = {
         one.sample_id: one
         for one in read_libraries(counts_paths, cells_paths, genes_paths, summary_paths)

@@ -1,8 +1,6 @@
 """Source data as links that work offline and are safe to open in a spreadsheet."""
 
 import base64
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,30 +18,17 @@ class DownloadLink:
 
 
 def csv_link(path: Path) -> DownloadLink:
-    """Return the download of a CSV file, formulas made harmless."""
+    """Return the download of a CSV file as it is: its cells were written harmless."""
     return csv_text_link(path.name, path.read_text(encoding="utf-8"))
 
 
 def csv_text_link(file_name: str, text: str) -> DownloadLink:
-    """Return the download of CSV text, formulas made harmless."""
-    content = without_formulas(text).encode()
+    """Return the download of CSV text."""
+    content = text.encode()
     href = ""
     if len(content) <= LARGEST_EMBEDDED:
         href = "data:text/csv;charset=utf-8;base64," + base64.b64encode(content).decode()
     return DownloadLink(file_name, href, readable_size(len(content)))
-
-
-def without_formulas(text: str) -> str:
-    """Return CSV text in which no cell is a formula: an apostrophe goes before such cells.
-
-    Spreadsheets run what begins with ``=``, ``+``, ``-``, ``@``, tab or carriage return (OWASP,
-    CSV injection). Numbers stay as they are.
-    """
-    output = io.StringIO()
-    writer = csv.writer(output, lineterminator="\n")
-    for row in csv.reader(io.StringIO(text, newline="")):
-        writer.writerow([f"'{cell}" if _is_formula(cell) else cell for cell in row])
-    return output.getvalue()
 
 
 def readable_size(n_bytes: int) -> str:
@@ -51,13 +36,3 @@ def readable_size(n_bytes: int) -> str:
     if n_bytes < 1_000_000:
         return f"{max(1, round(n_bytes / 1000))} kB"
     return f"{n_bytes / 1e6:.1f} MB"
-
-
-def _is_formula(cell: str) -> bool:
-    if not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return False
-    try:
-        float(cell)
-    except ValueError:
-        return True
-    return False

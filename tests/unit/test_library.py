@@ -2,12 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 import yaml
 from relapsescope.errors import InputProblem
+from relapsescope.intake.counts import Counts
 from relapsescope.libraries import library
 from relapsescope.simulate import simulate_cohort
 from relapsescope.tables import read_columns
+from scipy import sparse
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +57,43 @@ def test_lack_of_memory_and_wrong_settings_stop_the_job(process, monkeypatch, er
     break_doublets(monkeypatch, error)
     with pytest.raises(type(error)):
         process()
+
+
+def test_a_reason_names_files_without_their_folders(process, monkeypatch, matrix):
+    break_doublets(monkeypatch, ValueError(f"cannot read {matrix}"))
+    assert process()["reason"] == (
+        "it could not be processed (ValueError: cannot read filtered_feature_bc_matrix.h5)"
+    )
+    _, said = library.read_or_explain(str(matrix.parent / "gone.h5"))
+    assert said.startswith("gone.h5: there is no such file")
+    assert "/" not in said
+
+
+def test_cells_of_a_failed_library_are_flagged_and_keep_their_own_reason():
+    cells = {
+        "qc_pass": np.array([True, False, True]),
+        "qc_reason": np.array(["", "debris", ""], dtype=object),
+        "barcode": np.array(["A", "C", "G"], dtype=object),
+    }
+    library.set_aside(cells)
+    assert cells["qc_pass"].tolist() == [False, False, False]
+    assert cells["qc_reason"].tolist() == [
+        "failed_library",
+        "debris;failed_library",
+        "failed_library",
+    ]
+    assert cells["barcode"].tolist() == ["A", "C", "G"]
+
+
+def test_umis_of_a_gene_are_its_column_and_unknown_where_there_is_none():
+    counts = Counts(
+        sparse.csr_matrix(np.array([[0, 3], [2, 0], [0, 5]], dtype=np.int32)),
+        np.array(["A", "C", "G"], dtype=object),
+        np.array(["ENSG00000000003", "ENSG00000135046"], dtype=object),
+        np.array(["TSPAN6", "ANXA1"], dtype=object),
+        {},
+        (),
+    )
+    assert library.gene_umi(counts, "ENSG00000135046").tolist() == [3.0, 0.0, 5.0]
+    assert library.gene_umi(counts, "ENSG00000000003").tolist() == [0.0, 2.0, 0.0]
+    assert np.isnan(library.gene_umi(counts, "ENSG00000000005")).tolist() == [True] * 3

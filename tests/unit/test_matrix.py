@@ -424,3 +424,21 @@ def test_real_h5ad_files(name, n_barcodes, n_genes_at_least):
     header = read_header(DATA / name)
     assert header.n_genes == len(counts.gene_ids)
     assert header.median_counts > 1000
+
+
+def test_symbols_among_ensembl_ids_are_genes_and_not_transgenes(tmp_path, genes, dense):
+    """Two annotations put together: the second named its genes by symbol."""
+    ids = [*genes[0][:40], *genes[1][40:]]
+    write_h5(tmp_path / "a.h5", dense, *with_car(ids, genes[1]))
+    counts = read_counts(tmp_path / "a.h5")
+    assert_counts(counts, dense, genes[0])
+    assert any("20 genes identified by symbol" in note for note in counts.notes)
+
+
+def test_a_transgene_with_the_name_of_a_gene_beside_it_stays_one(tmp_path, genes, dense):
+    ids, names = [*genes[0], genes[1][0]], [*genes[1], genes[1][0]]
+    write_h5(tmp_path / "a.h5", dense, ids, names)
+    counts = read_counts(tmp_path / "a.h5")
+    np.testing.assert_array_equal(counts.gene_ids, genes[0])
+    block = counts.blocks["Transgene"].matrix.toarray()[:, 0]
+    np.testing.assert_array_equal(block, dense[:, -1])

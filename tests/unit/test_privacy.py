@@ -1,5 +1,7 @@
+from pathlib import Path
+
 import pytest
-from relapsescope.intake.privacy import DATE, MAIL, NAME, identifying, maybe_a_date
+from relapsescope.intake.privacy import DATE, MAIL, NAME, identifying, maybe_a_date, without_folders
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,20 @@ def test_eight_digits_may_be_a_day():
     assert maybe_a_date("P_20210312_rel")
     assert not maybe_a_date("20231399")
     assert not maybe_a_date("120210312")
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "left"),
+    [
+        (
+            "/home/a.smith/run 1/x.h5",
+            "/home/a.smith/run 1/x.h5: cut; copy it",
+            "x.h5: cut; copy it",
+        ),
+        ("../data/P1", "../data/P1/m.mtx: 3 of 4", "P1/m.mtx: 3 of 4"),
+        ("x.h5", "cannot open '/data/y/x.h5' (errno 2)", "cannot open 'x.h5' (errno 2)"),
+        ("x.h5", "x.h5: it holds 5 g/dl and/or 12 %", "x.h5: it holds 5 g/dl and/or 12 %"),
+    ],
+)
+def test_messages_keep_files_and_lose_folders(path, text, left):
+    assert without_folders(text, Path(path)) == left

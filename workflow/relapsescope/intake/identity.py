@@ -205,10 +205,10 @@ def identify_features(
             )
         rest = np.setdiff1d(rest, apart)
     if by_id:
-        missing = rest[np.isin(ids[rest].astype(str), NO_ID)]
-        for i in np.setdiff1d(rest, missing):
+        by_symbol = _genes_by_symbol(rest, ids, gene_ids)
+        for i in np.setdiff1d(rest, by_symbol):
             block[i] = SPIKE_IN if SPIKE_IN_ID.match(ids[i]) else TRANSGENE
-        rest = missing
+        rest = by_symbol
     if len(rest):
         notes += _name_by_symbol(path, rest, ids, names, gene_ids, block, alone=n_human == 0)
     block[(block == UNTYPED) & (gene_ids != "")] = GENE_EXPRESSION
@@ -255,6 +255,22 @@ def _antibodies_among(
     for i, text in zip(rest[found], np.array(texts, dtype=object)[found], strict=True):
         block[i] = HASHTAGS if WRITTEN_AS_HASHTAG.fullmatch(text) else ANTIBODIES
     return apart
+
+
+def _genes_by_symbol(rest: np.ndarray, ids: np.ndarray, gene_ids: np.ndarray) -> np.ndarray:
+    """Return those features of a file of Ensembl IDs that are genes by another name.
+
+    Files that were put together of two annotations hold symbols where one had no ID. A feature
+    without an ID is one of them, and one whose ID is the symbol of a single gene that the file
+    does not hold by its own ID: a transgene that carries a gene's name stands beside the gene.
+    """
+    symbols, _ = ids_of_symbol()
+    held = set(gene_ids.tolist())
+    named = [
+        ids[i] in NO_ID or (len(symbols.get(ids[i], ())) == 1 and not symbols[ids[i]] <= held)
+        for i in rest
+    ]
+    return rest[np.array(named, dtype=bool)]
 
 
 def _name_by_symbol(path, rest, ids, names, gene_ids, block, *, alone: bool) -> list[str]:

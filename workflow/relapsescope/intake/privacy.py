@@ -6,6 +6,7 @@ themselves are looked at. A name alone cannot be told from a pseudonym; a title 
 
 import re
 from datetime import date
+from pathlib import Path
 
 MONTHS = (
     "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|januar|februar|märz|maerz|mär|mai|juni|juli|okt"
@@ -28,6 +29,9 @@ TITLE = re.compile(
     r"(?:med[. ]+)?[A-ZÄÖÜ][a-zäöüßéèáà]+"
 )
 ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[a-z]{2,}", re.IGNORECASE)
+
+# A folder of this machine, which says who works where.
+ABSOLUTE = re.compile(r"(?<![\w.])/(?:[^\s/'\":;]+/)+")
 
 DATE = "holds a date, which identifies a person"
 NAME = "holds a name, which identifies a person"
@@ -54,3 +58,11 @@ def maybe_a_date(text: str) -> bool:
             continue
         return True
     return False
+
+
+def without_folders(text: str, path: Path) -> str:
+    """Return a message about a file without the folders that it and others lie in."""
+    for folder in (str(path.parent), str(path.parent.absolute())):
+        if folder != ".":
+            text = text.replace(f"{folder}/", "")
+    return ABSOLUTE.sub("", text)

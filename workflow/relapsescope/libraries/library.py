@@ -10,6 +10,7 @@ from scipy import sparse
 
 from relapsescope.errors import InputProblem
 from relapsescope.intake.matrix import Counts, read_counts, write_fragment
+from relapsescope.intake.privacy import without_folders
 from relapsescope.judged_genes import judged_genes
 from relapsescope.libraries.ambient import Ambient, estimate_ambient
 from relapsescope.libraries.doublets import DoubletCalls, call_doublets
@@ -70,7 +71,9 @@ def process_library(
     except Exception as error:
         # Whatever is wrong with one library, the others go on; the log has the traceback.
         traceback.print_exc()
-        unreadable = f"it could not be processed ({type(error).__name__}: {error})"
+        unreadable = without_folders(
+            f"it could not be processed ({type(error).__name__}: {error})", Path(row["matrix"])
+        )
         counts = no_counts()
         cells, genes, summary = assess(counts, None, settings=settings)
     if unreadable:
@@ -89,7 +92,9 @@ def read_or_explain(path: str) -> tuple[Counts, str]:
     try:
         return read_counts(path), ""
     except InputProblem as problem:
-        return no_counts(), "; ".join(problem.problems)
+        return no_counts(), "; ".join(
+            without_folders(line, Path(path)) for line in problem.problems
+        )
 
 
 def no_counts() -> Counts:

@@ -40,6 +40,9 @@ CELL_TYPES = {
     "B": ("B precursor", "B naive", "B memory"),
     "Monocyte": ("CD14 monocyte", "CD16 monocyte"),
 }
+# Types of T cells that are rare and hang on a few lowly expressed genes: their share of a library's
+# T cells is estimated, since most of their cells cannot be named one by one.
+RARE_T_TYPES = ("Treg", "MAIT", "gdT")
 ANTIGEN_NAMES = {
     "TNFRSF17": "BCMA",
     "FCRL5": "FcRH5",

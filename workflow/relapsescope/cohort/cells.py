@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from relapsescope.libraries.type_genes import share_columns
 from relapsescope.tables import whole_file, write_tsv
 
 CELL_COLUMNS = {
@@ -60,6 +61,7 @@ SAMPLE_COLUMNS = (
     "ambient_fraction_low",
     "ambient_fraction_high",
     "ambient_source",
+    *share_columns(),
 )
 
 

@@ -30,6 +30,7 @@ from relapsescope.libraries.settings import (
     QualityLimits,
     RankSettings,
 )
+from relapsescope.libraries.type_genes import share_columns
 from relapsescope.settings import settings_of
 from relapsescope.tables import write_json, write_parquet
 from relapsescope.vocabulary import IMMUNE_LINEAGES, LINEAGES
@@ -174,6 +175,10 @@ def assess(
         "umi_ceiling_suspected": ceiling,
         "gene_trend": ranks.trend,
         "notes": [*ambient.notes, *calls.notes, *doublets.notes],
+        **{
+            column: getattr(calls.type_shares[name], part) if name in calls.type_shares else None
+            for column, (name, part) in share_columns().items()
+        },
         **library_numbers(counts, metrics, singlets, ambient, doublets),
     }
     return cells, genes, summary

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,7 @@ from relapsescope.libraries.state_model import (
     softmax,
     update_rates,
 )
+from relapsescope.libraries.type_genes import TypeShare, decide_by_type_genes, type_shares
 from relapsescope.vocabulary import LINEAGES
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class LineageCalls:
         beyond what ambient RNA explains.
     notes
         Sentences for the report.
+    type_shares
+        The share of each rare type among the T cells to learn from.
     """
 
     lineage: np.ndarray
@@ -58,6 +61,7 @@ class LineageCalls:
     posterior: np.ndarray
     contradiction: np.ndarray
     notes: tuple[str, ...]
+    type_shares: Mapping[str, TypeShare] = field(default_factory=dict)
 
 
 def call_lineages(
@@ -99,8 +103,17 @@ def call_lineages(
     ambient_rates = np.asarray(ambient.profile @ sums).ravel()
     counted = _counted_genes(counts)
     depth = _depth(counts, ambient, counted)
-    by_state, evidence = _state_posterior(
+    by_state, evidence, of_type_genes = _state_posterior(
         shown, ambient_rates, depth, markers, use=use, limits=limits
+    )
+    by_state, evidence = decide_by_type_genes(
+        by_state,
+        evidence,
+        of_type_genes,
+        markers,
+        use=use & (depth.native >= limits.min_native_umi),
+        least_share=limits.call_probability,
+        decisive=limits.decisive,
     )
     by_state = refine_types(
         by_state,
@@ -124,8 +137,15 @@ def call_lineages(
         p_value=limits.contradiction_p,
         n_genes=limits.contradiction_genes,
     )
+    shares = type_shares(
+        by_state,
+        of_type_genes,
+        markers,
+        np.flatnonzero(use & (lineage == "T")),
+        rate_log_sd=limits.type_rate_log_sd,
+    )
     notes = _notes(markers, lineage, use)
-    return LineageCalls(lineage, cell_type, probability, posterior, contradiction, notes)
+    return LineageCalls(lineage, cell_type, probability, posterior, contradiction, notes, shares)
 
 
 def _counted_genes(counts: Counts) -> np.ndarray:
@@ -152,19 +172,18 @@ def _state_posterior(
     *,
     use: np.ndarray,
     limits: LineageLimits,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return (n_barcodes, n_states) posteriors and log-likelihoods, learned from sure cells."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return posteriors and log-likelihoods, learned from sure cells; (n_barcodes, n_states) each.
+
+    The log-likelihoods are those of all genes but those that tell types apart, and of these.
+    """
     lineage_of = lineage_numbers(markers)
     type_of = _types(markers)[1]
     learnable = use & (depth.native >= limits.min_native_umi)
     flat = _flat_prior(markers)
     prior = np.log(flat)
-    is_identity = np.logical_or.reduce([*markers.identity.values(), markers.type_identity])
-    gene_limit = np.where(is_identity, limits.identity_limit, limits.gene_limit)
-    evidence = limits.marker_weight * marker_log_likelihood(
-        shown, depth, ambient_rates, markers.rates, gene_limit=gene_limit
-    )
-    by_state = softmax(evidence + prior)
+    evidence, of_type_genes = _evidence(shown, ambient_rates, depth, markers, markers.rates, limits)
+    by_state = softmax(evidence + limits.marker_weight * of_type_genes + prior)
     for _ in range(limits.rounds if learnable.any() else 0):
         weights = _learning_weights(by_state, type_of, learnable, limits.confident)
         rates = update_rates(
@@ -177,12 +196,35 @@ def _state_posterior(
             prior_umi=limits.prior_umi,
         )
         rates = _keep_identity(rates, markers, lineage_of)
-        evidence = limits.marker_weight * marker_log_likelihood(
-            shown, depth, ambient_rates, rates, gene_limit=gene_limit
-        )
+        evidence, of_type_genes = _evidence(shown, ambient_rates, depth, markers, rates, limits)
         prior = np.log(_learned_prior(by_state[learnable], flat))
-        by_state = softmax(evidence + prior)
-    return by_state, evidence
+        by_state = softmax(evidence + limits.marker_weight * of_type_genes + prior)
+    return by_state, evidence, of_type_genes
+
+
+def _evidence(
+    shown: sparse.csr_matrix,
+    ambient_rates: np.ndarray,
+    depth: Depth,
+    markers: Markers,
+    rates: np.ndarray,
+    limits: LineageLimits,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return log-likelihoods of all genes but the types' (weighed), and of the types' genes."""
+    is_identity = np.logical_or.reduce([*markers.identity.values(), markers.type_identity])
+    gene_limit = np.where(is_identity, limits.identity_limit, limits.gene_limit)
+    by_column = shown.tocsc()
+    others, of_type_genes = (
+        marker_log_likelihood(
+            by_column[:, genes].tocsr(),
+            depth,
+            ambient_rates[genes],
+            rates[genes],
+            gene_limit=gene_limit[genes],
+        )
+        for genes in (~markers.type_identity, markers.type_identity)
+    )
+    return limits.marker_weight * others, of_type_genes
 
 
 def _keep_identity(rates: np.ndarray, markers: Markers, lineage_of: np.ndarray) -> np.ndarray:

@@ -111,6 +111,8 @@ class LineageLimits:
     neighbour_cells: Count
     contradiction_p: Share
     contradiction_genes: Count
+    decisive: NotNegative
+    type_rate_log_sd: NotNegative
 
     ORDER: ClassVar = (Order("neighbours", "neighbour_cells", equal=True),)
 

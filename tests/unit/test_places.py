@@ -5,7 +5,7 @@ import pytest
 from relapsescope.errors import InputProblem
 from relapsescope.run.places import hold_results, place_problems
 
-GOOD = {"samples": "samples.tsv", "clinical": "", "results": "out"}
+GOOD = {"samples": "samples.tsv", "clinical": "", "results": "out", "reference": "none"}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,8 @@ def test_a_path_that_would_fail_late_is_one_line(tmp_path, monkeypatch, change, 
 
 
 def test_every_bad_path_is_said_at_once():
-    assert len(place_problems({"samples": 1, "clinical": 2, "results": None})) == 3
+    bad = {"samples": 1, "clinical": 2, "results": None, "reference": "a{b}"}
+    assert len(place_problems(bad)) == 4
 
 
 HOLD = """

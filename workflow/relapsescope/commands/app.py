@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from relapsescope import __version__
-from relapsescope.commands import plan
+from relapsescope.commands import plan, prune
 from relapsescope.commands import reference as reference_commands
 from relapsescope.commands import results as results_commands
 from relapsescope.commands import submissions as submission_commands
@@ -111,7 +111,9 @@ def status(
     config: ConfigOption = Path("config/config.yaml"),
 ) -> None:
     """Say which libraries are done, with their verdicts, and whether the report is there."""
+    from relapsescope.course.clinical import patients_named
     from relapsescope.intake.sheet import read_sheet
+    from relapsescope.run.leftovers import leftovers
 
     try:
         defaults = read_configuration(config)
@@ -128,18 +130,28 @@ def status(
         done += 1
         content = json.loads(summary.read_text(encoding="utf-8"))
         print(f"{library.sample_id}\t{content['verdict']}\t{content['reason']}")
+    gone = leftovers(
+        results,
+        libraries={library.sample_id for library in libraries},
+        patients={library.patient_id for library in libraries}
+        | set(patients_named(Path(defaults["clinical"]) if defaults["clinical"] else None)),
+    )
+    for name in (*gone.libraries, *gone.patients):
+        print(f"{name}\tnot in the sheet\tits files are still there: relapsescope prune")
     report = results / "report/index.html"
     print(
         f"{done} of {len(libraries)} libraries done; report: {report if report.exists() else '-'}"
     )
 
 
-for command in (
+COMMANDS = (
     *results_commands.COMMANDS,
     *reference_commands.COMMANDS,
     *submission_commands.COMMANDS,
     plan.plan,
-):
+    prune.prune,
+)
+for command in COMMANDS:
     app.command()(command)
 
 

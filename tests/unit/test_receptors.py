@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from relapsescope.intake.contigs import Chain
 from relapsescope.t_cells.patient_receptors import call_patient_receptors
 from relapsescope.t_cells.receptors import call_receptors
-from relapsescope.t_cells.tcr_contigs import Chain
 
 
 def chain(locus, name, umis=3):
@@ -41,6 +41,14 @@ CELLS = {
     "two pairs": ((alpha("ab"), alpha("cc"), beta("cd"), beta("ee")), "", None),
     "three betas": ((beta("cd"), beta("ee"), beta("hh")), "", None),
     "gamma and delta": ((chain("TRG", "ab"), chain("TRD", "cd")), "gd", "both_chains"),
+    "pair 1 with a gamma": ((alpha("ab"), beta("cd"), chain("TRG", "ef", 9)), "one", "both_chains"),
+    "beta of clone 1 with a gamma": ((beta("cd"), chain("TRG", "ef")), "one", "one_chain"),
+    "gamma and delta with a beta": (
+        (chain("TRG", "ab"), chain("TRD", "cd"), beta("hh")),
+        "gd",
+        "both_chains",
+    ),
+    "two receptors": ((alpha("ab"), beta("cd"), chain("TRG", "ab"), chain("TRD", "cd")), "", None),
     "alpha and delta": ((alpha("ab"), chain("TRD", "cd")), "", None),
 }
 
@@ -71,7 +79,7 @@ def test_it_is_said_how_a_cell_came_to_its_clonotype(called):
 
 def test_clonotypes_are_named_by_size(called):
     names = dict(zip(called.barcode, called.clonotype, strict=True))
-    # Clone 1 has four cells of both chains and one of an orphan beta.
+    # Clone 1 has five cells of both chains and two of an orphan beta.
     assert names["pair 1"] == "T1"
     assert names["same alpha, other beta"] in ("T2", "T3")
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from relapsescope.intake.contigs import read_contigs
 from relapsescope.intake.matrix import read_counts
 from relapsescope.paths import REPOSITORY
 from relapsescope.t_cells.receptors import call_receptors
 from relapsescope.t_cells.settings import StateSettings
 from relapsescope.t_cells.states import call_states, read_states, state_scores
-from relapsescope.t_cells.tcr_contigs import read_tcr_contigs
 
 CARPALL = REPOSITORY.parent / "shared" / "data" / "carpall"
 P02 = ("10593342", "10310322", "10310324", "10484037", "10310321", "11252627")
@@ -26,7 +26,9 @@ def labels():
 
 
 def test_clones_of_a_patient_are_found_again_in_later_samples():
-    libraries = {name: read_tcr_contigs(CARPALL / f"VDJ/CAR-T{name}.csv") for name in P02}
+    libraries = {
+        name: read_contigs(CARPALL / f"VDJ/CAR-T{name}.csv", "tcr_contigs") for name in P02
+    }
     called = call_receptors(libraries)
     table = pd.crosstab(called.clonotype, called.sample_id)
     assert ((table > 0).sum(axis=1) > 1).sum() >= 60

@@ -4,10 +4,8 @@
 def library_inputs(wildcards):
     """Return the matrix files of a library's row."""
     row = RUN.libraries[wildcards.sample]
-    files = {"matrix": str(row.matrix)}
-    if row.raw_matrix:
-        files["raw_matrix"] = str(row.raw_matrix)
-    return files
+    named = {name: getattr(row, name) for name in ("matrix", "raw_matrix", "barcodes")}
+    return {name: str(path) for name, path in named.items() if path}
 
 
 def files_of(samples):

@@ -26,7 +26,15 @@ rule library:
         row=lambda wildcards: RUN.libraries[wildcards.sample].as_params(),
         settings={
             section: lookup(dpath=section, within=config)
-            for section in ("seed", "quality", "ambient", "doublets", "lineage", "gene_ranks")
+            for section in (
+                "seed",
+                "cell_calling",
+                "quality",
+                "ambient",
+                "doublets",
+                "lineage",
+                "gene_ranks",
+            )
         }
         | {"judged_genes": judged_genes(config)},
         inputs=lambda wildcards, input: stamps(input),

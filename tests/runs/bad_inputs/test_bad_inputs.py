@@ -683,10 +683,12 @@ def test_a_car_that_is_not_named_is_a_warning(cohort):
     assert "write BCMA_CAR here" in warning
 
 
-def test_the_raw_matrix_of_another_library_is_a_warning(cohort):
+def test_the_raw_matrix_of_another_library_is_a_problem(cohort):
     cohort.matrix("P1_pre/raw.h5", cohort.counts(0.3, 80), first_barcode=5000)
-    (warning,) = check_inputs(cohort.sheet, cohort.clinical).warnings
-    assert warning.startswith("samples.tsv:3 raw_matrix: it holds only 0% of the barcodes")
+    with pytest.raises(InputProblem) as raised:
+        check_inputs(cohort.sheet, cohort.clinical)
+    (problem,) = raised.value.problems
+    assert problem.startswith("samples.tsv:3 raw_matrix: it holds only 0% of the barcodes")
 
 
 def test_clinical_patients_outside_the_sheet_are_a_warning(cohort):

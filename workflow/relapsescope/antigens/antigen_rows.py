@@ -217,6 +217,9 @@ def _absent(
     """Return the row of an antigen that the library's matrix does not hold at all."""
     sample, kind, clone = key
     library = molecules.libraries[sample]
+    why = "its annotation lacks it, which is no loss"
+    if library.undetected_removed:
+        why = "not detected or not annotated: loss cannot be told (undetected genes were removed)"
     return {
         "patient_id": library.patient_id,
         "clone_id": clone,
@@ -225,7 +228,7 @@ def _absent(
         "antigen": gene,
         "n_cells": molecules.cells_in(sample, kind, clone),
         "verdict": INDETERMINATE,
-        "reason": f"the matrix has no gene {gene}: its annotation lacks it, which is no loss",
+        "reason": f"the matrix has no gene {gene}: {why}",
         "is_car_target": gene == settings.car_target,
         "umi_ceiling_suspected": library.umi_ceiling,
     }

@@ -22,7 +22,8 @@ class Library:
     """A library that took part: its sheet's columns and whether its cells look censored.
 
     `source` says whose it is (`vocabulary.COHORT`, `FROZEN` or `SHIPPED`); `between_log_sd` is what
-    the reference states of its rates against another laboratory's, 0 where people tell it.
+    the reference states of its rates against another laboratory's, 0 where people tell it;
+    `undetected_removed`: genes without a molecule have no row in its matrix.
     """
 
     sample_id: str
@@ -32,6 +33,7 @@ class Library:
     umi_ceiling: bool
     source: str = COHORT
     between_log_sd: float = 0.0
+    undetected_removed: bool = False
 
 
 class Molecules:
@@ -58,8 +60,13 @@ class Molecules:
         names = ["sample_id", "patient_id", "timepoint", "tissue", "umi_ceiling"]
         terms = [name for name in ("source", "between_log_sd") if name in self.frame]
         first = self.frame[[*names, *terms]].drop_duplicates("sample_id")
+        removed = set()
+        if "undetected_removed" in self.frame:
+            removed = set(self.frame.loc[self.frame["undetected_removed"] == 1, "sample_id"])
         self.libraries = {
-            row[0]: Library(*map(str, row[:4]), bool(row[4]), *row[5:])
+            row[0]: Library(
+                *map(str, row[:4]), bool(row[4]), *row[5:], undetected_removed=row[0] in removed
+            )
             for row in first.itertuples(index=False)
         }
         self.own = [name for name, one in self.libraries.items() if one.source == COHORT]

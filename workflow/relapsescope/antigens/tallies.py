@@ -100,6 +100,7 @@ def tally_patient(
             "timepoint": library["timepoint"],
             "tissue": library["tissue"],
             "umi_ceiling": bool(summary["umi_ceiling_suspected"]),
+            "undetected_removed": bool(summary.get("undetected_genes_removed")),
         }
         wanted = list(
             dict.fromkeys([*genes, *(gene for own in contaminants.values() for gene in own)])
@@ -266,6 +267,7 @@ def _clone_calls(path: str | None) -> dict[str, dict[str, np.ndarray]] | None:
 TEXT = ("patient_id", "sample_id", "timepoint", "tissue", "kind", "clone_id", "gene")
 NUMBERS = (
     "umi_ceiling",
+    "undetected_removed",
     "stratum",
     *Tally.__dataclass_fields__,
     "detected",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from relapsescope.clones.contigs import apply_contigs, read_contigs
+from relapsescope.clones.contigs import apply_contigs, library_contigs
 from relapsescope.clones.copy_number import arm_map, evaluable, healthy_events, normal_floor
 from relapsescope.clones.immunoglobulin import Immunoglobulin, call_immunoglobulin
 from relapsescope.clones.malignancy import Malignancy, call_malignancy, group_arms
@@ -108,10 +108,19 @@ def call_clones(
     )
     gene_ids = common_genes(files)
     libraries = [read_plasma_library(library, gene_ids) for library in files]
-    contigs = [read_contigs(library.row.get("bcr_contigs")) for library in files]
+    told = [
+        library_contigs(library.row.get("bcr_contigs"), cells.barcodes)
+        for library, cells in zip(files, libraries, strict=True)
+    ]
+    contigs = [table for table, _ in told]
     result = assess_patient(
         patient, libraries, gene_ids, panel, contigs, settings=typed, seed=seed, source=source
     )
+    result["summary"]["reasons"] += [
+        f"{library.sample_id}: {why}"
+        for library, (_, why) in zip(libraries, told, strict=True)
+        if why
+    ]
     write_parquet(Path(outputs["cells"]), result["cells"])
     write_parquet(Path(outputs["posterior"]), result["posterior"])
     write_parquet(Path(outputs["cell_arms"]), result["cell_arms"])

@@ -15,6 +15,8 @@ import numpy as np
 
 # Stretches of bases, also of several rounds of barcoding set apart by one sign.
 BASES = re.compile(r"[ACGTN]{5,}(?:[-_.+][ACGTN]{5,})*")
+# As most are written: sixteen bases or so, and a well.
+PLAIN = re.compile(r"([ACGTN]{10,})((?:[-.x]\d*)?)")
 # Shorter stretches are words (GATA, CAT), no barcodes.
 LEAST_BASES = 10
 # Barcodes are compared by their bases when so many times more are found then.
@@ -45,15 +47,19 @@ class Matched:
         return float(np.mean(self.place >= 0)) if len(self.place) else 0.0
 
 
-def bases_of(barcode: str) -> str:
-    """Return a barcode's bases, "" where it is written otherwise (Parse's wells, BD's numbers)."""
+def core_of(barcode: str) -> str:
+    """Return a barcode's bases; of one that is none (Parse's wells) all but a `-1` at its end."""
+    if plain := PLAIN.fullmatch(barcode):
+        return plain[1]
     found = max(BASES.findall(barcode), key=len, default="")
     bases = re.sub("[^ACGTN]", "", found)
-    return bases if len(bases) >= LEAST_BASES else ""
+    return bases if len(bases) >= LEAST_BASES else re.sub(r"-\d+$", "", barcode.strip("'\""))
 
 
 def written_around(barcode: str) -> str:
     """Return what stands before and after a barcode's bases, ``…-1``; "" where it has none."""
+    if plain := PLAIN.fullmatch(barcode):
+        return f"…{plain[2]}"
     runs = [run for run in BASES.finditer(barcode) if len(run[0]) >= LEAST_BASES]
     if not runs:
         return ""
@@ -72,12 +78,11 @@ def match_barcodes(wanted: Sequence[str], given: Sequence[str]) -> Matched:
     n_exact = int((exact >= 0).sum())
     if n_exact * FAR_MORE >= len(wanted):
         return Matched(exact, by_bases=False)
-    bases = [bases_of(str(barcode)) for barcode in given]
-    by_bases = _unique_places(bases)
-    own = [bases_of(str(barcode)) for barcode in wanted]
+    by_bases = _unique_places([core_of(str(barcode)) for barcode in given])
+    own = [core_of(str(barcode)) for barcode in wanted]
     repeated = {text for text, times in Counter(own).items() if times > 1}
     found = np.fromiter(
-        (-1 if not text or text in repeated else by_bases.get(text, -1) for text in own),
+        (-1 if text in repeated else by_bases.get(text, -1) for text in own),
         np.int64,
         len(own),
     )

@@ -100,6 +100,8 @@ class FileHeader:
         How many barcodes occur more than once; 0 where there were too many to look.
     notes
         What the reader chose.
+    seen
+        (n_features,) bool, whether a value of the feature is stored; None where it is unknown.
     """
 
     kind: str
@@ -112,6 +114,7 @@ class FileHeader:
     totals: np.ndarray
     n_repeated_barcodes: int
     notes: tuple[str, ...] = ()
+    seen: np.ndarray | None = None
 
 
 def refuse(path: Path, what: str, remedy: str) -> NoReturn:
@@ -185,6 +188,13 @@ def not_counts(values: np.ndarray) -> str:
                 f"(e.g. {example:.4g}): normalised or corrected"
             )
     return ""
+
+
+def seen_features(indices: np.ndarray, n_values: int, n_features: int) -> np.ndarray | None:
+    """Return which features have a stored value; None where not all indices were looked at."""
+    if len(indices) < n_values:
+        return None
+    return np.bincount(indices, minlength=n_features)[:n_features] > 0
 
 
 def row_sums(values: np.ndarray, indptr: np.ndarray) -> np.ndarray:

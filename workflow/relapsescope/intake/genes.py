@@ -70,3 +70,24 @@ def gene_classes(symbols: np.ndarray) -> dict[str, np.ndarray]:
         matches = re.compile(pattern).match
         masks[name][[i for i in candidates if matches(symbols[i])]] = True
     return masks
+
+
+@lru_cache(maxsize=1)
+def mitochondrial_ids() -> frozenset[str]:
+    """Return the Ensembl IDs of the mitochondrial genes."""
+    return _ids_of(CLASS_PATTERNS["mitochondrial"])
+
+
+@lru_cache(maxsize=1)
+def olfactory_ids() -> frozenset[str]:
+    """Return the Ensembl IDs of the olfactory receptors, which cells of blood do not transcribe."""
+    return _ids_of(r"^OR\d+[A-Z]+\d+[A-Z]*$")
+
+
+def _ids_of(pattern: str) -> frozenset[str]:
+    table, matches = gene_table(), re.compile(pattern).match
+    return frozenset(
+        gene_id
+        for gene_id, symbol in zip(table.gene_ids, table.symbols, strict=True)
+        if matches(symbol)
+    )

@@ -19,9 +19,18 @@ from relapsescope.intake.counts import (
     not_counts,
     refuse,
     row_sums,
+    seen_features,
 )
 from relapsescope.intake.feature_types import UNTYPED, types_column
-from relapsescope.intake.hdf5 import SAMPLE, WHOLE, both_ends, count_repeats, decode, first_line
+from relapsescope.intake.hdf5 import (
+    SAMPLE,
+    WHOLE,
+    WHOLE_INDICES,
+    both_ends,
+    count_repeats,
+    decode,
+    first_line,
+)
 from relapsescope.intake.identity import OTHER_SPECIES_ID, human_id
 from relapsescope.intake.tenx import DAMAGED, UNREADABLE
 
@@ -200,6 +209,15 @@ def read_h5ad(path: Path) -> FileMatrix:
     return FileMatrix(matrix, barcodes, ids, names, feature_types, notes)
 
 
+def h5ad_barcodes(path: Path) -> np.ndarray:
+    """Return the barcodes of an ``.h5ad`` file."""
+    try:
+        with h5py.File(path, "r") as handle:
+            return index_of(handle["obs"])
+    except UNREADABLE as error:
+        refuse(path, f"cannot be read as an .h5ad file ({first_line(error)})", DAMAGED)
+
+
 def peek_h5ad(path: Path) -> FileHeader:
     """Return what can be said of an ``.h5ad`` file from its tables and both ends of its data.
 
@@ -213,15 +231,16 @@ def peek_h5ad(path: Path) -> FileHeader:
             found, notes, barcodes, (ids, names, feature_types) = _found_in(path, handle)
             node = found.node
             if isinstance(node, h5py.Dataset):
-                n_values = int(np.prod(node.shape))
+                n_values, seen = int(np.prod(node.shape)), None
                 totals = node[: max(1, SAMPLE // max(1, node.shape[1]))].sum(axis=1)
             else:
                 n_values = len(node["data"])
-                both_ends(node["indices"], whole_to=0)
+                places, _ = both_ends(node["indices"], whole_to=WHOLE_INDICES)
                 if len(node["indices"]) != n_values or node["indptr"][-1] != n_values:
                     refuse(path, f"the arrays of {found.name} do not fit together", DAMAGED)
-                totals = np.zeros(0)
+                totals, seen = np.zeros(0), None
                 if sparse_format(node) == "csr":
+                    seen = seen_features(places, n_values, found.shape[1])
                     totals = row_sums(node["data"][:SAMPLE], node["indptr"][: SAMPLE + 1])
     except UNREADABLE as error:
         refuse(path, f"cannot be read as an .h5ad file ({first_line(error)})", DAMAGED)
@@ -236,6 +255,7 @@ def peek_h5ad(path: Path) -> FileHeader:
         totals=np.asarray(totals, dtype=float),
         n_repeated_barcodes=count_repeats(barcodes),
         notes=notes,
+        seen=seen,
     )
 
 

@@ -17,12 +17,13 @@ from relapsescope.intake.counts import (
 )
 from relapsescope.intake.fragments import read_fragment, write_fragment
 from relapsescope.intake.gene_space import costly_libraries, shared_genes
-from relapsescope.intake.h5ad import peek_h5ad, read_h5ad
+from relapsescope.intake.genes import mitochondrial_ids, olfactory_ids
+from relapsescope.intake.h5ad import h5ad_barcodes, peek_h5ad, read_h5ad
 from relapsescope.intake.identity import identify_counts, identify_features, likely_transgenes
 from relapsescope.intake.limits import refuse_unsafe_hdf5
 from relapsescope.intake.regular_files import NOT_THERE, nearest_file, why_not_a_file
-from relapsescope.intake.tenx import peek_tenx, read_tenx
-from relapsescope.intake.tenx_folder import peek_folder, read_folder
+from relapsescope.intake.tenx import peek_tenx, read_tenx, tenx_barcodes
+from relapsescope.intake.tenx_folder import folder_barcodes, peek_folder, read_folder
 
 __all__ = [
     "Counts",
@@ -30,6 +31,7 @@ __all__ = [
     "MatrixHeader",
     "costly_libraries",
     "likely_transgenes",
+    "read_barcodes",
     "read_counts",
     "read_fragment",
     "read_header",
@@ -40,6 +42,8 @@ __all__ = [
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Cells whose sums are looked at to tell normalised values: more than chance could make equal.
 EQUAL_SUMS = 20
+# With fewer genes a file may be a panel, or a part of an annotation.
+WHOLE_TRANSCRIPTOME = 10_000
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,10 @@ class MatrixHeader:
         Median of the sums of the first barcodes, nan where the file's layout hides them.
     notes
         What was ambiguous or left out.
+    has_mitochondrial
+        Whether mitochondrial genes are among the genes.
+    undetected_removed
+        Whether it seems that genes without a molecule were left out.
     """
 
     kind: str
@@ -74,6 +82,8 @@ class MatrixHeader:
     features: dict[str, tuple[str, ...]]
     median_counts: float
     notes: tuple[str, ...]
+    has_mitochondrial: bool = True
+    undetected_removed: bool = False
 
 
 def read_counts(path: str | Path, *, genome: str | None = None) -> Counts:
@@ -151,7 +161,34 @@ def read_header(path: str | Path) -> MatrixHeader:
         },
         median_counts=float(np.median(header.totals)) if len(header.totals) else float("nan"),
         notes=(*header.notes, *notes),
+        has_mitochondrial=bool(mitochondrial_ids().intersection(ids)),
+        undetected_removed=_undetected_removed(ids, header.seen),
     )
+
+
+def _undetected_removed(ids: np.ndarray, seen: np.ndarray | None) -> bool:
+    """Return whether genes without a molecule seem to have no row.
+
+    Where the header shows it, every gene is seen in some cell. Else by genes that every annotation
+    has and no blood or marrow cell shows, those of smell: of a whole transcriptome none is there.
+    """
+    genes = ids != ""
+    if seen is not None:
+        return bool(seen[genes].all())
+    return genes.sum() >= WHOLE_TRANSCRIPTOME and not olfactory_ids().intersection(ids)
+
+
+def read_barcodes(path: str | Path) -> np.ndarray:
+    """Return the barcodes of a matrix as str objects, without its counts.
+
+    Raises
+    ------
+    InputProblem
+        Where the file is missing, damaged or of another kind.
+    """
+    path = Path(path)
+    read = {"10x .h5": tenx_barcodes, "10x folder": folder_barcodes, ".h5ad": h5ad_barcodes}
+    return read[matrix_kind(path)](path)
 
 
 def matrix_kind(path: Path) -> str:

@@ -22,7 +22,7 @@ from relapsescope.intake.text_tables import (
 from relapsescope.vocabulary import SORTINGS, TIMEPOINTS, TISSUES
 
 REQUIRED = ("sample_id", "patient_id", "timepoint", "tissue", "matrix")
-PATHS = ("matrix", "raw_matrix", "tcr_contigs", "bcr_contigs")
+PATHS = ("matrix", "raw_matrix", "tcr_contigs", "bcr_contigs", "barcodes")
 COLUMNS = (
     "sample_id",
     "patient_id",
@@ -36,6 +36,7 @@ COLUMNS = (
     "tcr_contigs",
     "bcr_contigs",
     "chemistry",
+    "barcodes",
 )
 COLUMN_ALIASES = {
     "sample": "sample_id",
@@ -54,6 +55,8 @@ COLUMN_ALIASES = {
     "transgene": "car_feature",
     "tcr": "tcr_contigs",
     "bcr": "bcr_contigs",
+    "cells": "barcodes",
+    "barcode_list": "barcodes",
 }
 TIMEPOINT_ALIASES = {
     "normal": "healthy",
@@ -120,6 +123,7 @@ class Library:
     tcr_contigs: Path | None = None
     bcr_contigs: Path | None = None
     chemistry: str = ""
+    barcodes: Path | None = None
     line: int = field(default=0, compare=False)
 
     def as_params(self) -> dict[str, Any]:
@@ -270,24 +274,36 @@ def _check_case(table: Table, column: str) -> None:
 
 
 def _check_same_files(table: Table, libraries: list[Library]) -> None:
-    """Complain of a file that stands for two libraries, or for filtered and raw at once."""
-    first: dict[Path, tuple[int, str]] = {}
+    """Complain of a file that stands for two libraries, or for filtered and raw at once.
+
+    Libraries of one pool share its raw matrix; a matrix and its contigs may be shared by rows that
+    list their own barcodes.
+    """
+    first: dict[Path, tuple[Library, str]] = {}
     for library in libraries:
         for column in PATHS:
             path = getattr(library, column)
             if path is None:
                 continue
             real = Path(os.path.realpath(path))
-            if real in first:
-                line, other = first[real]
-                where = f"line {line}, {other}" if line != library.line else other
-                table.problem(
-                    library.line,
-                    column,
-                    f"the same file as in {where}",
-                    "give each library and column its own file",
-                )
-            first.setdefault(real, (library.line, column))
+            if real not in first:
+                first[real] = (library, column)
+                continue
+            earlier, other = first[real]
+            if column == other and earlier is not library and _may_share(column, library, earlier):
+                continue
+            where = other if earlier is library else f"line {earlier.line}, {other}"
+            remedy = "give each library and column its own file"
+            if column == other == "matrix":
+                remedy += ", or list each library's barcodes of it in the column barcodes"
+            table.problem(library.line, column, f"the same file as in {where}", remedy)
+
+
+def _may_share(column: str, one: Library, other: Library) -> bool:
+    """Return whether two rows may name the same file in a column."""
+    if column == "raw_matrix":
+        return True
+    return column != "barcodes" and bool(one.barcodes and other.barcodes)
 
 
 def _check_patients(table: Table, libraries: list[Library]) -> None:

@@ -11,9 +11,10 @@ from relapsescope.intake.counts import (
     count_matrix,
     refuse,
     row_sums,
+    seen_features,
 )
 from relapsescope.intake.feature_types import UNTYPED
-from relapsescope.intake.hdf5 import both_ends, count_repeats, decode, first_line
+from relapsescope.intake.hdf5 import WHOLE_INDICES, both_ends, count_repeats, decode, first_line
 
 DAMAGED = "the file is damaged or was cut short; copy it again"
 # What h5py raises on damaged files and on files that are laid out otherwise.
@@ -119,7 +120,7 @@ def peek_tenx(path: Path, *, genome: str | None = None) -> FileHeader:
             if len(indptr) != n_barcodes + 1 or not len(data) == len(indices) == indptr[-1]:
                 refuse(path, "its barcodes and values do not fit together", DAMAGED)
             first, last = both_ends(data)
-            both_ends(indices, whole_to=0)
+            places, _ = both_ends(indices, whole_to=WHOLE_INDICES)
             return FileHeader(
                 kind="10x .h5",
                 n_barcodes=n_barcodes,
@@ -131,18 +132,22 @@ def peek_tenx(path: Path, *, genome: str | None = None) -> FileHeader:
                 totals=row_sums(first, indptr[: len(first) + 1]),
                 n_repeated_barcodes=count_repeats(group["barcodes"]),
                 notes=notes,
+                seen=seen_features(places, len(data), len(features[0])),
             )
     except UNREADABLE as error:
         refuse(path, f"cannot be read as a 10x .h5 matrix ({first_line(error)})", DAMAGED)
 
 
-def shared_barcodes(filtered: Path, raw: Path, *, sample: int = 500) -> float:
-    """Return the share of the first barcodes of one 10x ``.h5`` file that another one holds.
+def tenx_barcodes(path: Path) -> np.ndarray:
+    """Return the barcodes of a 10x ``.h5`` file."""
+    try:
+        with h5py.File(path, "r") as handle:
+            return decode(choose_group(path, handle, None)[0]["barcodes"][:])
+    except UNREADABLE as error:
+        refuse(path, f"cannot be read as a 10x .h5 matrix ({first_line(error)})", DAMAGED)
 
-    Suffixes (``-1``) do not count.
-    """
-    with h5py.File(filtered, "r") as first, h5py.File(raw, "r") as second:
-        some = choose_group(filtered, first, None)[0]["barcodes"][:sample].tolist()
-        wanted = {code.partition(b"-")[0] for code in some}
-        codes = choose_group(raw, second, None)[0]["barcodes"][:].tolist()
-        return len(wanted.intersection(code.partition(b"-")[0] for code in codes)) / len(wanted)
+
+def stored_values(path: Path) -> np.ndarray:
+    """Return how many values each barcode of a 10x ``.h5`` file has."""
+    with h5py.File(path, "r") as handle:
+        return np.diff(choose_group(path, handle, None)[0]["indptr"][:].astype(np.int64))

@@ -7,7 +7,13 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from relapsescope.intake.counts import FileHeader, FileMatrix, count_matrix, refuse
+from relapsescope.intake.counts import (
+    FileHeader,
+    FileMatrix,
+    count_matrix,
+    refuse,
+    seen_features,
+)
 from relapsescope.intake.feature_types import UNTYPED
 from relapsescope.intake.hdf5 import MANY_BARCODES, SAMPLE, count_repeats, first_line
 from relapsescope.intake.limits import read_unpacked
@@ -163,6 +169,11 @@ def read_folder(folder: Path) -> FileMatrix:
     return FileMatrix(counts, barcodes, *features)
 
 
+def folder_barcodes(folder: Path) -> np.ndarray:
+    """Return the barcodes of a 10x folder."""
+    return np.array(read_lines(folder_parts(folder)[2]), dtype=object)
+
+
 def peek_folder(folder: Path) -> FileHeader:
     """Return what can be said of a 10x folder; the matrix is read whole unless it is large.
 
@@ -187,7 +198,7 @@ def peek_folder(folder: Path) -> FileHeader:
     if len(sample) < len(text) - start and any(text.find(c, start) >= 0 for c in (b"-", b".")):
         # A sign or a decimal point somewhere: only then is it worth parsing every value.
         sample = text[start : text.rfind(b"\n") + 1]
-    _, barcode, values = parse_entries(matrix_path, sample)
+    feature, barcode, values = parse_entries(matrix_path, sample)
     # The last barcode of the sample may go on beyond it.
     whole = (
         barcode < barcode[-1] if len(sample) < len(text) - start else np.ones(len(barcode), bool)
@@ -205,6 +216,7 @@ def peek_folder(folder: Path) -> FileHeader:
         n_repeated_barcodes=(
             count_repeats(np.array(barcodes)) if len(barcodes) < MANY_BARCODES else 0
         ),
+        seen=seen_features(feature - 1, size[2], size[0]),
     )
 
 

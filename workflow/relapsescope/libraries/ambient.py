@@ -1,9 +1,11 @@
 """A library's ambient RNA: its profile, how much of it each droplet holds, and how sure that is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from relapsescope.intake.barcodes import match_barcodes
 from relapsescope.intake.counts import Counts
 from relapsescope.intake.genes import gene_classes
 from relapsescope.libraries.ambient_floor import expression_floor
@@ -47,6 +49,7 @@ def estimate_ambient(
     use: np.ndarray,
     limits: AmbientLimits,
     seed: int,
+    other_cells: Sequence[str] = (),
 ) -> Ambient:
     """Return a library's ambient RNA from its empty droplets, or from its cells where none.
 
@@ -61,6 +64,8 @@ def estimate_ambient(
         The unfiltered counterpart; it includes the filtered barcodes, which are left out.
     use
         (n_barcodes,) bool, the live cells; debris and dying cells would pass for clusters.
+    other_cells
+        Barcodes that are other libraries' cells, where several share one raw matrix.
     """
     total = np.asarray(counts.matrix.sum(axis=1, dtype=np.int64)).ravel()
     if total.sum() == 0:
@@ -71,7 +76,7 @@ def estimate_ambient(
         return Ambient(profile, np.nan, np.nan, np.nan, nothing, "estimated", (note,))
     notes = ("no empty droplets were given: the ambient RNA is estimated from the cells",)
     if raw is not None:
-        droplets = _empty_droplets(counts, raw, limits)
+        droplets = _empty_droplets(counts, raw, limits, other_cells)
         if droplets is not None:
             profile, amount = droplets
             return _ambient(total, profile, amount, limits.raw_log_sd, "raw_matrix", ())
@@ -83,7 +88,7 @@ def estimate_ambient(
 
 
 def _empty_droplets(
-    counts: Counts, raw: Counts, limits: AmbientLimits
+    counts: Counts, raw: Counts, limits: AmbientLimits, other_cells: Sequence[str]
 ) -> tuple[np.ndarray, float] | None:
     """Return the profile and mean UMIs of the empty droplets, None where there are too few.
 
@@ -94,8 +99,10 @@ def _empty_droplets(
     """
     columns = _aligned(counts.gene_ids, raw.gene_ids)
     total = np.asarray(raw.matrix.sum(axis=1, dtype=np.int64)).ravel()
-    called = set(counts.barcodes)
-    outside = np.fromiter((b not in called for b in raw.barcodes), bool, len(raw.barcodes))
+    outside = np.ones(len(raw.barcodes), dtype=bool)
+    for cells in (counts.barcodes, other_cells):
+        place = match_barcodes(cells, raw.barcodes).place
+        outside[place[place >= 0]] = False
     # Cells that were left out of the filtered matrix for their size hold more than empty droplets
     # do together, where they are many.
     usual = np.median(np.asarray(counts.matrix.sum(axis=1, dtype=np.int64)))

@@ -87,7 +87,7 @@ def expression_floor(
     total_profile = _profile(np.asarray(matrix.sum(axis=0)).ravel().astype(float))
     if matrix.shape[0] > max_cells:
         matrix = matrix[np.sort(draw.choice(matrix.shape[0], max_cells, replace=False))]
-    group = _cluster(matrix, min(n_groups, matrix.shape[0] // (min_group + 5)), draw)
+    group = cluster_cells(matrix, min(n_groups, matrix.shape[0] // (min_group + 5)), draw)
     names, sizes = np.unique(group, return_counts=True)
     names = names[sizes >= min_group]
     if names.size < 2:
@@ -131,7 +131,9 @@ def expression_floor(
     return Floor(float(ambient.sum()), profile, int(informative.sum()), float(np.median(contrast)))
 
 
-def _cluster(matrix: sparse.csr_matrix, n_groups: int, draw: np.random.Generator) -> np.ndarray:
+def cluster_cells(
+    matrix: sparse.csr_matrix, n_groups: int, draw: np.random.Generator
+) -> np.ndarray:
     """Return each cell's k-means cluster on principal components of its most variable genes."""
     n_cells = matrix.shape[0]
     if n_groups < 2:

@@ -1,20 +1,20 @@
 """One library from its matrix to flagged, typed cells: everything that needs no other library."""
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from relapsescope.errors import InputProblem
-from relapsescope.intake.matrix import Counts, read_counts, write_fragment
+from relapsescope.intake.matrix import Counts, write_fragment
 from relapsescope.intake.privacy import without_folders
 from relapsescope.judged_genes import judged_genes
 from relapsescope.libraries.ambient import Ambient, estimate_ambient
 from relapsescope.libraries.doublets import DoubletCalls, call_doublets
 from relapsescope.libraries.gene_ranks import rank_genes
+from relapsescope.libraries.library_counts import LibraryCounts, no_counts, read_library_counts
 from relapsescope.libraries.lineage import LineageCalls, call_lineages
 from relapsescope.libraries.quality import (
     CellFlags,
@@ -25,6 +25,7 @@ from relapsescope.libraries.quality import (
 )
 from relapsescope.libraries.settings import (
     AmbientLimits,
+    CellCallingLimits,
     DoubletLimits,
     LineageLimits,
     QualityLimits,
@@ -58,55 +59,61 @@ def process_library(
     row
         The sheet's row: `sample_id`, `matrix`, `raw_matrix` and so on.
     settings
-        The configuration's `seed` and its sections `quality`, `ambient`, `doublets`,
-        `lineage` and `gene_ranks`.
+        The configuration's `seed` and its sections `cell_calling`, `quality`, `ambient`,
+        `doublets`, `lineage` and `gene_ranks`.
     """
-    counts, unreadable = read_or_explain(row["matrix"])
-    raw, raw_unreadable = read_or_explain(row["raw_matrix"]) if row["raw_matrix"] else (None, "")
-    if raw_unreadable:
-        raw = None
+    calling = settings_of(CellCallingLimits, settings["cell_calling"], name="cell_calling")
+    library = read_library_counts(row, limits=calling, seed=settings["seed"])
     try:
-        cells, genes, summary = assess(counts, raw, settings=settings)
+        cells, genes, summary = assess(
+            library.counts, library.raw, settings=settings, other_cells=library.other_cells
+        )
     except (InputProblem, MemoryError):
         raise
     except Exception as error:
         # Whatever is wrong with one library, the others go on; the log has the traceback.
         traceback.print_exc()
-        unreadable = without_folders(
-            f"it could not be processed ({type(error).__name__}: {error})", Path(row["matrix"])
+        why = without_folders(
+            f"it could not be processed ({type(error).__name__}: {error})", Path(_first(row))
         )
-        counts = no_counts()
-        cells, genes, summary = assess(counts, None, settings=settings)
-    if unreadable:
-        summary |= {"verdict": "fail", "reason": unreadable}
-    notes = [*counts.notes, *summary["notes"], *filter(None, [raw_unreadable])]
-    summary |= {"sample_id": row["sample_id"], "notes": notes}
-    write_fragment(Path(counts_path), counts)
+        library = LibraryCounts(no_counts(), unreadable=why)
+        cells, genes, summary = assess(library.counts, None, settings=settings)
+    summary |= _judged_by_files(summary, library)
+    write_fragment(Path(counts_path), library.counts)
     write_parquet(Path(cells_path), cells)
     write_parquet(Path(genes_path), genes)
-    write_json(Path(summary_path), summary)
-    return summary
+    write_json(Path(summary_path), summary | {"sample_id": row["sample_id"]})
+    return summary | {"sample_id": row["sample_id"]}
 
 
-def read_or_explain(path: str) -> tuple[Counts, str]:
-    """Return a matrix's counts and "", or no counts and why it cannot be read."""
-    try:
-        return read_counts(path), ""
-    except InputProblem as problem:
-        return no_counts(), "; ".join(
-            without_folders(line, Path(path)) for line in problem.problems
-        )
+def _judged_by_files(summary: Mapping[str, Any], library: LibraryCounts) -> dict[str, Any]:
+    """Return the verdict, reason and notes of a library with what its files say against it."""
+    told: dict[str, Any] = {
+        "notes": [*library.counts.notes, *library.notes, *summary["notes"], *library.warnings],
+        "undetected_genes_removed": library.undetected_removed,
+    }
+    if library.unreadable:
+        return told | {"verdict": "fail", "reason": library.unreadable}
+    if library.warnings:
+        reasons = [] if summary["verdict"] == "pass" else [summary["reason"]]
+        verdict = "warn" if summary["verdict"] == "pass" else summary["verdict"]
+        told |= {"verdict": verdict, "reason": "; ".join([*reasons, *library.warnings])}
+    if library.remarks:
+        told["reason"] = "; ".join([told.get("reason", summary["reason"]), *library.remarks])
+    return told
 
 
-def no_counts() -> Counts:
-    """Return the counts of a library without barcodes and genes."""
-    nothing = np.array([], dtype=object)
-    empty = sparse.csr_matrix((0, 0), dtype=np.int32)
-    return Counts(empty, nothing, nothing, nothing, {}, ())
+def _first(row: Mapping[str, Any]) -> str:
+    """Return the path of the library's counts."""
+    return row["matrix"] or row["raw_matrix"]
 
 
 def assess(
-    counts: Counts, raw: Counts | None, *, settings: Mapping[str, Any]
+    counts: Counts,
+    raw: Counts | None,
+    *,
+    settings: Mapping[str, Any],
+    other_cells: Sequence[str] = (),
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, Any]]:
     """Return the columns of the cells, the columns of the genes, and the library's summary."""
     seed = settings["seed"]
@@ -116,6 +123,7 @@ def assess(
     ambient = estimate_ambient(
         counts,
         raw=raw,
+        other_cells=other_cells,
         use=first.qc_pass,
         limits=settings_of(AmbientLimits, settings["ambient"], name="ambient"),
         seed=seed,

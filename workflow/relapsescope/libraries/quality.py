@@ -54,7 +54,8 @@ def cell_metrics(counts: Counts) -> dict[str, np.ndarray]:
     -------
     `total_counts`, `n_genes_by_counts` (int64) and `pct_counts_mt`, `pct_counts_ig`,
     `pct_counts_hb`, `pct_counts_ribo` (float64, percent of `total_counts`), each (n_barcodes,).
-    A percentage is NaN for a barcode without a UMI, as in `scanpy.pp.calculate_qc_metrics`.
+    A percentage is NaN for a barcode without a UMI, as in `scanpy.pp.calculate_qc_metrics`, and
+    `pct_counts_mt` where the matrix has no mitochondrial gene.
     """
     total = np.asarray(counts.matrix.sum(axis=1, dtype=np.int64)).ravel()
     metrics = {
@@ -66,7 +67,9 @@ def cell_metrics(counts: Counts) -> dict[str, np.ndarray]:
     in_class = counts.matrix @ shares.astype(np.float64)
     for column, name in enumerate(CLASS_OF_METRIC):
         percent = np.full(total.size, np.nan)
-        np.divide(100.0 * in_class[:, column], total, out=percent, where=total > 0)
+        # A matrix without mitochondrial genes does not say that its cells have none.
+        if name != "pct_counts_mt" or shares[:, column].any():
+            np.divide(100.0 * in_class[:, column], total, out=percent, where=total > 0)
         metrics[name] = percent
     return metrics
 
@@ -165,7 +168,8 @@ def library_verdict(
         return LibraryVerdict("fail", "the matrix holds no barcode")
     counts = float(np.median(metrics["total_counts"]))
     mt = metrics["pct_counts_mt"][np.isfinite(metrics["pct_counts_mt"])]
-    mt_median = float(np.median(mt)) if mt.size else 0.0
+    mt_median = float(np.median(mt)) if mt.size else np.nan
+    unknown_mt = bool(np.any(metrics["total_counts"] > 0)) and not mt.size
     ambient = np.nan if ambient_fraction is None else float(ambient_fraction)
     surely_ambient = ambient if ambient_fraction_low is None else float(ambient_fraction_low)
 
@@ -184,6 +188,11 @@ def library_verdict(
         mt_median > limits.fail_median_mt_pct,
         mt_median > limits.warn_median_mt_pct,
         f"the median barcode is {mt_median:.1f} % mitochondrial: many cells were dying",
+    )
+    judge(
+        False,
+        unknown_mt,
+        "the matrix has no mitochondrial genes: dying cells cannot be told from live ones",
     )
     judge(
         kept < limits.fail_min_cells or kept < limits.fail_pass_share * n,

@@ -56,6 +56,16 @@ class QualityLimits:
 
 
 @dataclass(frozen=True)
+class CellCallingLimits:
+    """How cells of an unfiltered matrix are told: section `cell_calling`."""
+
+    top_ratio: Annotated[float, Within(1)] = 10.0
+    min_counts: Positive = 100.0
+    fdr: Share = 0.01
+    n_simulated: Annotated[int, Within(50)] = 400
+
+
+@dataclass(frozen=True)
 class AmbientLimits:
     """Numbers of the ambient estimate: section `ambient`."""
 

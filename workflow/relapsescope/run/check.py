@@ -10,30 +10,22 @@ from pathlib import Path
 
 from relapsescope.course.clinical import check_clinical
 from relapsescope.errors import InputProblem
+from relapsescope.intake.contigs import REQUIRED, peek_contigs
 from relapsescope.intake.feature_types import ANTIBODIES, antibody_of
+from relapsescope.intake.gene_space import FEWEST_GENES
 from relapsescope.intake.matrix import MatrixHeader, likely_transgenes, read_header
 from relapsescope.intake.regular_files import why_not_a_file
 from relapsescope.intake.sheet import CAR_T_COURSE, Library, parse_sheet
-from relapsescope.intake.tenx import shared_barcodes
 from relapsescope.intake.text_tables import Table, shown
 from relapsescope.paths import RESOURCES
+from relapsescope.run.check_cells import check_cells, check_contig_cells
 from relapsescope.run.header_memory import HeaderMemory
 from relapsescope.run.resource_models import Size
-from relapsescope.t_cells.tcr_contigs import REQUIRED as TCR_COLUMNS
 
 # A filtered matrix has thousands of cells; beyond this many barcodes, with next to no counts in
 # the usual one, it is the unfiltered matrix (Cell Ranger's lists hold 737,280 and more).
 UNFILTERED_BARCODES = 60_000
 UNFILTERED_MEDIAN = 20
-# The unfiltered matrix holds every barcode of the filtered one; another library's, few of them.
-SAME_LIBRARY = 0.9
-# Columns of filtered_contig_annotations.csv that later steps need (Cell Ranger 2 to 9).
-CONTIG_COLUMNS = {
-    "tcr_contigs": TCR_COLUMNS,
-    "bcr_contigs": ("barcode", "chain", "v_gene", "umis", "productive"),
-}
-
-LONGEST_HEADER = 100_000
 TELL_EVERY_S = 10.0
 HeaderReader = Callable[[Path], MatrixHeader]
 
@@ -140,10 +132,12 @@ def _check_matrices(table: Table, library: Library, header_of: HeaderReader) -> 
         _check_filtered(table, library, filtered, raw)
         _check_car_feature(table, library, filtered)
         _check_antibodies(table, library, filtered)
-    if filtered and raw:
-        _check_raw(table, library, filtered, raw)
+        _check_missing_genes(table, library, filtered)
+    n_cells = filtered.n_barcodes if filtered else 0
+    if filtered:
+        n_cells = check_cells(table, library, filtered, raw)
     return Size(
-        n_barcodes=filtered.n_barcodes if filtered else 0,
+        n_barcodes=n_cells,
         n_values=filtered.n_values if filtered else 0,
         n_raw_values=raw.n_values if raw else 0,
         n_tcr_bytes=_length(library.tcr_contigs),
@@ -171,39 +165,6 @@ def _check_filtered(
         )
 
 
-def _check_raw(table: Table, library: Library, filtered: MatrixHeader, raw: MatrixHeader) -> None:
-    if raw.n_barcodes < filtered.n_barcodes:
-        table.problem(
-            library.line,
-            "raw_matrix",
-            f"{raw.n_barcodes} barcodes, fewer than the {filtered.n_barcodes} of matrix",
-            "swap the two paths",
-        )
-    elif raw.n_barcodes == filtered.n_barcodes:
-        table.warn(
-            library.line,
-            "raw_matrix",
-            "as many barcodes as in matrix, so no empty droplets",
-            "give raw_feature_bc_matrix.h5, or leave the cell empty",
-        )
-    elif filtered.kind == raw.kind == "10x .h5":
-        share = shared_barcodes(library.matrix, library.raw_matrix)
-        if share < SAME_LIBRARY:
-            table.warn(
-                library.line,
-                "raw_matrix",
-                f"it holds only {share:.0%} of the barcodes of matrix",
-                "check that both are of the same library",
-            )
-    if raw.n_genes != filtered.n_genes:
-        table.warn(
-            library.line,
-            "raw_matrix",
-            f"{raw.n_genes} genes, {filtered.n_genes} in matrix",
-            "check that both are of the same library",
-        )
-
-
 def _check_car_feature(table: Table, library: Library, header: MatrixHeader) -> None:
     features = [name for names in header.features.values() for name in names]
     likely = likely_transgenes(features)
@@ -225,6 +186,27 @@ def _check_car_feature(table: Table, library: Library, header: MatrixHeader) -> 
             "car_feature",
             f"the matrix holds {', '.join(likely[:3])}, which looks like a CAR transgene",
             f"write {likely[0]} here if it is one",
+        )
+
+
+def _check_missing_genes(table: Table, library: Library, header: MatrixHeader) -> None:
+    if header.n_genes < FEWEST_GENES:
+        # A panel of chosen genes.
+        return
+    if not header.has_mitochondrial:
+        table.warn(
+            library.line,
+            "matrix",
+            "no mitochondrial genes are in it: dying cells cannot be told",
+            "give the matrix with all genes",
+        )
+    if header.undetected_removed and not library.raw_matrix:
+        table.warn(
+            library.line,
+            "matrix",
+            f"genes without a count seem to have been removed ({header.n_genes} are left): a lost "
+            "antigen has no row",
+            "give the matrix with all genes, or raw_matrix",
         )
 
 
@@ -254,21 +236,19 @@ def _check_contigs(table: Table, library: Library, column: str) -> None:
         table.problem(*place, f"{path.name}: {what}", remedy)
         return
     try:
-        with open(path, encoding="utf-8-sig", newline="") as lines:
-            # A file without line ends would be read whole, whatever its size.
-            header = next(csv.reader([lines.readline(LONGEST_HEADER)]), None) or None
-    except (OSError, UnicodeDecodeError, csv.Error):
-        table.problem(
-            *place, f"{path.name} cannot be read as text", "give filtered_contig_annotations.csv"
-        )
+        header, barcodes = peek_contigs(path)
+    except InputProblem as problem:
+        table.problems += [f"{table.place(*place)}: {text}" for text in problem.problems]
         return
-    if header is None:
+    if not header:
         table.warn(*place, f"{path.name} is empty", "the library is taken to have no contigs")
         return
-    missing = [name for name in CONTIG_COLUMNS[column] if name not in header]
+    missing = [name for name in REQUIRED[column] if name not in header]
     if missing:
         table.problem(
             *place,
             f"{path.name} lacks the columns {', '.join(missing)}",
             "give Cell Ranger's filtered_contig_annotations.csv",
         )
+        return
+    check_contig_cells(table, library, column, barcodes)

@@ -16,6 +16,7 @@ from relapsescope.course.settings import CourseSettings
 from relapsescope.figures.settings import ReportSettings
 from relapsescope.libraries.settings import (
     AmbientLimits,
+    CellCallingLimits,
     CycleSettings,
     DoubletLimits,
     LineageLimits,
@@ -54,6 +55,7 @@ class Configuration:
     cellxgene: bool
     cluster: ClusterSettings
     quality: QualityLimits
+    cell_calling: CellCallingLimits
     ambient: AmbientLimits
     doublets: DoubletLimits
     lineage: LineageLimits

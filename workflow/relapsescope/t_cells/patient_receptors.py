@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from relapsescope.errors import InputProblem
+from relapsescope.intake.contigs import Receptors, of_barcodes, read_contigs
 from relapsescope.t_cells.receptors import FIRST, SECOND, ReceptorCells, call_receptors, primary
-from relapsescope.t_cells.tcr_contigs import Receptors, match_barcodes, read_tcr_contigs
 from relapsescope.tables import read_columns, write_json, write_parquet
 
 CELL_COLUMNS = (
@@ -75,11 +75,11 @@ def _library(
     if verdict == "fail":
         return {}, found | {"reason": "the library failed"}
     try:
-        receptors = read_tcr_contigs(Path(path))
+        receptors = read_contigs(Path(path), "tcr_contigs")
     except InputProblem as problem:
         return {}, found | {"reason": "; ".join(problem.problems)}
     cells = read_columns(Path(cells_path), ["barcode", "lineage", "qc_pass"])
-    present, share = match_barcodes(receptors, cells["barcode"])
+    present, share = of_barcodes(receptors, cells["barcode"])
     found["n_contigs"] = len(receptors)
     found["share_in_matrix"] = share
     if not receptors:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from relapsescope.t_cells.tcr_contigs import Chain, Receptors
+from relapsescope.intake.contigs import Chain, Receptors
 
 PAIRED = ("single pair", "extra VJ", "extra VDJ")
 ORPHAN = ("orphan VJ", "orphan VDJ")
@@ -75,7 +75,7 @@ def call_receptors(libraries: Mapping[str, Receptors]) -> ReceptorCells:
     if not cells:
         nothing = [np.array([], dtype=object) for _ in range(6)]
         return ReceptorCells(*nothing, chains=())
-    chains = tuple(tuple(sorted(found, key=_order)) for _, _, found in cells)
+    chains = tuple(tuple(sorted(own_receptor(found), key=_order)) for _, _, found in cells)
     pairing, subtype, group = _by_scirpy(chains)
     clonotype, joined_by = _rejoined(chains, pairing, group)
     return ReceptorCells(
@@ -87,6 +87,21 @@ def call_receptors(libraries: Mapping[str, Receptors]) -> ReceptorCells:
         joined_by=joined_by,
         chains=chains,
     )
+
+
+def own_receptor(chains: Sequence[Chain]) -> Sequence[Chain]:
+    """Return a cell's chains without those left over from before it chose its receptor.
+
+    Gamma is rearranged before alpha and beta, and stays in most alpha-beta cells; some
+    gamma-delta cells have a beta chain. A chain whose partner is missing beside a chain or pair
+    of the other kind is such a leftover; two whole receptors are left as they are, for doublets.
+    """
+    loci = {chain.locus for chain in chains}
+    if loci & {"TRA", "TRB"} and "TRG" in loci and "TRD" not in loci:
+        return [chain for chain in chains if chain.locus != "TRG"]
+    if {"TRG", "TRD"} <= loci and "TRB" in loci and "TRA" not in loci:
+        return [chain for chain in chains if chain.locus != "TRB"]
+    return chains
 
 
 def _order(chain: Chain) -> tuple[int, int, str]:

@@ -75,16 +75,17 @@ TABLES = {
         {"patient_id": "P", "line": "2", "day": "290", "mrd": "positive"},
     ],
     "anxa1": [],
+    "genetics": [],
 }
 
 
-def patient(*changes, sheet=None, **settings):
-    """Return P's evidence after some changes.
+def patient(*changes, sheet=None, genetics=(), **settings):
+    """Return P's evidence after some changes, with these rows of the genetics table.
 
     Each change is ``(table, where, values)``: the rows that agree with `where` get `values`;
     None for `values` takes the rows out.
     """
-    tables = copy.deepcopy(TABLES)
+    tables = copy.deepcopy(TABLES) | {"genetics": list(genetics)}
     for table, where, values in changes:
         hit = [r for r in tables[table] if all(r.get(k) == v for k, v in where.items())]
         assert hit, f"no row of {table} with {where}"

@@ -329,7 +329,14 @@ def test_every_state_of_the_rules_can_be_reached_and_none_is_missing():
         (("course", LINE, {"mrd_status": ""}), ("assessments", {}, None)),
         (("course", LINE, {"mrd_status": "positive"}), ("assessments", {}, {"mrd": "positive"})),
     ]
-    for change in changes:
-        for name, row in rows(*change).items():
+    hit = {"patient_id": "P", "day": "", "assay": "WGS", "gene_or_arm": "TNFRSF17"}
+    hit |= {"event": "mutation", "vaf_or_share": ""}
+    made = [rows(*change) for change in changes]
+    made += [
+        rows(genetics=[hit | {"hgvs_p": change, "note": note}])
+        for change, note in (("p.Arg27Pro", ""), ("p.Gln38*", "biallelic"))
+    ]
+    for found in made:
+        for name, row in found.items():
             reached[name].add(row["state"])
     assert reached == {n: set(found["states"]) for n, found in RULES.mechanisms.items()}

@@ -39,6 +39,7 @@ rule antigens:
         },
         clones=rules.clone_table.input.clones,
         course=course_paths(Path(RESULTS))["course"],
+        genetics=course_paths(Path(RESULTS))["genetics"],
         **reference_files(REFERENCE, ("molecules", "pooled")),
     output:
         **MOLECULAR,

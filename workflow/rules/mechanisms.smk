@@ -6,7 +6,7 @@ EVIDENCE = {
     **{name: MOLECULAR[name] for name in ("antigens", "anxa1", "anxa1_untreated")},
     "car_t": CAR_TABLES["car_t"],
     "suppression": rules.suppression.output.suppression,
-    **{name: COURSE[name] for name in ("course", "assessments", "bulk_summary")},
+    **{name: COURSE[name] for name in ("course", "assessments", "genetics", "bulk_summary")},
 }
 ANSWERS = {name: f"{RESULTS}/tables/{name}.tsv" for name in ANSWER_TABLES}
 

@@ -10,6 +10,7 @@ with job_log(snakemake.log[0]):
         pooled_paths=snakemake.input.pooled,
         clones_paths=snakemake.input.clones,
         course_path=snakemake.input.course,
+        genetics_path=snakemake.input.genetics,
         reference_molecules=snakemake.input.get("reference_molecules"),
         reference_pooled=snakemake.input.get("reference_pooled"),
         reference_terms=snakemake.params.reference,

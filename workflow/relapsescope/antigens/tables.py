@@ -64,6 +64,7 @@ def write_molecular_tables(
     pooled_paths: Sequence[str],
     clones_paths: Sequence[str],
     course_path: str,
+    genetics_path: str | None = None,
     reference_molecules: str | None = None,
     reference_pooled: str | None = None,
     reference_terms: Mapping[str, Any] | None = None,
@@ -80,6 +81,8 @@ def write_molecular_tables(
         The patients' `clones.tsv`.
     course_path
         The cohort's `course.tsv`: which therapies a patient has had.
+    genetics_path
+        The cohort's `genetics.tsv`.
     reference_molecules, reference_pooled
         The same two of a reference; None where it does not hold them.
     reference_terms
@@ -114,6 +117,7 @@ def write_molecular_tables(
         targets.read_targets(),
         caveats=targets.read_caveats(),
         therapies=targets.read_therapies(course_path),
+        genetics=targets.read_genetics(genetics_path),
     )
     untreated = anxa1.untreated_rows(molecules, high)
     detected = detection_rows(molecules, clones, limits, outside)

@@ -9,6 +9,13 @@ import pandas as pd
 
 from relapsescope.antigens.molecules import Clones, Molecules
 from relapsescope.antigens.verdicts import EPITOPE, INDETERMINATE, LOST, REDUCED, RETAINED, percent
+from relapsescope.course.genetics import (
+    EPITOPE_MUTATED,
+    GENETIC_LOSS,
+    TargetGenetics,
+    target_genetics,
+    words_of,
+)
 from relapsescope.paths import RESOURCES
 from relapsescope.statistics.rates import rate
 
@@ -23,6 +30,7 @@ GROUPS = {
     LOST: LOST_OR_REDUCED,
     REDUCED: LOST_OR_REDUCED,
 }
+GENETIC_GROUPS = {GENETIC_LOSS: LOST_OR_REDUCED, EPITOPE_MUTATED: UNDECIDED}
 # Fewer cells of a type say nothing of what it expresses.
 MIN_TYPE_CELLS = 20
 NOT_ADVICE = "a measurement for research, not advice on treatment"
@@ -59,6 +67,11 @@ def read_therapies(path: str | Path) -> dict[str, list[dict[str, str]]]:
     return found
 
 
+def read_genetics(path: str | Path | None) -> dict[str, list[dict[str, str]]]:
+    """Return each patient's rows of the genetics table, by patient; none without the table."""
+    return read_therapies(path) if path else {}
+
+
 def target_rows(
     molecules: Molecules,
     clones: Clones,
@@ -67,6 +80,7 @@ def target_rows(
     *,
     caveats: Mapping[str, str],
     therapies: Mapping[str, Sequence[Mapping[str, str]]],
+    genetics: Mapping[str, Sequence[Mapping[str, str]]] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows of `targets.tsv`: a relapse clone × antigen each, in the antigens' order.
 
@@ -81,13 +95,19 @@ def target_rows(
         As `read_caveats` gives them; told where the antigen is not lost.
     therapies
         Therapy lines by patient; none of a patient whose therapies are not known.
+    genetics
+        Rows of the genetics table by patient. Where both alleles of an antigen's gene are hit, or
+        a change may have taken its epitope, no agent against it is named.
     """
     rows = []
     for row in antigens:
         sample, antigen, patient = row["sample_id"], row["antigen"], row["patient_id"]
         if row["clone_id"] not in clones.relapse.get(sample, ()):
             continue
-        group = GROUPS[row["verdict"]]
+        hit = target_genetics((genetics or {}).get(patient, ()), antigen, since=0)
+        group = GENETIC_GROUPS.get(hit.state, GROUPS[row["verdict"]])
+        if row["verdict"] in (LOST, REDUCED):
+            group = LOST_OR_REDUCED
         caveat = "" if row["verdict"] == LOST else caveats.get(antigen, "")
         rows.append(
             {
@@ -97,7 +117,7 @@ def target_rows(
                 "verdict": row["verdict"],
                 "agents": agents_text(antigen, agents) if group == SHOWN else "",
                 "off_tumour": off_tumour(molecules, sample, antigen),
-                "note": note(row, caveat),
+                "note": "; ".join(filter(None, [genetic_note(hit), note(row, caveat)])),
                 "group": group,
                 "retaining_share": row.get("retaining_share"),
                 "prior_exposure": prior_exposure(antigen, agents, therapies.get(patient, ())),
@@ -129,6 +149,19 @@ def prior_exposure(antigen: str, agents: pd.DataFrame, lines: Sequence[Mapping[s
         same = "" if against else ", the same class"
         told.append(f"line {line['line']}: {named}{regimen}{aim}, {_when(line)}{same}")
     return "; ".join(told) or NO_EARLIER_LINE
+
+
+def genetic_note(hit: TargetGenetics) -> str:
+    """Return what genetics says against agents; empty where it says nothing against them."""
+    told = ", ".join(words_of(row) for row in hit.rows)
+    if hit.state == GENETIC_LOSS:
+        return f"lost by its gene ({told}): agents against it are not listed"
+    if hit.state == EPITOPE_MUTATED:
+        return (
+            f"its gene is changed ({told}): which agents still bind is not known, so that none is "
+            "listed"
+        )
+    return ""
 
 
 def _when(line: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from relapsescope.course.clinical_columns import (
     WORDS,
 )
 from relapsescope.course.clinical_ranges import RANGES
+from relapsescope.course.genetics import ARM, PROTEIN_CHANGE, TRANSLOCATION
 from relapsescope.errors import InputProblem
 from relapsescope.intake.regular_files import why_not_a_file
 from relapsescope.intake.text_tables import (
@@ -52,6 +53,7 @@ class ClinicalCheck:
     patients: Records = field(default_factory=list)
     labs: Records = field(default_factory=list)
     therapies: Records = field(default_factory=list)
+    genetics: Records = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -67,6 +69,7 @@ class ClinicalTables:
     patients: "pd.DataFrame"
     labs: "pd.DataFrame"
     therapies: "pd.DataFrame"
+    genetics: "pd.DataFrame"
 
 
 def read_clinical(folder: str | Path | None) -> ClinicalTables:
@@ -93,7 +96,8 @@ def check_clinical(
     Parameters
     ----------
     folder
-        Holds ``patients.tsv``, ``labs.tsv`` and ``therapies.tsv``, each optional.
+        Holds ``patients.tsv``, ``labs.tsv``, ``therapies.tsv`` and ``genetics.tsv``, each
+        optional.
     patient_ids
         The sheet's patients: others are warned of, and tables of others alone are another
         cohort's; None: not compared.
@@ -113,8 +117,8 @@ def check_clinical(
         return found
     if not folder.is_dir():
         found.problems.append(
-            f"{folder.name}: not a folder; give the folder that holds patients.tsv, labs.tsv and "
-            "therapies.tsv"
+            f"{folder.name}: not a folder; give the folder that holds patients.tsv, labs.tsv, "
+            "therapies.tsv and genetics.tsv"
         )
         return found
     _warn_of_other_files(folder, found)
@@ -134,6 +138,8 @@ def check_clinical(
         _check_labs(tables["labs"], found)
     if "therapies" in tables:
         _check_therapies(tables["therapies"], found)
+    if "genetics" in tables:
+        _check_genetics(tables["genetics"], found)
     for name, table in tables.items():
         if patient_ids is not None:
             _warn_of_other_patients(table, getattr(found, name), patient_ids)
@@ -197,7 +203,29 @@ def _text(table: Table, row: Row, column: str) -> str | None:
     value = free_text(table, row, column)
     if column == "target" and value:
         _check_target(table, row, value)
+    if column == "gene_or_arm":
+        _check_gene_or_arm(table, row, value)
+    if column == "hgvs_p" and value and not PROTEIN_CHANGE.fullmatch(value):
+        remedy = "write the protein change, e.g. p.Arg27Pro or p.Gln38*"
+        table.problem(row.line, column, f"{shown(value)} is no protein change", remedy)
+        return None
     return value or None
+
+
+def _check_gene_or_arm(table: Table, row: Row, value: str) -> None:
+    from relapsescope.intake.identity import symbol_meant
+
+    if not value:
+        table.problem(
+            row.line, "gene_or_arm", "the cell is empty", "give a gene's symbol or an arm"
+        )
+    elif not ARM.fullmatch(value) and not TRANSLOCATION.fullmatch(value):
+        meant = symbol_meant(value, TARGET_ALIASES)
+        if meant != value:
+            what = f"{shown(value)} is neither a gene symbol, an arm such as 17p nor t(4;14)"
+            table.problem(
+                row.line, "gene_or_arm", what, f"write {meant}" if meant else "correct it"
+            )
 
 
 def _check_target(table: Table, row: Row, value: str) -> None:
@@ -288,6 +316,18 @@ def _check_therapies(table: Table, found: ClinicalCheck) -> None:
             table.problem(line, "start_day", what, "correct the day or patients.tsv death_day")
     for patient_id, records in by_patient.items():
         _check_lines(table, patient_id, records)
+
+
+def _check_genetics(table: Table, found: ClinicalCheck) -> None:
+    """Complain of events that do not fit what they are of, and of changes in no known form."""
+    for record in found.genetics:
+        line, event, change = (record[k] for k in ("line_number", "event", "hgvs_p"))
+        if change and event != "mutation":
+            remedy = "write mutation, or leave hgvs_p empty"
+            table.problem(line, "event", f"{event} with the protein change {change}", remedy)
+        if event == "mutation" and ARM.fullmatch(record["gene_or_arm"]):
+            what = f"mutation of the arm {record['gene_or_arm']}"
+            table.problem(line, "gene_or_arm", what, "give the gene's symbol")
 
 
 def _check_lines(table: Table, patient_id: str, records: Records) -> None:

@@ -35,6 +35,9 @@ WORDS = {
     "new_lesion": ("yes", "no"),
     "therapy_class": THERAPY_CLASSES,
     "best_response": RESPONSES,
+    "assay": ("FISH", "WGS", "WES", "panel", "array"),
+    "event": ("deletion", "gain", "mutation", "translocation", "none"),
+    "extramedullary": ("yes", "no"),
 }
 WORD_ALIASES = {
     "k": "kappa",
@@ -76,6 +79,7 @@ COLUMNS = {
         "new_lesion",
         "soluble_bcma_ng_ml",
         "marrow_clonality",
+        "extramedullary",
     ),
     "therapies": (
         "patient_id",
@@ -87,11 +91,22 @@ COLUMNS = {
         "target",
         "best_response",
     ),
+    "genetics": (
+        "patient_id",
+        "day",
+        "assay",
+        "gene_or_arm",
+        "event",
+        "hgvs_p",
+        "vaf_or_share",
+        "note",
+    ),
 }
 REQUIRED = {
     "patients": ("patient_id",),
     "labs": ("patient_id", "day"),
     "therapies": ("patient_id", "line", "start_day", "therapy_class"),
+    "genetics": ("patient_id", "assay", "gene_or_arm", "event"),
 }
 COLUMN_ALIASES = {
     "patient": "patient_id",
@@ -100,6 +115,9 @@ COLUMN_ALIASES = {
     "chain": "involved_chain",
     "class": "therapy_class",
     "response": "best_response",
+    "gene": "gene_or_arm",
+    "arm": "gene_or_arm",
+    "vaf": "vaf_or_share",
 }
 # Names in use for a therapy's target that are no gene symbols, beside the gene table's synonyms.
 TARGET_ALIASES = {"BCMA": "TNFRSF17", "FCRH5": "FCRL5", "CS1": "SLAMF7", "CD138": "SDC1"}

@@ -28,5 +28,6 @@ RANGES = {
     "calcium_mg_dl": Range(4, 25, "mg/dl", "give mg/dl: multiply mmol/l by 4.008"),
     "hemoglobin_g_dl": Range(1.5, 25, "g/dl", "give g/dl: divide g/l by 10"),
     "creatinine_mg_dl": Range(0.1, 30, "mg/dl", "give mg/dl: divide µmol/l by 88.4"),
+    "vaf_or_share": Range(0, 1, "", "give a fraction: divide per cent by 100"),
     "soluble_bcma_ng_ml": Range(0, 20_000, "ng/ml", "give ng/ml: divide pg/ml by 1000"),
 }

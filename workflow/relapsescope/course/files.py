@@ -7,6 +7,7 @@ from relapsescope.course.clinical_columns import COLUMNS
 
 TABLES = (
     "assessments",
+    "genetics",
     "curves",
     "medians",
     "tests",

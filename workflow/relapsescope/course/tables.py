@@ -88,6 +88,7 @@ def make_course_tables(
     return {
         "course": course,
         "assessments": assessment_table(*inputs, settings=settings),
+        "genetics": clinical.genetics,
         "curves": curves,
         "medians": medians,
         "tests": tests,

@@ -18,6 +18,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "suppression": ("patient_id", "sample_id", "measure", "comparison"),
     "course": ("patient_id", "line"),
     "assessments": ("patient_id", "line", "day"),
+    "genetics": ("patient_id", "day", "assay", "gene_or_arm", "event", "hgvs_p"),
     "bulk_summary": ("gene", "model"),
     "mechanisms": ("patient_id", "mechanism"),
 }

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from relapsescope.course.genetics import TargetGenetics, target_genetics
 from relapsescope.mechanisms.cited import Cited, Row, cited
 from relapsescope.statistics.settings import LeaningSettings
 from relapsescope.vocabulary import TIMEPOINTS
@@ -85,6 +86,14 @@ class PatientEvidence:
         line = self.car_line
         return (line["target"] if line else "") or self.car_target
 
+    @property
+    def target_genetics(self) -> TargetGenetics:
+        """What genetics of the relapse says of the CAR's target."""
+        line = self.car_line
+        since = line.value("start_day") if line is not None and line["start_day"] else None
+        rows = [row.values for row in self.tables.get("genetics", ())]
+        return target_genetics(rows, self.target, since=since)
+
     def why_no_relapse(self) -> Cited:
         """Return why nothing is known of the cells at relapse; empty where something is."""
         if self.usable:
@@ -135,7 +144,7 @@ def patient_evidence(
     ----------
     tables
         Rows by table of the whole cohort: `samples`, `clones`, `antigens`, `course`,
-        `assessments`, `car_t` and `suppression`, each empty where the run has none.
+        `assessments`, `genetics`, `car_t` and `suppression`, each empty where the run has none.
     sheet
         The sample sheet's rows.
     """

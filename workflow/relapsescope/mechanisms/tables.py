@@ -17,7 +17,7 @@ from relapsescope.tables import write_tsv
 
 EVIDENCE = (
     *("samples", "clones", "antigens", "anxa1", "anxa1_untreated", "car_t", "suppression"),
-    *("course", "assessments", "bulk_summary"),
+    *("course", "assessments", "genetics", "bulk_summary"),
 )
 """Tables that verdicts and claims rest on."""
 

@@ -1,8 +1,17 @@
 """What the cells that came back say: did they lose the CAR's target, are they a new clone?"""
 
 import math
+from dataclasses import replace
 
 from relapsescope.antigens.verdicts import PARTIAL
+from relapsescope.course.genetics import (
+    EPITOPE_MUTATED,
+    GENETIC_LOSS,
+    INTACT,
+    ONE_ALLELE,
+    TargetGenetics,
+    words_of,
+)
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined
 from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
@@ -12,10 +21,53 @@ from relapsescope.vocabulary import antigen_name
 
 # Strength at most where the target is reduced and loss is not shown (the contract's "under 0.6").
 MOST_WITHOUT_LOSS = 0.59
+# Strength by convention where genetics names a change without its share of the cells.
+WITHOUT_SHARE = 0.5
 
 
 def antigen_escape(patient: PatientEvidence) -> Finding:
     """Return whether the relapse clone lost the CAR's own target."""
+    by_rna = _escape_by_rna(patient)
+    genetics = patient.target_genetics
+    if genetics.state not in (GENETIC_LOSS, EPITOPE_MUTATED):
+        return by_rna
+    told = Cited("genetics: " + ", ".join(words_of(row) for row in genetics.rows))
+    return replace(
+        by_rna,
+        state=by_rna.state if by_rna.state == "lost" else genetics.state,
+        evidence=joined([by_rna.evidence, told]),
+        strength=_genetic_strength(by_rna, genetics),
+        against=_against_genetics(by_rna, genetics),
+        not_assessed=NOTHING,
+    )
+
+
+def _genetic_strength(by_rna: Finding, genetics: TargetGenetics) -> float:
+    """Return the share of cells with the change at most two alleles allow, or one half.
+
+    A change of one allele of two in every cell has a variant fraction of one half.
+    """
+    if by_rna.state == "lost":
+        return by_rna.strength
+    shares = [float(row["vaf_or_share"]) for row in genetics.rows if row["vaf_or_share"]]
+    return clipped(2 * max(shares)) if shares else WITHOUT_SHARE
+
+
+def _against_genetics(by_rna: Finding, genetics: TargetGenetics) -> Cited:
+    told: list[Cited | str] = []
+    if by_rna.state == "retained":
+        told.append(
+            "its RNA is retained, as it is where only the epitope is changed"
+            if genetics.state == EPITOPE_MUTATED
+            else "its RNA is retained although both alleles are hit: cells of different clones?"
+        )
+    if genetics.state == EPITOPE_MUTATED:
+        told.append("whether the change lies in the part that the CAR binds is not judged here")
+    return joined(told)
+
+
+def _escape_by_rna(patient: PatientEvidence) -> Finding:
+    """Return whether the relapse clone's molecules show a loss of the CAR's own target."""
     clone = patient.relapse_clone
     if clone is None:
         return Finding("no_data", NOTHING, not_assessed=patient.why_no_clone())
@@ -37,7 +89,7 @@ def antigen_escape(patient: PatientEvidence) -> Finding:
         state,
         evidence,
         strength,
-        against=joined(_against_target(row, state, [r for r in own if r is not row])),
+        against=joined(_against_target(row, state, [r for r in own if r is not row], patient)),
         not_assessed=row.word("reason") if state.startswith("undecided") else NOTHING,
         leaning=reduced,
         states_leaning={"lost": lost, "reduced": reduced - lost},
@@ -126,12 +178,20 @@ def _target_state(row: Row, lost_below: float) -> str:
     return {"LOST": "lost", "RETAINED": "retained"}[verdict]
 
 
-def _against_target(row: Row, state: str, others: list[Row]) -> list[Cited | str]:
+def _against_target(
+    row: Row, state: str, others: list[Row], patient: PatientEvidence
+) -> list[Cited | str]:
     told: list[Cited | str] = []
     if state == "loss_likely":
         told.append("loss is the best estimate but not shown: the interval reaches beyond it")
     if state == "retained":
-        told.append("retained RNA does not exclude loss of the epitope or of the surface protein")
+        told.append(_excluded_by(patient.target_genetics))
+    if state == "lost" and patient.target_genetics.state == INTACT:
+        told.append("sequencing found no change of its gene")
+    if state == "lost":
+        also = [r for r in patient.tables["antigens"] if _lost_together(r, row)]
+        names = " and ".join(antigen_name(r["antigen"]) for r in also)
+        told.append(f"lost together with it in the same cells: {names}" if also else "")
     for column, words in (
         ("verdict_uncorrected", "without ambient correction"),
         ("verdict_wide", "with every compatible cell counted"),
@@ -158,6 +218,22 @@ def _against_target(row: Row, state: str, others: list[Row]) -> list[Cited | str
             )
     if row["reference"] not in ("", "pre_treatment_clone"):
         told.append("compared with others, not with the patient's own past")
+    return told
+
+
+def _lost_together(one: Row, target: Row) -> bool:
+    same = all(one[name] == target[name] for name in ("clone_id", "sample_id"))
+    return same and one["antigen"] != target["antigen"] and one["verdict"] == "LOST"
+
+
+def _excluded_by(genetics: TargetGenetics) -> str:
+    """Return at which level a loss of the target is excluded."""
+    if genetics.state == INTACT:
+        read = ", ".join(dict.fromkeys(row["assay"] for row in genetics.rows))
+        return f"excluded by RNA and sequencing ({read}), not at the surface"
+    told = "excluded at the level of RNA only: a changed epitope or lost surface protein is not"
+    if genetics.state == ONE_ALLELE:
+        told += f"; one allele is hit ({', '.join(words_of(row) for row in genetics.rows)})"
     return told
 
 

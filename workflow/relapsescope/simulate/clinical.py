@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from relapsescope.course.clinical_columns import COLUMNS
 from relapsescope.simulate.expression import resource
 from relapsescope.simulate.plan import CohortPlan, PatientPlan
 from relapsescope.simulate.streams import generator
@@ -27,7 +28,7 @@ REMISSION_MRD = {"sCR": "negative", "CR": "negative", "VGPR": "positive", "PR": 
 
 
 def clinical_tables(plan: CohortPlan, seed: int) -> dict[str, pd.DataFrame]:
-    """Return `patients`, `labs` and `therapies` ; healthy donors have none."""
+    """Return the clinical tables by name; healthy donors have none, nor has who has no genetics."""
     ill = [p for p in plan.patients if p.clones or p.car_product]
     labs = [_labs(patient, seed) for patient in ill]
     therapies = [_therapies(patient) for patient in ill if patient.car_product]
@@ -51,11 +52,15 @@ def clinical_tables(plan: CohortPlan, seed: int) -> dict[str, pd.DataFrame]:
             "last_follow_up_day",
         ],
     )  # fmt: skip
-    return {
+    tables = {
         "patients": patients,
         "labs": _concat(labs, LAB_COLUMNS),
         "therapies": _concat(therapies, THERAPY_COLUMNS),
     }
+    genetics = [{"patient_id": p.patient_id, **row} for p in ill for row in p.genetics]
+    if genetics:
+        tables["genetics"] = pd.DataFrame(genetics, columns=list(COLUMNS["genetics"]))
+    return tables
 
 
 LAB_COLUMNS = (
@@ -131,8 +136,24 @@ def _visit(
         "hemoglobin_g_dl": round(12.0 - 1.0 * min(share, 1.0) + rng.uniform(-0.2, 0.2), 1),
         "creatinine_mg_dl": 0.9,
         "new_lesion": "no",
-        "soluble_bcma_ng_ml": round((6.0 + 38.0 * share) * rng.uniform(0.9, 1.1), 1),
+        "soluble_bcma_ng_ml": _soluble_bcma(patient, share, relapsed, rng),
     }
+
+
+def _soluble_bcma(
+    patient: PatientPlan, share: float, relapsed: bool, rng: np.random.Generator
+) -> float:
+    """Return soluble BCMA: it follows the disease, but cells without BCMA shed none."""
+    shed = 1.0
+    if relapsed:
+        last = [x for x in patient.libraries if x.timepoint == "relapse" and x.clones]
+        shares = last[-1].clones if last else {}
+        rates = [
+            part * min(1.0, patient.clone(name).rates.get("TNFRSF17", 1.0))
+            for name, part in shares.items()
+        ]
+        shed = sum(rates) if rates else 1.0
+    return round((6.0 * min(1.0, 0.2 + shed) + 38.0 * share * shed) * rng.uniform(0.9, 1.1), 1)
 
 
 def _therapies(patient: PatientPlan) -> pd.DataFrame:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from relapsescope.course.clinical_columns import COLUMNS
+from relapsescope.course.genetics import EPITOPE_MUTATED, GENETIC_LOSS, target_genetics
 from relapsescope.simulate.donors import ANTIGENS
 from relapsescope.simulate.truth import (
     Simulated,
@@ -32,6 +34,7 @@ PRIMARY_ORDER = (
 )
 EXHAUSTED_FROM, CYCLING_FROM, PERSISTS_FROM, SUPPRESSIVE_FROM = 0.4, 0.08, 0.01, 0.5
 FEW_CAR_T = 15
+EMPTY_ROW = dict.fromkeys(COLUMNS["genetics"], "")
 DECISIVE_CAR_T = 40
 
 
@@ -119,7 +122,9 @@ def _true_mechanisms(group: list[Simulated]) -> set[str]:
     relapse = next(item.plan for item in group if item.plan.timepoint == "relapse")
     clone_id = relapse_clone(group)
     true = set()
-    if patient.clone(clone_id).rates.get(TARGET, 1.0) < 0.6:
+    hit = target_genetics([{**EMPTY_ROW, **row} for row in patient.genetics], TARGET, since=0)
+    lost = patient.clone(clone_id).rates.get(TARGET, 1.0) < 0.6
+    if lost or hit.state in (GENETIC_LOSS, EPITOPE_MUTATED):
         true.add("antigen_escape")
     if relapse.car >= PERSISTS_FROM and relapse.car_exhausted >= EXHAUSTED_FROM:
         true.add("t_cell_exhaustion")

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from relapsescope.course.clinical_columns import COLUMNS
 from relapsescope.errors import InputProblem
 from relapsescope.paths import RESOURCES
 from relapsescope.vocabulary import SORTINGS, TIMEPOINTS, TISSUES
@@ -110,7 +111,14 @@ class LibraryPlan:
 
 @dataclass(frozen=True)
 class PatientPlan:
-    """One donor or patient, with clones, libraries and clinical course."""
+    """One donor or patient, with clones, libraries and clinical course.
+
+    Attributes
+    ----------
+    genetics
+        Rows of `clinical/genetics.tsv` without the patient: what sequencing or FISH found. They
+        change no count: a mutation of the epitope leaves the RNA.
+    """
 
     patient_id: str
     libraries: tuple[LibraryPlan, ...]
@@ -122,6 +130,7 @@ class PatientPlan:
     salvage: tuple[str, str, str] | None = None
     death_day: int | None = None
     sex: str = "female"
+    genetics: tuple[Mapping[str, Any], ...] = ()
 
     def sample_id(self, library: LibraryPlan) -> str:
         """Return the name of `library`: patient and timepoint."""
@@ -265,6 +274,9 @@ def check_plan(plan: CohortPlan) -> list[str]:
         day = patient.progression_day
         if day is not None and (day % 28 or day < 140):
             problems.append(f"{here}: progression_day must be a visit (28, 56, …) from 140 on")
+        for row in patient.genetics:
+            unknown = sorted(set(row) - set(COLUMNS["genetics"][1:]))
+            problems += [f"{here}: genetics has no column {name!r}" for name in unknown]
         known = {clone.clone_id for clone in patient.clones}
         for clone in patient.clones:
             bad = [e for e in clone.copy_number if not EVENT.fullmatch(e)]
@@ -324,6 +336,7 @@ def _patient(content: Mapping[str, Any]) -> PatientPlan:
     values["clones"] = tuple(_clone(x) for x in content.get("clones", ()))
     if values.get("salvage"):
         values["salvage"] = tuple(values["salvage"])
+    values["genetics"] = tuple(content.get("genetics", ()))
     return PatientPlan(**values)
 
 

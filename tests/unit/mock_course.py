@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 from relapsescope.course.clinical import ClinicalTables
+from relapsescope.course.clinical_columns import COLUMNS
 from relapsescope.course.files import course_paths
 from relapsescope.course.settings import CourseSettings
 from relapsescope.course.tables import make_course_tables
@@ -52,7 +53,8 @@ def clinical():
             "best_response": None,
         }
     )
-    return ClinicalTables(patients, labs, therapies)
+    genetics = pd.DataFrame(columns=list(COLUMNS["genetics"]), dtype=object)
+    return ClinicalTables(patients, labs, therapies, genetics)
 
 
 def bulk_tables():

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 from relapsescope.course.clinical import ClinicalTables, read_clinical
+from relapsescope.course.clinical_columns import COLUMNS
 from relapsescope.course.endpoints import (
     contrast_table,
     index_lines,
@@ -99,9 +100,7 @@ def test_without_clinical_tables_all_files_are_there_without_rows(tmp_path):
 def test_same_input_gives_the_same_bytes(tmp_path):
     clinical = read_clinical(clinical_folder(tmp_path / "clinical"))
     write(tmp_path / "a", clinical)
-    shuffled = ClinicalTables(
-        **{name: getattr(clinical, name).iloc[::-1] for name in ("patients", "labs", "therapies")}
-    )
+    shuffled = ClinicalTables(**{name: getattr(clinical, name).iloc[::-1] for name in COLUMNS})
     write(tmp_path / "b", shuffled)
     written = (course_paths(tmp_path / name).values() for name in ("a", "b"))
     pairs = zip(*written, strict=True)

@@ -88,7 +88,9 @@ def make_course_tables(
     return {
         "course": course,
         "assessments": assessment_table(*inputs, settings=settings),
-        "genetics": clinical.genetics,
+        "genetics": clinical.genetics.sort_values(
+            ["patient_id", "day", "assay", "gene_or_arm", "event", "hgvs_p"], kind="stable"
+        ),
         "curves": curves,
         "medians": medians,
         "tests": tests,

@@ -20,7 +20,7 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
     """Return hazard ratios a standard deviation, by cohort, gene and adjustment."""
     table = evidence.course["bulk"]
     if table.empty:
-        raise NotAssessableError("no bulk cohort with survival is configured (bulk_cohorts)")
+        raise NotAssessableError("no bulk cohort with survival is configured")
     summary = evidence.course["bulk_summary"].assign(cohort=SUMMARY, kind="summary")
     both = pd.concat([table.assign(kind="cohort"), summary], ignore_index=True)
     fitted = both[both["log_hazard_ratio"].fillna("") != ""]

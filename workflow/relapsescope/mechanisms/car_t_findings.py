@@ -101,6 +101,9 @@ def t_cell_exhaustion(patient: PatientEvidence) -> Finding:
     if persistence is not None and persistence["persistence_verdict"] == "NOT_PERSISTENT":
         evidence = _share_seen(persistence) + "; too few to count as there"
         return Finding("gone", evidence, 0.0)
+    if row.value("n_cells") == 0:
+        why = Cited("no CAR-T cell was seen at relapse whose state could be judged")
+        return Finding("undecided", _share_seen(row), not_assessed=why)
     signatures = _signatures(row)
     effects = [
         cited(

@@ -97,7 +97,9 @@ def build_samples(context: PatientContext) -> Section:
 
 def _line(row: dict[str, str]) -> dict[str, str]:
     """Return a line's row with what its response is measured by in words."""
-    return row | {"measured_by": MODE_WORDS.get(row["measured_by"], row["measured_by"])}
+    criteria = row["progression_criteria"].replace("pd_", "").replace("_", " ")
+    measured_by = MODE_WORDS.get(row["measured_by"], row["measured_by"])
+    return row | {"measured_by": measured_by, "progression_criteria": criteria}
 
 
 def _quality(context: PatientContext, row: Row | None) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from relapsescope.mechanisms.cited import Cited, Row, cited
+from markupsafe import Markup
+
+from relapsescope.course.genetics import arm_agreement, words_of
+from relapsescope.mechanisms.cited import Cited, Row, cited, joined
 from relapsescope.report.context import PatientContext, Section
 from relapsescope.report.sections.antigens import (
     REFERENCES,
@@ -41,9 +44,38 @@ def build_clones(context: PatientContext) -> Section:
                 _relapse_clone(context, row) for row in clones if row.is_true("is_relapse_clone")
             ],
             rows=[_clone(context, row) for row in clones],
+            genetics=_genetics(context, clones),
             reasons=list(dict.fromkeys(filter(None, reasons))),
         ),
     )
+
+
+def _genetics(context: PatientContext, clones: list[Row]) -> list[Markup]:
+    """Return what genetics found, and where it agrees with the relapse clone's arms."""
+    rows = context.rows("genetics")
+    if not rows:
+        return []
+    told = []
+    for row in rows:
+        words = Cited(words_of(row.values))
+        if row["vaf_or_share"]:
+            words += cited(", in {share} %", share=row.percent("vaf_or_share"))
+        if row["day"]:
+            words += cited(", day {day}", day=row.number("day"))
+        told.append(words)
+    lines = [Cited("Genetics: ") + joined(told, "; ") + "."]
+    seen = [r for r in clones if r.is_true("is_relapse_clone") and r.is_true("cnv_evaluable")]
+    if seen:
+        both = arm_agreement([r.values for r in rows], seen[-1]["cnv_events"].split(";"))
+        lines += [
+            Cited(f"{lead}: {', '.join(arms)}.")
+            for lead, arms in (
+                ("The relapse clone's arms by expression agree with", both.agreeing),
+                ("They do not agree with", both.conflicting),
+            )
+            if arms
+        ]
+    return [context.cite(line) for line in lines]
 
 
 def build_antigens(context: PatientContext) -> Section:

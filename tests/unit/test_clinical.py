@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from relapsescope.course.clinical import COLUMNS, check_clinical, read_clinical
+from relapsescope.course.clinical_record import read_assessment
 from relapsescope.errors import InputProblem
 from relapsescope.paths import REPOSITORY
 
@@ -76,7 +77,18 @@ def test_lines_of_therapy_must_follow_each_other(tmp_path):
         ("serum_m_protein_g_dl", "34", "divide g/l by 10"),
         ("marrow_plasma_cell_pct", "140", "per cent"),
         ("mrd_sensitivity", "5", "e.g. 1e-5"),
-        ("flc_lambda_mg_l", "<0.5", "give the number"),
+        ("flc_kappa_mg_l", "1,248", "the comma may set apart thousands or decimals; write 1248 or"),
+        ("flc_kappa_mg_l", "1,248.5", "thousands set apart; write 1248.5"),
+        ("flc_kappa_mg_l", "1.248,5", "thousands set apart; write 1248.5"),
+        ("flc_kappa_mg_l", "1'248'000", "thousands set apart; write 1248000"),
+        ("flc_kappa_mg_l", "0,248", "has a decimal comma; write 0.248"),
+        ("flc_kappa_mg_l", "12,48", "has a decimal comma; write 12.48"),
+        ("serum_m_protein_g_dl", "undetectable", "write the limit as a bound, e.g. <0.1, or 0"),
+        ("serum_m_protein_g_dl", "TSTQ", "write the limit as a bound, e.g. <0.1, or 0"),
+        ("serum_m_protein_g_dl", "not_detected", "write the limit as a bound, e.g. <0.1, or 0"),
+        ("serum_m_protein_g_dl", "<0.1g/dl", "write the sign and the limit alone"),
+        ("mrd", "not_detected", "did you mean negative?"),
+        ("serum_immunofixation", "faint", "did you mean positive?"),
         ("mrd", "neg", "did you mean negative?"),
         ("new_lesion", "perhaps", "give one of yes, no"),
     ],
@@ -86,6 +98,15 @@ def test_laboratory_values_say_what_to_do(tmp_path, column, value, advice):
     (problem,) = problems(tmp_path)
     assert problem.startswith(f"labs.tsv:2 {column}: ")
     assert advice in problem
+
+
+@pytest.mark.parametrize("value", ["<0.1", "<=0.1", "≤0.1", "0.1"])
+def test_a_bound_counts_as_its_limit(tmp_path, value):
+    write(tmp_path, "labs", "patient_id day serum_m_protein_g_dl", f"P1 3 {value}")
+    tables = read_clinical(tmp_path)
+    assert list(tables.labs["serum_m_protein_g_dl"]) == [0.1]
+    row = {"patient_id": "P1", "day": "3", "serum_m_protein_g_dl": value}
+    assert read_assessment(row).serum_m == 0.1
 
 
 def test_fractions_for_per_cent_and_other_day_zero_are_warnings(tmp_path):

@@ -8,6 +8,7 @@ import yaml
 from relapsescope.errors import InputProblem
 from relapsescope.intake.counts import Counts
 from relapsescope.libraries import library
+from relapsescope.libraries.library_counts import read_or_explain
 from relapsescope.simulate import simulate_cohort
 from relapsescope.tables import read_columns
 from scipy import sparse
@@ -64,7 +65,7 @@ def test_a_reason_names_files_without_their_folders(process, monkeypatch, matrix
     assert process()["reason"] == (
         "it could not be processed (ValueError: cannot read filtered_feature_bc_matrix.h5)"
     )
-    _, said = library.read_or_explain(str(matrix.parent / "gone.h5"))
+    _, said = read_or_explain(str(matrix.parent / "gone.h5"))
     assert said.startswith("gone.h5: there is no such file")
     assert "/" not in said
 

@@ -46,8 +46,10 @@ def main(
 def check(
     samples: SamplesOption = None,
     clinical: Annotated[
-        Path | None,
-        typer.Option(help="Folder of clinical tables [default: that of the configured sheet]."),
+        str | None,
+        typer.Option(
+            help='Folder of clinical tables, "" for none [default: that of the configured sheet].'
+        ),
     ] = None,
     config: ConfigOption = Path("config/config.yaml"),
 ) -> None:
@@ -63,8 +65,8 @@ def check(
         if samples:
             # The configured clinical tables belong to the configured sheet, not to another one.
             chosen |= {"samples": str(samples), "clinical": ""}
-        if clinical:
-            chosen["clinical"] = str(clinical)
+        if clinical is not None:
+            chosen["clinical"] = clinical
         checked = check_run(chosen)
     except InputProblem as problem:
         _stop(problem)

@@ -21,8 +21,10 @@ def plan(
         Path | None, typer.Option(help="The sample sheet [default: that of the configuration].")
     ] = None,
     clinical: Annotated[
-        Path | None,
-        typer.Option(help="Folder of clinical tables [default: that of the configured sheet]."),
+        str | None,
+        typer.Option(
+            help='Folder of clinical tables, "" for none [default: that of the configured sheet].'
+        ),
     ] = None,
     results: Annotated[
         Path | None, typer.Option(help="Folder of the run [default: that of the configuration].")
@@ -64,8 +66,8 @@ def plan(
     if samples:
         # The configured clinical tables belong to the configured sheet, not to another one.
         chosen |= {"samples": str(samples), "clinical": ""}
-    if clinical:
-        chosen["clinical"] = str(clinical)
+    if clinical is not None:
+        chosen["clinical"] = clinical
     if results:
         chosen["results"] = str(results)
     try:

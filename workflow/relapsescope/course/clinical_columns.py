@@ -47,6 +47,15 @@ WORD_ALIASES = {
     "pos": "positive",
     "+": "positive",
     "neg": "negative",
+    **dict.fromkeys(
+        ("detected", "present", "positiv", "reactive", "trace", "faint", "weak", "weakly_positive"),
+        "positive",
+    ),
+    **dict.fromkeys(
+        ("not_detected", "none_detected", "undetected", "undetectable", "absent", "negativ"),
+        "negative",
+    ),
+    **dict.fromkeys(("none", "nd", "no_monoclonal_protein", "no_m_protein", "normal"), "negative"),
     "y": "yes",
     "n": "no",
     **CLASS_ALIASES,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from relapsescope.course.assessment import Assessment
+from relapsescope.intake.text_tables import measured
 
 LAB_FIELDS = {
     "serum_m_protein_g_dl": "serum_m",
@@ -129,7 +130,7 @@ def _text(value: object) -> str:
 
 def _number(value: object) -> float | None:
     text = _text(value)
-    return float(text) if text else None
+    return measured(text) if text else None
 
 
 def _whole(value: object) -> int | None:

@@ -347,19 +347,51 @@ def whole_number(table: Table, row: Row, column: str, *, needed: bool = False) -
     return None
 
 
+PLAIN_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?"
+BOUND = re.compile(rf"(?:<=?|>=?|≤|≥)\s*({PLAIN_NUMBER})")
+# What laboratories write for a value below what their assay can tell.
+BELOW_LIMIT = re.compile(
+    r"(?i)(?:(?:not|none)[ _-]?(?:detect|quantifi|measur|seen)\w*|un(?:detect|measur|quantifi)\w*"
+    r"|nd|n\.d\.|neg\w*\.?|trace\w*|faint|absent|tstq|too small to quantif\w*|below .*|bloq"
+    r"|<? ?llo[dq]|<? ?lo[dq])"
+)
+
+
+def measured(text: str) -> float | None:
+    """Return the number that a measurement stands for, None where it is none.
+
+    A bound stands for its limit: what is `<0.1` is at most 0.1.
+    """
+    bound = BOUND.fullmatch(text)
+    if bound:
+        return float(bound[1])
+    return float(text) if re.fullmatch(PLAIN_NUMBER, text) else None
+
+
 def number(table: Table, row: Row, column: str) -> float | None:
-    """Return a number, None where the cell is empty or with a problem."""
+    """Return a measurement, None where the cell is empty or with a problem."""
     value = known(table, row, column)
     if not value:
         return None
-    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", value):
-        return float(value)
+    found = measured(value)
+    if found is not None:
+        return found
     if DATE.fullmatch(value):
         what, remedy = "is a date", "give a number"
+    elif re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", value):
+        plain = value.replace(",", "")
+        what = "is ambiguous: the comma may set apart thousands or decimals"
+        remedy = f"write {plain} or {value.replace(',', '.')}"
     elif re.fullmatch(r"[+-]?\d+,\d+", value):
         what, remedy = "has a decimal comma", f"write {value.replace(',', '.')}"
-    elif re.fullmatch(r"[<>≤≥]=?\s*\d.*", value):
-        what, remedy = "is a bound, not a number", "give the number, or leave the cell empty"
+    elif re.fullmatch(r"[+-]?\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+(?:[.,]\d+)?", value):
+        digits = re.sub(r"[,.' \u00a0\u202f](?=\d{3}(?:\D|$))", "", value)
+        what, remedy = "has thousands set apart", f"write {digits.replace(',', '.')}"
+    elif re.match(r"[<>≤≥]", value):
+        what, remedy = "is no bound", "write the sign and the limit alone, e.g. <0.1"
+    elif BELOW_LIMIT.fullmatch(value):
+        what = "is a word for a value below the assay's limit"
+        remedy = "write the limit as a bound, e.g. <0.1, or 0"
     else:
         what, remedy = "is not a number", "give the number alone, without its unit"
     table.problem(row.line, column, f"{shown(value)} {what}", remedy)

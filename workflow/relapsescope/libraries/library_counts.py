@@ -72,7 +72,7 @@ def read_library_counts(
     raw, warnings = None, []
     try:
         if row.get("raw_matrix"):
-            raw, why = _readable(row["raw_matrix"])
+            raw, why = read_or_explain(row["raw_matrix"])
             if why and not row.get("matrix"):
                 return LibraryCounts(no_counts(), unreadable=why)
             warnings += [why] if why else []
@@ -100,7 +100,7 @@ def read_library_counts(
     )
 
 
-def _readable(path: str) -> tuple[Counts | None, str]:
+def read_or_explain(path: str) -> tuple[Counts | None, str]:
     """Return a matrix, or None and why it cannot be read."""
     try:
         return read_counts(path), ""

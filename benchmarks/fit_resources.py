@@ -18,8 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from relapsescope.intake.patients import libraries_by_patient
 from relapsescope.paths import REPOSITORY
-from relapsescope.patient_files import libraries_by_patient
 from relapsescope.run.check import check_inputs
 from relapsescope.run.job_log import PEAK
 from relapsescope.run.resource_models import (

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from relapsescope.cohort.cells import CELL_COLUMNS, SAMPLE_COLUMNS
-from relapsescope.patient_files import libraries_by_patient
+from relapsescope.intake.patients import libraries_by_patient
 from relapsescope.run.check import check_inputs
 from relapsescope.run.resource_models import model_of, request, total_size
 

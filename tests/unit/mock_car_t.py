@@ -1,8 +1,8 @@
 """Tables of the CAR-T cells of the small run, as the workflow would leave them."""
 
 from relapsescope.car_t.exhaustion_rows import EFFECT_COLUMNS
+from relapsescope.car_t.files import CAR_TABLES
 from relapsescope.car_t.tables import columns_of
-from relapsescope.patient_files import CAR_TABLES
 from relapsescope.tables import write_tsv
 
 PLACE = {"patient_id": "P1", "sample_id": "P1_relapse", "timepoint": "relapse"}

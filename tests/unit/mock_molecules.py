@@ -5,15 +5,13 @@ import json
 import numpy as np
 from relapsescope.antigens import antigen_rows, anxa1, targets
 from relapsescope.antigens.detection import DETECTION_COLUMNS
+from relapsescope.antigens.files import molecular_paths
+from relapsescope.clones.files import CLONE_FILES
 from relapsescope.clones.patient_tables import COLUMNS as CLONE_COLUMNS
-from relapsescope.patient_files import (
-    CLONE_FILES,
-    molecular_paths,
-    patient_paths,
-    programme_paths,
-)
+from relapsescope.paths import patient_paths
 from relapsescope.programmes import sets as programme_sets
 from relapsescope.programmes import tables as programmes
+from relapsescope.programmes.files import programme_paths
 from relapsescope.tables import write_tsv
 
 ARMS = ("1p", "1q", "13q", "16p")

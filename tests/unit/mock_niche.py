@@ -1,9 +1,9 @@
 """Tables of the microenvironment of the small run, as the workflow would leave them."""
 
 from relapsescope.microenvironment.composition_shifts import COLUMNS as SHIFT_COLUMNS
+from relapsescope.microenvironment.files import niche_paths
 from relapsescope.microenvironment.suppression import COLUMNS as SUPPRESSION_COLUMNS
 from relapsescope.microenvironment.tables import INTERACTION_COLUMNS
-from relapsescope.patient_files import niche_paths
 from relapsescope.tables import write_tsv
 
 PLACE = {"patient_id": "P1", "sample_id": "P1_relapse", "timepoint": "relapse"}

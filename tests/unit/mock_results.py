@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pandas as pd
 import yaml
+from relapsescope.mechanisms.files import ANSWER_TABLES
 from relapsescope.mechanisms.tables import EVIDENCE, table_path, write_answers
 from relapsescope.microenvironment.composition import composition
 from relapsescope.paths import REPOSITORY
-from relapsescope.patient_files import ANSWER_TABLES
 
 from .mock_car_t import write_car_t
 from .mock_course import write_course

@@ -1,8 +1,8 @@
 """Tables of the T cells of the small run, as the workflow would leave them."""
 
-from relapsescope.patient_files import t_cell_paths
 from relapsescope.t_cells.clonotype_tables import CLONOTYPE_COLUMNS, RECEPTOR_COLUMNS
 from relapsescope.t_cells.composition import COLUMNS as STATE_COLUMNS
+from relapsescope.t_cells.files import t_cell_paths
 from relapsescope.t_cells.measures import COLUMNS as MEASURE_COLUMNS
 from relapsescope.tables import write_tsv
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from relapsescope.clones.files import CLONE_FILES
 from relapsescope.clones.normal_plasma import build_normal_plasma
 from relapsescope.clones.patient_clones import call_clones
 from relapsescope.clones.patient_tables import COLUMNS, join_clones
 from relapsescope.cohort.cells import CELL_COLUMNS, join_cells
+from relapsescope.intake.patients import donors, libraries_by_patient
 from relapsescope.intake.sheet import Library
 from relapsescope.paths import REPOSITORY
-from relapsescope.patient_files import CLONE_FILES, donors, libraries_by_patient
 from relapsescope.tables import write_tsv
 
 ROW = {"sample_id": "P9_relapse", "patient_id": "P9", "timepoint": "relapse", "day": None}

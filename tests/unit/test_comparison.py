@@ -24,7 +24,7 @@ from relapsescope.figures.draw import PANELS, draw_figures, read_manifest
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings
 from relapsescope.paths import REPOSITORY
-from relapsescope.run.provenance import write_run_manifest
+from relapsescope.provenance.record import write_run_manifest
 from typer.testing import CliRunner
 
 from .mock_results import write_results

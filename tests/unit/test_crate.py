@@ -12,7 +12,7 @@ from relapsescope.errors import InputProblem
 from relapsescope.figures.draw import draw_figures, read_manifest
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings
-from relapsescope.run.provenance import write_run_manifest
+from relapsescope.provenance.record import write_run_manifest
 from rocrate.rocrate import ROCrate
 from typer.testing import CliRunner
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from relapsescope.deposit.compare import circumstances
-from relapsescope.run import machine as of_machine
+from relapsescope.provenance import machine as of_machine
 
 EPYC = """processor : 0
 vendor_id : AuthenticAMD
@@ -58,7 +58,10 @@ def test_where_the_system_does_not_say_the_architecture_stands(described, tmp_pa
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names of x86-64 kernels")
 def test_the_kernels_are_those_in_use_and_not_those_the_processor_could_run():
-    code = "import json; from relapsescope.run.machine import machine; print(json.dumps(machine()))"
+    code = (
+        "import json; from relapsescope.provenance.machine import machine; "
+        "print(json.dumps(machine()))"
+    )
     plain = {"OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4"}
     found = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],

@@ -8,7 +8,7 @@ from relapsescope.figures import composition_shift, ligand_receptor, suppression
 from relapsescope.figures.evidence import _read_text
 from relapsescope.figures.panel import NotAssessableError, PanelSettings
 from relapsescope.figures.theme import to_svg
-from relapsescope.patient_files import NICHE_TABLES, niche_paths
+from relapsescope.microenvironment.files import NICHE_TABLES, niche_paths
 
 from .mock_niche import write_niche
 

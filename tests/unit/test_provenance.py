@@ -7,14 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from relapsescope.run import provenance
-from relapsescope.run.provenance import (
-    code_of,
-    code_version,
-    config_hash,
-    versions,
-    write_run_manifest,
-)
+from relapsescope.provenance import code as provenance
+from relapsescope.provenance import record
+from relapsescope.provenance.code import code_of, code_version
+from relapsescope.provenance.record import config_hash, versions, write_run_manifest
 
 RULES = sorted(path.stem for path in provenance.SCRIPTS.glob("*.py"))
 
@@ -158,7 +154,7 @@ def test_what_modules_read_beside_the_users_files_is_named_so_that_the_hash_sees
         uses = len(re.findall(r"(?<!SIMULATE_)\bRESOURCES\b", text))
         imports = len(re.findall(r"import .*\bRESOURCES\b|^    RESOURCES,$", text, re.M))
         named = len(re.findall(r'\bRESOURCES / "', text))
-        if path.name not in ("paths.py", "provenance.py") and path.parent != provenance.PACKAGE:
+        if path.name not in ("paths.py", "code.py") and path.parent != provenance.PACKAGE:
             assert uses == imports + named, path
 
 
@@ -241,7 +237,7 @@ def test_the_manifest_says_how_exactly_the_atlas_comes_again(tmp_path, notes, ex
     if notes is not None:
         (tmp_path / "atlas/bundle").mkdir(parents=True)
         (tmp_path / "atlas/bundle/bundle.json").write_text(json.dumps({"notes": notes}))
-    assert provenance.reproducibility(tmp_path)["atlas"] == expected
+    assert record.reproducibility(tmp_path)["atlas"] == expected
 
 
 def test_a_module_that_is_not_there_has_no_version():

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from relapsescope.antigens.files import MOLECULE_FILES
 from relapsescope.antigens.tables import tally_molecules, write_molecular_tables
 from relapsescope.antigens.targets import (
     COLUMNS,
@@ -20,7 +21,6 @@ from relapsescope.antigens.targets import (
 )
 from relapsescope.libraries.library import process_library
 from relapsescope.paths import RESOURCES
-from relapsescope.patient_files import MOLECULE_FILES
 
 from .molecule_cohort import CLONES, group, molecules
 

@@ -6,28 +6,19 @@ from relapsescope.course.files import bulk_files, clinical_files, course_paths
 from relapsescope.programmes.files import gmt_files
 from relapsescope.judged_genes import judged_genes
 from relapsescope.paths import REPOSITORY
-from relapsescope.patient_files import (
-    ANSWER_TABLES,
-    CAR_FILES,
-    CAR_TABLES as CAR_TABLE_NAMES,
-    CLONE_FILES,
-    INTERACTION_FILES,
-    MOLECULE_FILES,
-    NICHE_FILES,
-    RECEPTOR_FILES,
-    STATE_FILES,
-    donors,
-    libraries_by_patient,
-    molecular_paths,
-    niche_paths,
-    patient_paths,
-    programme_paths,
-    t_cell_paths,
-)
+from relapsescope.antigens.files import MOLECULE_FILES, molecular_paths
+from relapsescope.car_t.files import CAR_FILES, CAR_TABLES as CAR_TABLE_NAMES
+from relapsescope.clones.files import CLONE_FILES
+from relapsescope.intake.patients import donors, libraries_by_patient
+from relapsescope.mechanisms.files import ANSWER_TABLES
+from relapsescope.microenvironment.files import INTERACTION_FILES, NICHE_FILES, niche_paths
+from relapsescope.paths import patient_paths
+from relapsescope.programmes.files import programme_paths
+from relapsescope.t_cells.files import RECEPTOR_FILES, STATE_FILES, t_cell_paths
 from relapsescope.reference.files import ATLAS as ATLAS_NAMES
 from relapsescope.reference.files import has_atlas, reference_files, reference_folder
 from relapsescope.reference.manifest import read_manifest
-from relapsescope.run.provenance import code_of, stamps
+from relapsescope.provenance.code import code_of, stamps
 from relapsescope.run.resource_models import batch_request, batches, request
 from relapsescope.run.start import begin_or_exit
 

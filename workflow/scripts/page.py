@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from relapsescope.provenance.record import versions
 from relapsescope.report.page import build_report
 from relapsescope.run.job_log import job_log
-from relapsescope.run.provenance import versions
 
 with job_log(snakemake.log[0]):
     build_report(

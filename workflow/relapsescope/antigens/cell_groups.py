@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import special
 
+from relapsescope.clones.files import PROBABILITY
 from relapsescope.intake.counts import Counts
-from relapsescope.patient_files import PROBABILITY
 
 ALL_MALIGNANT = "all_malignant"
 REFERENCE_LINEAGES = ("T", "NK", "Monocyte", "B")

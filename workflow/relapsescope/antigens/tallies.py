@@ -16,8 +16,8 @@ from relapsescope.antigens.cell_groups import Group, cell_groups
 from relapsescope.antigens.counted_cells import CellKey, cell_columns, counted_cells
 from relapsescope.antigens.mixture import Mixed, add_mixed, mixed_exposure
 from relapsescope.antigens.surface import surface_rows
+from relapsescope.clones.files import PROBABILITY
 from relapsescope.libraries.library_rna import LibraryRna, gene_in_cells, read_library
-from relapsescope.patient_files import PROBABILITY
 from relapsescope.statistics.rates import Tally, tally
 from relapsescope.statistics.retention import CellCounts
 from relapsescope.statistics.settings import RateSettings

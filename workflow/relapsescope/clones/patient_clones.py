@@ -10,6 +10,7 @@ import numpy as np
 
 from relapsescope.clones.contigs import apply_contigs, library_contigs
 from relapsescope.clones.copy_number import arm_map, evaluable, healthy_events, normal_floor
+from relapsescope.clones.files import PROBABILITY
 from relapsescope.clones.immunoglobulin import Immunoglobulin, call_immunoglobulin
 from relapsescope.clones.malignancy import Malignancy, call_malignancy, group_arms
 from relapsescope.clones.malignant_cells import PatientCells, cell_arms, patient_cells
@@ -33,7 +34,6 @@ from relapsescope.clones.tables import (
     clone_rows,
 )
 from relapsescope.judged_genes import judged_genes
-from relapsescope.patient_files import PROBABILITY
 from relapsescope.settings import settings_of
 from relapsescope.tables import write_json, write_parquet, write_tsv
 from relapsescope.vocabulary import COHORT, FROZEN
@@ -93,7 +93,7 @@ def call_clones(
     reference_panel
         The panel of a frozen reference, which serves where the cohort's own cannot.
     outputs
-        Paths of `patient_files.CLONE_FILES`.
+        Paths of `clones.files.CLONE_FILES`.
     settings
         The sections `immunoglobulin`, `copy_number` and `clones` of the configuration, and the
         judged genes (`judged_genes`).

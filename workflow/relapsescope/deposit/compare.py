@@ -21,8 +21,8 @@ from relapsescope.deposit.tolerance import SHAPE, Tolerance, parse_tolerance
 from relapsescope.errors import InputProblem
 from relapsescope.figures.draw import MANIFEST_COLUMNS, read_manifest
 from relapsescope.paths import RESOURCES
-from relapsescope.run.machine import WORDS
-from relapsescope.run.provenance import file_hash
+from relapsescope.provenance.machine import WORDS
+from relapsescope.provenance.record import file_hash
 
 T = TypeVar("T")
 

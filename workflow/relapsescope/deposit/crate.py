@@ -20,7 +20,7 @@ from relapsescope.errors import InputProblem
 from relapsescope.figures.draw import read_manifest
 from relapsescope.intake.sheet import read_sheet
 from relapsescope.paths import REPOSITORY
-from relapsescope.run.provenance import NOT_INSTALLED, PATHS
+from relapsescope.provenance.record import NOT_INSTALLED, PATHS
 from relapsescope.tables import write_json
 
 SPECIFICATION = "1.3"

@@ -7,7 +7,7 @@ from pathlib import Path
 from relapsescope.deposit.compare import DEPOSIT, table_files
 from relapsescope.deposit.summaries import SUFFIX, file_summary, write_summary
 from relapsescope.errors import InputProblem
-from relapsescope.run.provenance import settings_hash
+from relapsescope.provenance.record import settings_hash
 from relapsescope.tables import write_json
 
 LARGEST_PANEL = 32_000

@@ -9,18 +9,16 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
+from relapsescope.antigens.files import molecular_paths
+from relapsescope.car_t.files import CAR_TABLES
+from relapsescope.clones.files import CLONE_FILES
 from relapsescope.course.files import course_paths
-from relapsescope.patient_files import (
-    ANSWER_TABLES,
-    CAR_TABLES,
-    CLONE_FILES,
-    molecular_paths,
-    niche_paths,
-    patient_paths,
-    programme_paths,
-    t_cell_paths,
-)
+from relapsescope.mechanisms.files import ANSWER_TABLES
+from relapsescope.microenvironment.files import niche_paths
+from relapsescope.paths import patient_paths
+from relapsescope.programmes.files import programme_paths
 from relapsescope.spreadsheet_cells import frame_as_meant
+from relapsescope.t_cells.files import t_cell_paths
 from relapsescope.tables import read_tsv
 
 CELL_COLUMNS = (
@@ -87,20 +85,20 @@ class Evidence:
     normal_plasma
         The content of `clones/normal_plasma.json`: what the panel was made of.
     molecular
-        The tables of antigens, ANXA1 and targets by name (`patient_files.MOLECULAR_TABLES`), all
+        The tables of antigens, ANXA1 and targets by name (`antigens.files.MOLECULAR_TABLES`), all
         fields text.
     programmes
         ``genes`` (columns `PROGRAMME_COLUMNS` of `tables/programmes.tsv`, of genes compared),
         ``comparisons`` and ``enrichment`` (all fields text).
     niche
         The tables of the microenvironment beside its composition, by name
-        (`patient_files.NICHE_TABLES`), all fields text.
+        (`microenvironment.files.NICHE_TABLES`), all fields text.
     answers
         ``mechanisms``, ``answers`` and ``claims`` (`answer_tables.ANSWER_TABLES`), all fields text.
     car
-        ``car_t`` and ``exhaustion`` (`patient_files.CAR_TABLES`), all fields text.
+        ``car_t`` and ``exhaustion`` (`car_t.files.CAR_TABLES`), all fields text.
     t_cells
-        The tables of T cells by name (`patient_files.T_CELL_TABLES`), all fields text.
+        The tables of T cells by name (`t_cells.files.T_CELL_TABLES`), all fields text.
     """
 
     cells: pd.DataFrame

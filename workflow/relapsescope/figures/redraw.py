@@ -13,7 +13,7 @@ from relapsescope.figures.draw import (
     read_source_data,
 )
 from relapsescope.figures.panel import Panel
-from relapsescope.run.provenance import file_hash
+from relapsescope.provenance.record import file_hash
 
 
 @dataclass(frozen=True)

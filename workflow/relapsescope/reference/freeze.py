@@ -13,10 +13,10 @@ import pandas as pd
 from relapsescope.clones.normal_panel import read_panel, write_panel
 from relapsescope.errors import InputProblem
 from relapsescope.intake.sheet import Library, read_sheet
+from relapsescope.provenance.record import config_hash, git_commit, settings_hash, versions
 from relapsescope.reference.atlas_file import freeze_atlas
 from relapsescope.reference.files import FILES, MANIFEST
 from relapsescope.reference.manifest import Manifest, read_manifest, write_manifest
-from relapsescope.run.provenance import config_hash, git_commit, settings_hash, versions
 from relapsescope.tables import read_tsv, write_parquet, write_tsv
 from relapsescope.vocabulary import FROZEN
 

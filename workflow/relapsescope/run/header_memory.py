@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from relapsescope.intake.matrix import MatrixHeader, read_header
-from relapsescope.run.provenance import code_version
+from relapsescope.provenance.code import code_version
 
 
 class HeaderMemory:

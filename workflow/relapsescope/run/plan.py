@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from relapsescope.errors import InputProblem
+from relapsescope.intake.patients import libraries_by_patient
 from relapsescope.paths import REPOSITORY
-from relapsescope.patient_files import libraries_by_patient
 from relapsescope.run.resource_models import (
     Request,
     batch_request,

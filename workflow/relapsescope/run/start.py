@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from relapsescope.course.clinical import patients_named
 from relapsescope.errors import InputProblem
 from relapsescope.intake.sheet import CAR_T_COURSE, Library, read_sheet
-from relapsescope.run.places import hold_results
-from relapsescope.run.provenance import (
+from relapsescope.provenance.record import (
     now,
     pin_threads,
     run_state,
     share_package,
     write_run_manifest,
 )
+from relapsescope.run.places import hold_results
 from relapsescope.run.resource_models import Size, total_size
 from relapsescope.settings import plain_values
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from relapsescope.provenance.record import PATHS
 from relapsescope.report.context import Context, Section
 from relapsescope.report.methods_text import methods_text, paragraphs
-from relapsescope.run.provenance import PATHS
 
 
 def build(context: Context) -> Section:

@@ -176,6 +176,8 @@ def _expected(
     profile, clone = cells["profile"].iat[0], cells["clone"].iat[0]
     base = person.clones[clone] if clone else person.profiles[profile]
     rates = np.repeat(base[None, :].astype(np.float32), n, axis=0)
+    for at, (share, kept) in person.retained.get(clone or "", {}).items():
+        rates[rng.random(n) < share, at] = kept
     neighbour = profile_table().loc[profile, "neighbour"]
     if neighbour and not clone:
         # Cell types grade into one another: up to 30 % of the neighbour's expression.

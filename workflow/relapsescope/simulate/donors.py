@@ -36,11 +36,21 @@ class Donor:
         By clone, the same for its malignant plasma cells.
     receptors
         The malignant cells' `segment: symbol`: IGHC, IGHV, light constant and variable gene.
+    retained
+        By clone and gene, the share of its cells that kept the parent's rate, and that rate.
     """
 
     profiles: dict[str, np.ndarray]
     clones: dict[str, np.ndarray]
     receptors: dict[str, str]
+    retained: dict[str, dict[int, tuple[float, float]]]
+
+    def mean_rates(self, clone_id: str) -> np.ndarray:
+        """Return a clone's rates, cells that retain a gene counted by their share."""
+        rates = self.clones[clone_id].copy()
+        for at, (share, kept) in self.retained[clone_id].items():
+            rates[at] += share * (kept - rates[at])
+        return rates
 
 
 def donor(plan: CohortPlan, patient: PatientPlan, genes: Genome, seed: int) -> Donor:
@@ -57,10 +67,16 @@ def donor(plan: CohortPlan, patient: PatientPlan, genes: Genome, seed: int) -> D
     profiles = {name: personal(nuclear_rates(genes, name)) for name in profile_table().index}
     clones: dict[str, np.ndarray] = {}
     raw: dict[str, np.ndarray] = {}
+    retained: dict[str, dict[int, tuple[float, float]]] = {}
     for clone in patient.clones:
         start = raw[clone.parent] if clone.parent else _first_clone(profiles["Plasma"], genes, rng)
         raw[clone.clone_id], clones[clone.clone_id] = _clone(start, clone, patient, genes, rng)
-    return Donor(profiles=profiles, clones=clones, receptors=_receptors(patient, rng))
+        before = start * arm_factors(genes, clone.copy_number)
+        retained[clone.clone_id] = {
+            genes.index[symbol]: (share, float(before[genes.index[symbol]] / before.sum()))
+            for symbol, share in clone.retaining.items()
+        }
+    return Donor(profiles, clones, _receptors(patient, rng), retained)
 
 
 def _first_clone(plasma: np.ndarray, genes: Genome, rng: np.random.Generator) -> np.ndarray:

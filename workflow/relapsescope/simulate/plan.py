@@ -35,6 +35,8 @@ class ClonePlan:
     rates
         Factor on a gene's rate against what the clone's parent (or, for the first clone, a
         normal plasma cell) shows, e.g. ``{"TNFRSF17": 0.0, "ANXA1": 6.0}``.
+    retaining
+        Share of the clone's cells that keep what the parent shows of a gene in `rates`.
     driver
         Programme of resources/simulate/programmes.tsv, e.g. ``driver_ccnd1``.
     parent
@@ -46,6 +48,7 @@ class ClonePlan:
     clone_id: str
     copy_number: tuple[str, ...] = ()
     rates: Mapping[str, float] = field(default_factory=dict)
+    retaining: Mapping[str, float] = field(default_factory=dict)
     driver: str | None = None
     parent: str | None = None
     immunoglobulin_share: float = 0.45
@@ -279,6 +282,10 @@ def check_plan(plan: CohortPlan) -> list[str]:
             problems += [f"{here}: genetics has no column {name!r}" for name in unknown]
         known = {clone.clone_id for clone in patient.clones}
         for clone in patient.clones:
+            if set(clone.retaining) - set(clone.rates):
+                problems.append(f"{here}: clone {clone.clone_id} retains a gene that rates lacks")
+            if any(not 0 <= share <= 1 for share in clone.retaining.values()):
+                problems.append(f"{here}: clone {clone.clone_id} retaining: shares are 0 to 1")
             bad = [e for e in clone.copy_number if not EVENT.fullmatch(e)]
             problems += [f"{here}: {event!r} is no arm event such as +1q" for event in bad]
             if clone.parent is not None and clone.parent not in known:

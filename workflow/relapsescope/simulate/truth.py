@@ -183,7 +183,7 @@ def antigen_truth(items: list[Simulated], genes: Genome) -> pd.DataFrame:
     panel = {
         antigen: np.mean(
             [
-                cpm(g[0].person.clones[c.clone_id], genes.index[antigen])
+                cpm(g[0].person.mean_rates(c.clone_id), genes.index[antigen])
                 for g in groups
                 for c in g[0].patient.clones[:1]
             ]
@@ -225,7 +225,7 @@ def _pooled(item: Simulated, clone_id: str, at: int) -> tuple[int, float, float]
         cells = cells[cells["clone"] == clone_id]
     if cells.empty:
         return 0, 0.0, np.nan
-    rates = {c: cpm(r, at) for c, r in item.person.clones.items()}
+    rates = {c: cpm(item.person.mean_rates(c), at) for c in item.person.clones}
     weights = cells["exposure"].to_numpy()
     values = cells["clone"].map(rates).to_numpy(float)
     return len(cells), float(weights.sum()), float((weights * values).sum() / weights.sum())

@@ -1,6 +1,6 @@
 """Simulations behind docs/antigens.md: coverage, false LOST and false HIGH, power, usual rules.
 
-    python benchmarks/antigen_nulls.py --output TABLE.md [--simulations 200]
+    python benchmarks/antigen_nulls.py --output TABLE.md [--losses 2000] [--seed 7]
 
 Two libraries of one patient (before CAR-T and relapse) are simulated cell by cell for the genes
 in question and as sums for 400 others, with ambient RNA, doublets that no step found, cells that
@@ -10,6 +10,7 @@ differ, and a shift of every gene in every library; the functions of the workflo
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,10 +92,16 @@ class Simulated:
     true_ratio: float
 
 
-def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
-    """Return a patient with a library before CAR-T and one at relapse."""
-    names = [*GENES, *(f"GENE{i}" for i in range(N_OTHERS))]
-    groups = ["clone", *LINEAGES]
+def simulate(
+    rng: np.random.Generator, scenario: Scenario, *, antigen_only: bool = False
+) -> Simulated:
+    """Return a patient with a library before CAR-T and one at relapse.
+
+    `antigen_only` leaves out all but the clone and BCMA, to be quick.
+    """
+    genes = ["TNFRSF17"] if antigen_only else list(GENES)
+    names = [*genes, *(f"GENE{i}" for i in range(N_OTHERS))]
+    groups = ["clone", *([] if antigen_only else LINEAGES)]
     usual = {g: np.exp(rng.uniform(np.log(20), np.log(1000), N_OTHERS)) for g in groups}
     rows, pooled, umi, exposure, counted = [], [], {}, {}, {}
     true_ratio = 1.0
@@ -133,7 +140,7 @@ def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
                 true_ratio = keeps + (1 - keeps) * scenario.antigen_ratio
             soup = scenario.ambient / (1 - scenario.ambient) * library_depth * 0.7
             cells, chance = {}, {}
-            for i, gene in enumerate(GENES):
+            for i, gene in enumerate(genes):
                 own = GENES[gene].get(group, 0.0)
                 if gene == "TNFRSF17" and group == "clone":
                     own = scenario.cpm
@@ -153,8 +160,8 @@ def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
                 chance[gene] = rng.poisson(profile * N_EMPTY)
             strict = np.ones(n, dtype=bool)
             for identity in (("CD3D", "CD3E", "TRAC"), ("CD14", "FCN1", "MNDA")):
-                seen = sum(cells[g] for g in identity)
-                expected = soup * sum(chance[g] for g in identity) / N_EMPTY
+                seen = sum(cells.get(g, 0) for g in identity)
+                expected = soup * sum(chance.get(g, 0) for g in identity) / N_EMPTY
                 p = np.where(seen > 0, special.gammainc(np.maximum(seen, 1), expected), 1.0)
                 strict &= p > 0.05
             kinds = [("lineage", group, np.ones(n, dtype=bool))]
@@ -162,7 +169,7 @@ def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
                 kinds = [("clone", "A", kinds[0][2]), ("clone:strict", "A", strict)]
                 kinds.append(("clone:wide", "A", kinds[0][2]))
             for kind, clone, members in kinds:
-                for gene in GENES:
+                for gene in genes:
                     one = tally(
                         cells[gene][members],
                         (depth + second + old)[members],
@@ -189,10 +196,10 @@ def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
                     name = {"kind": kind, "clone_id": clone, "gene": gene, "stratum": -1}
                     rows.append(place | name | vars(one) | seen)
             total = (depth + second + old).sum()
-            others = usual[group] * shift[len(GENES) :] * total / 1e6
+            others = usual[group] * shift[len(genes) :] * total / 1e6
             drawn = rng.poisson(others * rng.gamma(n / DISPERSION, DISPERSION / n, N_OTHERS))
-            sums = np.array([*(cells[g].sum() for g in GENES), *drawn], dtype=np.float32)
-            clean = np.array([soup * chance[g] / N_EMPTY * n for g in GENES])
+            sums = np.array([*(cells[g].sum() for g in genes), *drawn], dtype=np.float32)
+            clean = np.array([soup * chance[g] / N_EMPTY * n for g in genes])
             pooled.append(
                 (
                     (sample, "clone", "A") if group == "clone" else (sample, "lineage", group),
@@ -203,7 +210,7 @@ def simulate(rng: np.random.Generator, scenario: Scenario) -> Simulated:
                 )
             )
             if group == "clone":
-                umi |= {(sample, gene): cells[gene] for gene in GENES}
+                umi |= {(sample, gene): cells[gene] for gene in genes}
                 exposure[sample] = depth + second + old
     frame = pd.DataFrame(rows)
     for column in ("detected_twice", "detected_above_ambient"):
@@ -255,6 +262,93 @@ def judge(one: Simulated, settings: tuple[AntigenSettings, Anxa1Settings]) -> di
         said[f"{gene} twice"] = bool(p < 0.05 and fold >= 2)
         said[f"{gene} higher"] = bool(p < 0.05 and fold > 1)
     return said
+
+
+def judge_loss(one: Simulated, settings: AntigenSettings) -> dict[str, object]:
+    """Return the relapse clone's row of `antigens.tsv` for BCMA, and whether its ratio is true."""
+    clones = Clones({"relapse": ("A",)}, frozenset())
+    patients = {"before": "P", "relapse": "P"}
+    effects = library_effects(one.pooled, patients, assumed_sd=settings.library_log_sd)
+    rows = antigen_rows(Cohort(one.molecules, one.pooled, effects, clones, settings))
+    (row,) = (
+        r for r in rows if r["sample_id"] == "relapse" and r["antigen"] == settings.car_target
+    )
+    low, high = row.get("ratio_ci_low", 0.0), row.get("ratio_ci_high", np.inf)
+    return row | {"covers": low <= one.true_ratio <= high, "ends": (low, high)}
+
+
+# Nothing is lost: no clone may be called LOST. A clone of which a tenth retains the antigen lies on
+# the very limit.
+LOSS_NULLS = (
+    Scenario("10 % retain", 283, 8400, antigen_ratio=0.0, retaining=0.1),
+    Scenario("10 % retain, 5 % doublets with the old clone", 283, 8400, antigen_ratio=0.0,
+             retaining=0.1, homotypic=0.05),
+    Scenario("10 % retain, 20 % ambient RNA", 283, 8400, ambient=0.2, antigen_ratio=0.0,
+             retaining=0.1),
+    Scenario("10 % retain, a third of the depth", 283, 8400, antigen_ratio=0.0, retaining=0.1,
+             relapse_depth=0.33),
+    Scenario("10 % retain, reference of another chemistry", 283, 8400, antigen_ratio=0.0,
+             retaining=0.1, chemistry_sd=0.5),
+    Scenario("nothing changed"),
+    Scenario("20 % ambient RNA", ambient=0.2),
+    Scenario("a third of the depth", relapse_depth=0.33),
+    Scenario("reference of another chemistry", chemistry_sd=0.5),
+    Scenario("30 % of the cells retain", antigen_ratio=0.0, retaining=0.3),
+    Scenario("at 0.3 in all cells", antigen_ratio=0.3),
+    Scenario("nothing changed, 60 cells", 60),
+    Scenario("library shifts of 0.3", shift_sd=0.3),
+    Scenario("10 % retain, 300 molecules expected", 200, antigen_ratio=0.0, retaining=0.1),
+    Scenario("10 % retain, 100 molecules expected", 200, 1667, antigen_ratio=0.0, retaining=0.1),
+)  # fmt: skip
+LOSSES = (
+    Scenario("lost, 60 expected", 120, 1667, antigen_ratio=0.0),
+    Scenario("lost, 100 expected", 200, 1667, antigen_ratio=0.0),
+    Scenario("1 % stray cells, 100 expected, 100 cells", 100, 3333, antigen_ratio=0.0,
+             retaining=0.01),
+    Scenario("1 % stray cells, 100 expected, 200 cells", 200, 1667, antigen_ratio=0.0,
+             retaining=0.01),
+    Scenario("1 % stray cells, 100 expected, 400 cells", 400, 833, antigen_ratio=0.0,
+             retaining=0.01),
+    Scenario("1 % stray cells, 300 expected", 200, 5000, antigen_ratio=0.0, retaining=0.01),
+    Scenario("1 % stray cells, 700 expected", 283, 8400, antigen_ratio=0.0, retaining=0.01),
+    Scenario("2 % doublets with the old clone, 700 expected", 283, 8400, antigen_ratio=0.0,
+             homotypic=0.02),
+)  # fmt: skip
+
+
+def loss_table(
+    scenarios: Sequence[Scenario], n: int, settings: AntigenSettings, seed: int
+) -> list[str]:
+    """Return verdicts on BCMA, and how its ratio's interval covers, by scenario."""
+    lines = [
+        "| scenario | expected | `LOST` | `REDUCED` | `RETAINED` | `INDETERMINATE` | covers | "
+        "width, log2 | share of cells |",
+        "|---" * 9 + "|",
+    ]
+    for number, scenario in enumerate(scenarios):
+        rng = np.random.default_rng([seed, number, len(scenarios)])
+        rows = [judge_loss(simulate(rng, scenario, antigen_only=True), settings) for _ in range(n)]
+        told = [row for row in rows if "ratio" in row]
+        ends = np.array([row["ends"] for row in told]).reshape(-1, 2)
+        with np.errstate(divide="ignore"):
+            width = np.median(np.log2(ends[:, 1]) - np.log2(ends[:, 0])) if told else np.nan
+        verdicts = [sum(row["verdict"] == v for row in rows) for v in VERDICTS]
+        shares = [np.median([r[c] for r in told]) if told else np.nan for c in SHARES]
+        cells = [
+            scenario.name,
+            f"{np.median([row['expected_umi'] for row in told]) if told else np.nan:.0f}",
+            *(f"{count} of {n}" for count in verdicts),
+            f"{np.mean([row['covers'] for row in told]) if told else np.nan:.3f}",
+            f"{width:.2f}",
+            "{:.3f} ({:.3f} to {:.3f})".format(*shares),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+        print(lines[-1], flush=True)
+    return lines
+
+
+VERDICTS = ("LOST", "REDUCED", "RETAINED", "INDETERMINATE")
+SHARES = ("retaining_share", "retaining_share_ci_low", "retaining_share_ci_high")
 
 
 NULLS = (
@@ -384,6 +478,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--simulations", type=int, default=200)
+    parser.add_argument("--losses", type=int, default=2000, help="simulations of each loss or null")
+    parser.add_argument("--seed", type=int, default=7, help="of the losses and their nulls")
+    parser.add_argument("--only-losses", action="store_true")
     arguments = parser.parse_args()
     config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
     section = config["antigens"] | {"genes": ["TNFRSF17", "GPRC5D"]}
@@ -391,18 +488,30 @@ def main() -> None:
         settings_of(AntigenSettings, section, name="antigens"),
         settings_of(Anxa1Settings, config["anxa1"], name="anxa1"),
     )
-    n = arguments.simulations
+    n, seed = arguments.simulations, arguments.seed
+    bcma = settings_of(AntigenSettings, section | {"genes": ["TNFRSF17"]}, name="antigens")
     started = time.process_time()
     parts = [
-        ("False calls where nothing is lost or high", null_table(n, settings)),
-        ("Power: LOST BCMA / LOST GPRC5D / HIGH ANXA1, %", power_table(max(n // 4, 1), settings)),
-        ("Coverage of 95 % intervals", coverage_table(n)),
+        ("BCMA where nothing is lost", loss_table(LOSS_NULLS, arguments.losses, bcma, seed)),
+        ("BCMA where it is lost", loss_table(LOSSES, max(arguments.losses // 4, 1), bcma, seed)),
     ]
+    if not arguments.only_losses:
+        parts += _usual_tables(n, settings)
     lines = []
     for title, table in parts:
         lines += [f"### {title}", "", *table, ""]
     arguments.output.write_text("\n".join(lines), encoding="utf-8")
     print(f"{time.process_time() - started:.0f} CPU s")
+
+
+def _usual_tables(
+    n: int, settings: tuple[AntigenSettings, Anxa1Settings]
+) -> list[tuple[str, list[str]]]:
+    return [
+        ("False calls where nothing is lost or high", null_table(n, settings)),
+        ("Power: LOST BCMA / LOST GPRC5D / HIGH ANXA1, %", power_table(max(n // 4, 1), settings)),
+        ("Coverage of 95 % intervals", coverage_table(n)),
+    ]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Verdicts on antigens, from tallies whose answer is known by hand."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import yaml
 from relapsescope.antigens.antigen_rows import COLUMNS, Cohort, antigen_rows
 from relapsescope.antigens.cell_groups import Group, cell_groups
 from relapsescope.antigens.molecules import Clones
+from relapsescope.antigens.references import GivenRate, GivenRates
 from relapsescope.antigens.settings import AntigenSettings
 from relapsescope.antigens.surface import surface_rows
 from relapsescope.antigens.verdicts import EPITOPE, needed_umi, verdict_of
@@ -22,8 +24,10 @@ from relapsescope.statistics.library_effects import (
     library_effects,
     matched_changes,
 )
+from relapsescope.statistics.library_variation import Variation
 from relapsescope.statistics.rates import Interval, Tally
-from scipy import sparse
+from relapsescope.statistics.retention import cell_counts
+from scipy import sparse, stats
 
 from .molecule_cohort import CLONES, NO_POOL, STEADY, group, molecules
 
@@ -157,6 +161,113 @@ def test_the_cars_own_target_is_judged_whatever_the_list():
     found = antigen_rows(Cohort(molecules(*pair(300), *cd19), NO_POOL, STEADY, CLONES, settings))
     verdicts = {r["antigen"]: r["verdict"] for r in found if r["sample_id"] == "relapse"}
     assert verdicts == {"CD19": "LOST", "TNFRSF17": "RETAINED"}
+
+
+def dark(n_dark, bright, depth=8400.0):
+    """Return a clone's row and cells: `bright` molecules in a cell each, none in the others."""
+    umi = np.r_[np.asarray(bright, float), np.zeros(n_dark)]
+    n = umi.size
+    row = group(
+        *("relapse", "clone", "B", "TNFRSF17", int(umi.sum())), n_cells=n, exposure=depth * n
+    )
+    cells = cell_counts(umi, np.full(n, depth), np.zeros(n))
+    return row, {("relapse", "clone", "B", "TNFRSF17"): cells}
+
+
+BEFORE = group("before", "all_malignant", "all_malignant", "TNFRSF17", 300)
+
+
+def clone_row(row, cells, *others, **further):
+    cohort = Cohort(molecules(BEFORE, row, *others, cells=cells), NO_POOL, STEADY, CLONES, SETTINGS)
+    found = antigen_rows(dataclasses.replace(cohort, **further))
+    return next(r for r in found if (r["sample_id"], r["clone_id"]) == ("relapse", "B"))
+
+
+def test_one_stray_cell_hides_no_loss():
+    """A doublet of two plasma cells holds 14 molecules of 713 expected, 282 cells hold none."""
+    row = clone_row(*dark(282, [14]))
+    assert row["verdict"] == "LOST"
+    assert row["retaining_cells"] == 1
+    assert row["retaining_share_ci_high"] < 0.025
+    assert "1 of 283 cells still shows it, at most 1." in row["reason"]
+
+
+def test_a_partial_loss_is_said():
+    rng = np.random.default_rng(1)
+    row = clone_row(*dark(210, 1 + rng.poisson(2.0, 90)))
+    assert row["verdict"] == "REDUCED"
+    assert row["retaining_share_ci_low"] < 0.31 < row["retaining_share_ci_high"]
+    assert re.search(r"lost in about (6\d|70) % of the cells, kept by 2\d %", row["reason"])
+
+
+def test_a_tenth_of_the_cells_that_keep_it_is_no_loss():
+    rng = np.random.default_rng(2)
+    row = clone_row(*dark(264, 1 + rng.poisson(0.8, 19)))
+    assert row["ratio_ci_high"] < 0.1
+    assert row["not_lost_probability"] > SETTINGS.loss_doubt
+    assert row["verdict"] == "REDUCED" and "loss, which is not shown" in row["reason"]
+    lenient = dataclasses.replace(SETTINGS, loss_doubt=0.5)
+    assert clone_row(*dark(264, 1 + rng.poisson(0.8, 19)), settings=lenient)["verdict"] == "LOST"
+
+
+def test_all_malignant_cells_are_their_clones_by_their_shares():
+    """Eight old cells that kept the antigen among 200 lost ones: 0.04, a loss."""
+    row, cells = dark(192, [])
+    old = group("relapse", "clone", "A", "TNFRSF17", 20, n_cells=8, exposure=67200)
+    both = group("relapse", *(["all_malignant"] * 2), "TNFRSF17", 20, n_cells=200, exposure=1.68e6)
+    assigned = [one | {"kind": "clone:assigned"} for one in (row, old)]
+    cohort = molecules(BEFORE, row, old, both, *assigned, cells=cells)
+    found = antigen_rows(Cohort(cohort, NO_POOL, STEADY, CLONES, SETTINGS))
+    whole = next(
+        r
+        for r in found
+        if (r["sample_id"], r["clone_id"])[1] == "all_malignant" and r["sample_id"] == "relapse"
+    )
+    assert whole["ratio"] == pytest.approx(20 / 1.68e6 / 300e-6)
+    assert whole["ratio_ci_low"] < 0.03 and 0.05 < whole["ratio_ci_high"] < 0.1
+    assert whole["retaining_cells"] == 8
+    assert whole["verdict"] == "LOST"
+
+
+def test_against_other_patients_the_error_is_a_new_patients():
+    """Eight patients from 402 to 1,324 a million: 0.18 of their mean is no reduction yet."""
+    rates = np.exp(np.linspace(np.log(402), np.log(1324), 8)).round().astype(int)
+    panel = [
+        group(f"U{i}", "all_malignant", "all_malignant", "TNFRSF17", int(r))
+        for i, r in enumerate(rates)
+    ]
+    mean = float(np.exp(np.log(rates).mean()))
+    row = judged(*panel, group("relapse", "clone", "B", "TNFRSF17", round(0.18 * mean)))
+    assert row["reference"] == "untreated_panel"
+    assert row["reference_cpm"] == pytest.approx(mean, rel=0.01)
+    spread = np.std(np.log(rates), ddof=1)
+    assert row["library_log_sd"] == pytest.approx(spread, rel=0.1)
+    reach = stats.t.ppf(0.975, 7 + SETTINGS.patient_prior_df) * spread * np.sqrt(1 + 1 / 8)
+    assert np.log(row["ratio_ci_high"] / row["ratio"]) == pytest.approx(reach, rel=0.15)
+    one = judged(panel[0], group("relapse", "clone", "B", "TNFRSF17", 80))
+    assert one["verdict"] == "INDETERMINATE"
+
+
+def test_rates_from_outside_the_cohort_come_last_and_are_named():
+    given = GivenRate(300.0, 0.1, Variation(0.4, 10.0, 11), 0.8)
+    shipped = GivenRates("shipped", malignant={"TNFRSF17": given})
+    clone = group("relapse", "clone", "B", "TNFRSF17", 0)
+    alone = Cohort(molecules(clone), NO_POOL, STEADY, CLONES, SETTINGS, (shipped,))
+    (row,) = antigen_rows(alone)
+    assert (row["reference"], row["reference_source"]) == ("untreated_panel", "shipped")
+    assert (row["reference_cpm"], row["verdict"]) == (pytest.approx(300.0), "LOST")
+    own = Cohort(molecules(clone, BEFORE), NO_POOL, STEADY, CLONES, SETTINGS, (shipped,))
+    sources = {row["sample_id"]: row["reference_source"] for row in antigen_rows(own)}
+    assert sources == {"relapse": "cohort", "before": "shipped"}
+
+
+def test_a_clone_that_never_had_it_is_told_from_one_that_lost_it():
+    lost = group("relapse", "clone", "B", "TNFRSF17", 0)
+    for then, origin in ((5, "never_had"), (300, "lost")):
+        past = group("before", "clone", "B", "TNFRSF17", then)
+        row = judged(BEFORE, past, lost)
+        assert (row["verdict"], row["origin"]) == ("LOST", origin)
+    assert "origin" not in judged(BEFORE, lost)
 
 
 def test_depth_strata_undo_a_reference_of_deeper_cells():

@@ -109,8 +109,10 @@ def test_ambient_molecules_show_nothing():
     rng = np.random.default_rng(6)
     found = retention(cells(rng.poisson(0.3, 300), ambient=0.3), RATE, KNOWN, ambient_cv=0.15)
     assert found.share_interval().high < 0.06
+    assert found.nothing and found.share_interval().low == 0
+    assert compared(found.ratio, steady(300), RATE).interval(0.01, nothing=found.nothing).low == 0
     blind = retention(cells(rng.poisson(0.3, 300)), RATE, KNOWN)
-    assert blind.share_interval().low > 0.08
+    assert blind.share_interval().low > 0.08 and not blind.nothing
 
 
 def test_cells_of_another_clone_are_no_cells_of_this_one():

@@ -41,6 +41,7 @@ from relapsescope.statistics.rates import (
     with_floor,
 )
 from relapsescope.statistics.retention import (
+    LEVEL_LOG_SD,
     Compared,
     Retention,
     compared,
@@ -150,20 +151,18 @@ def compare(cohort: Cohort, key: Key, gene: str, one: Tally, reference: Referenc
         assumed_log_sd=settings.dispersion_sd,
     )
     base = replace(base, dispersion=mean_spread(spread))
-    cells = (
-        _of_clones(molecules, key, gene, per_umi, spread)
-        if key[1] == ALL_MALIGNANT
-        else _of_group(molecules, key, gene, per_umi, spread)
-    )
     error = library_error(cohort.pooled, cohort.effects, gene, key, reference)
+    level = float(np.hypot(LEVEL_LOG_SD, error.log_sd))
+    of = _of_clones if key[1] == ALL_MALIGNANT else _of_group
+    cells = of(molecules, key, gene, per_umi, spread, level)
     against = compared(cells.ratio, base, per_umi, log_sd=error.log_sd, df=error.df)
     below = estimate(base)
     middle = estimate(one) / below if below > 0 else np.nan
-    return Judged(base, error, cells, against, against.interval(middle))
+    return Judged(base, error, cells, against, against.interval(middle, nothing=cells.nothing))
 
 
 def _of_group(
-    molecules: Molecules, key: Key, gene: str, per_umi: float, spread: np.ndarray
+    molecules: Molecules, key: Key, gene: str, per_umi: float, spread: np.ndarray, level: float
 ) -> Retention:
     """Return what the cells of one group say against a reference's rate and spread."""
     one = molecules.tally(*key, gene)
@@ -176,11 +175,12 @@ def _of_group(
         ambient_cv=one.ambient_sd / one.ambient if one.ambient > 0 else 0.0,
         strayed=min(mixed / shown, 0.5),
         strayed_sd=mixed_sd / shown,
+        level_log_sd=level,
     )
 
 
 def _of_clones(
-    molecules: Molecules, key: Key, gene: str, per_umi: float, spread: np.ndarray
+    molecules: Molecules, key: Key, gene: str, per_umi: float, spread: np.ndarray, level: float
 ) -> Retention:
     """Return what all malignant cells say: their clones, each weighted by its share of the cells.
 
@@ -196,10 +196,10 @@ def _of_clones(
         parts.append(unsure)
         assigned.append(unsure)
     if len(parts) < 2:
-        return _of_group(molecules, key, gene, per_umi, spread)
+        return _of_group(molecules, key, gene, per_umi, spread, level)
     sizes = [molecules.tally(*one, gene) for one in assigned]
     return weighted(
-        [_of_group(molecules, one, gene, per_umi, spread) for one in parts],
+        [_of_group(molecules, one, gene, per_umi, spread, level) for one in parts],
         [left if part == unsure else one.n_cells for part, one in zip(parts, sizes, strict=True)],
         [one.exposure / max(one.n_cells, 1) for one in sizes],
     )
@@ -254,7 +254,7 @@ def _row(cohort: Cohort, key: Key, gene: str, one: Tally) -> dict[str, Any]:
     base, ratio_found = found.base, found.found
     expected = estimate(base) * one.exposure / 1e6
     share = found.cells.share_interval()
-    not_lost = found.against.at_least(settings.lost_below)
+    not_lost = found.cells.share_at_least(settings.lost_below)
     row |= {
         "reference": reference.name,
         "reference_source": reference.source,
@@ -277,7 +277,7 @@ def _row(cohort: Cohort, key: Key, gene: str, one: Tally) -> dict[str, Any]:
     }
     row["verdict"], why = judged(one, row, base, settings)
     row |= _other_ways(molecules, key, gene, one, reference, base, found.error.log_sd, settings)
-    row |= _own_past(cohort, key, gene, one, row["verdict"])
+    row |= _own_past(cohort, key, gene, one, reference, found, row["verdict"])
     row["protein_agrees"] = _agreement(row, settings)
     censored = [s for s in reference.samples() if molecules.libraries[s].umi_ceiling]
     row["reason"] = _with_caveats(why, row, settings, censored)
@@ -325,7 +325,15 @@ def _measured(
     return row
 
 
-def _own_past(cohort: Cohort, key: Key, gene: str, one: Tally, verdict: str) -> dict[str, Any]:
+def _own_past(
+    cohort: Cohort,
+    key: Key,
+    gene: str,
+    one: Tally,
+    reference: Reference,
+    judged_now: Judged,
+    verdict: str,
+) -> dict[str, Any]:
     """Return a clone's antigen against its own cells before CAR-T, and where a lack comes from.
 
     `never_had` where the clone showed less than the tumour already then (one library, so that
@@ -336,7 +344,8 @@ def _own_past(cohort: Cohort, key: Key, gene: str, one: Tally, verdict: str) -> 
     past = own_past(molecules, cohort.clones, sample, clone, settings.min_cells)
     if past is None:
         return {}
-    since = compare(cohort, key, gene, one, past).found
+    same = past.keys == reference.keys
+    since = (judged_now if same else compare(cohort, key, gene, one, past)).found
     found: dict[str, Any] = {
         "own_past_ratio": since.estimate,
         "own_past_ci_low": since.low,

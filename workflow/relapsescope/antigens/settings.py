@@ -42,7 +42,7 @@ class AntigenSettings:
     lost_below: Positive
     reduced_below: Positive
     loss_doubt: Probability
-    stray_below: Positive
+    few_umi: NotNegative
     min_loss_umi: NotNegative
     strict_limits: Limits
     lenient_limits: Limits
@@ -61,7 +61,6 @@ class AntigenSettings:
 
     ORDER: ClassVar = (
         Order("lost_below", "reduced_below"),
-        Order("stray_below", "lost_below", equal=True),
         Order("protein_absent", "protein_present", equal=True),
     )
 

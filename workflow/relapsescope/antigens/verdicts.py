@@ -43,14 +43,14 @@ def verdict_of(found: Interval, limits: Sequence[float]) -> str:
 def loss_is_shown(row: Mapping[str, Any], settings: AntigenSettings) -> bool:
     """Return whether a ratio whose upper limit is that of loss shows it beyond the stray cell.
 
-    One limit of a 95 % interval lies on the wrong side in one case of forty, which is too often
-    for the word loss. That the antigen is kept must be next to impossible, or the estimate must
-    lie far under the limit with enough molecules expected.
+    One limit of a 95 % interval lies on the wrong side in one case of forty, too often for the
+    word loss: that as large a share of the cells keeps the antigen must be next to impossible.
+    Where hardly a molecule was seen and enough were expected, the limit is all that can be had.
     """
     if row["not_lost_probability"] <= settings.loss_doubt:
         return True
-    far = row["ratio"] <= settings.stray_below
-    return bool(far and row["expected_umi"] >= settings.min_loss_umi)
+    few = row["ratio"] * row["expected_umi"] <= settings.few_umi
+    return bool(few and row["expected_umi"] >= settings.min_loss_umi)
 
 
 def judged(
@@ -103,7 +103,8 @@ def share_told(row: Mapping[str, Any], verdict: str) -> str:
     high = row["retaining_share_ci_high"]
     if verdict == LOST:
         shown = row["retaining_cells"]
-        least = f"{shown} of {row['n_cells']} cells still show it, " if shown else ""
+        verb = "shows" if shown == 1 else "show"
+        least = f"{shown} of {row['n_cells']} cells still {verb} it, " if shown else ""
         return f"; {least}at most {percent(high)} of the cells show it"
     if row["partial_probability"] < PARTIAL or high > MOST_PARTIAL:
         return ""

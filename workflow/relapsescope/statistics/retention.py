@@ -23,10 +23,13 @@ N_SPREADS = 3
 # Log ratios of the tables of weights: further out is nothing, or without bound.
 STEP, REACH = 0.02, 9.0
 GRID = np.arange(-REACH, REACH + STEP / 2, STEP)
-# A cell that retains the gene holds it at the reference's level, give or take this log error.
-LEVEL_LOG_SD = 0.35
-LEVELS = np.exp(np.linspace(-1.6, 1.6, 17))
-SHARES = np.r_[0.0, np.exp(np.arange(-8.0, -0.05, 0.1)), 0.97, 0.99, 1.0]
+# A cell that retains the gene holds it at the reference's level, give or take this log error;
+# standard deviations about it at which its level is tried. A group that holds less than the least
+# level in all of its cells retains it in none.
+LEVEL_LOG_SD = 0.25
+LEVEL_STEPS = np.linspace(-2.4, 2.4, 9)
+LEAST_LEVEL = 0.3
+SHARES = np.r_[0.0, np.exp(np.arange(-7.5, -0.1, 0.15)), 0.95, 0.99, 1.0]
 # Highest level of a group as a whole that is thought possible, in units of the reference's.
 TOP_LEVEL = 16.0
 # Ambient molecules whose error is not worth an integral, and the least believed in a cell: a
@@ -36,6 +39,8 @@ LEAST_AMBIENT = 1e-4
 # A share above this is no partial loss.
 MOST_PARTIAL = 0.9
 TAIL = 0.025
+# Half of the 95 % quantile of chi-squared with one degree of freedom.
+NONE_EXCLUDED = 1.92
 N_DRAWS = 4000
 
 
@@ -77,12 +82,19 @@ class Retention:
         Probability that a part of the cells shows the gene, not all at one level.
     showing
         Cells that more probably show the gene than not.
+    nothing
+        Whether no cell may show it: the likelihood of none lies within 95 % of the largest.
     """
 
     ratio: np.ndarray
     share: np.ndarray
     partial: float
     showing: int
+    nothing: bool = False
+
+    def share_at_least(self, share: float) -> float:
+        """Return the probability that so large a share of the cells shows the gene."""
+        return float(self.share[share - 1e-9 <= SHARES].sum())
 
     def share_interval(self) -> Interval:
         """Return the share of the cells that still shows the gene: median and 95 % interval."""
@@ -90,7 +102,7 @@ class Retention:
         low, middle, high = (
             float(np.interp(where, total, SHARES)) for where in (TAIL, 0.5, 1 - TAIL)
         )
-        return Interval(middle, low if self.share[0] < TAIL else 0.0, high)
+        return Interval(middle, 0.0 if self.nothing else low, high)
 
 
 def cell_counts(umi: np.ndarray, exposure: np.ndarray, ambient: np.ndarray) -> CellCounts:
@@ -206,31 +218,38 @@ def retention(
     """
     levels = _whole_levels(counts, rate)
     logs = np.log(levels)
+    kept = np.exp(level_log_sd * LEVEL_STEPS)
     uniform, mixed = [], []
     for value in _few_spreads(spread):
         for factor in _ambient_factors(counts, ambient_cv):
             ambient = np.maximum(counts.ambient * factor, LEAST_AMBIENT)
             uniform.append(_uniform(counts, rate, ambient, levels, value, strayed))
-            mixed.append(_mixture(counts, rate, ambient, value))
+            mixed.append(_mixture(counts, rate, ambient, kept, value))
     top = max(one.max() for one in (*uniform, *mixed))
     # Jeffreys' prior of a rate, the inverse root of the level, up to the highest level.
     flat = np.mean([np.exp(one - top) for one in uniform], axis=0)
     flat = flat * np.sqrt(levels) * np.gradient(logs) / (2 * np.sqrt(TOP_LEVEL))
     table = np.mean([np.exp(one - top) for one in mixed], axis=0)
     table = _without_strayed(table, strayed, strayed_sd)
-    table = table * _share_prior()[:, None] * _level_prior(level_log_sd)[None, :]
+    table = table * _share_prior()[:, None] * _level_prior()[None, :]
     ratio = np.zeros(GRID.size)
     _add(ratio, logs, flat)
-    products = np.log(np.maximum(SHARES, 1e-12))[:, None] + np.log(LEVELS)[None, :]
+    products = np.log(np.maximum(SHARES, 1e-12))[:, None] + np.log(kept)[None, :]
     _add(ratio, products.ravel(), table.ravel())
     share = table.sum(axis=1)
-    share[-1] += flat[levels >= LEVELS[0]].sum()
+    share[-1] += flat[levels >= LEAST_LEVEL].sum()
     total = flat.sum() + table.sum()
     part = float(table[SHARES < MOST_PARTIAL].sum() / total)
     share = share / share.sum()
+    none = np.mean([np.exp(one[0].max() - top) for one in mixed])
+    best = max(
+        float(np.mean([np.exp(one - top) for one in kind], axis=0).max())
+        for kind in (uniform, mixed)
+    )
+    nothing = bool(none > 0 and np.log(best / none) < NONE_EXCLUDED)
     ambient = np.maximum(counts.ambient, LEAST_AMBIENT)
     showing = _showing(counts, rate, ambient, mean_spread(spread), float(share @ SHARES))
-    return Retention(ratio / ratio.sum(), share, part, showing)
+    return Retention(ratio / ratio.sum(), share, part, showing, nothing)
 
 
 def _showing(
@@ -250,8 +269,8 @@ def _whole_levels(counts: CellCounts, rate: float) -> np.ndarray:
     umi = float(((counts.umi - counts.ambient) * counts.cells).sum())
     middle = max(umi, 1.0) / expected
     width = 1 / np.sqrt(max(umi, 1.0)) + 3.0 / np.sqrt(max(counts.n_cells, 1))
-    fine = middle * np.exp(np.linspace(-5 * width, 5 * width, 81))
-    coarse = np.exp(np.linspace(-REACH, np.log(TOP_LEVEL), 41))
+    fine = middle * np.exp(np.linspace(-5 * width, 5 * width, 51))
+    coarse = np.exp(np.linspace(-REACH, np.log(TOP_LEVEL), 31))
     levels = np.unique(np.concatenate([fine, coarse]))
     return levels[(levels >= np.exp(-REACH)) & (levels <= TOP_LEVEL)]
 
@@ -272,10 +291,12 @@ def _uniform(
     return own @ counts.cells
 
 
-def _mixture(counts: CellCounts, rate: float, ambient: np.ndarray, spread: float) -> np.ndarray:
+def _mixture(
+    counts: CellCounts, rate: float, ambient: np.ndarray, levels: np.ndarray, spread: float
+) -> np.ndarray:
     """Return (n_shares, n_levels) the log likelihood of a share of the cells at a level."""
     none = log_chance(counts.umi, np.zeros_like(ambient), ambient, spread)
-    shown = log_chance(counts.umi, np.outer(LEVELS, rate * counts.exposure), ambient, spread)
+    shown = log_chance(counts.umi, np.outer(levels, rate * counts.exposure), ambient, spread)
     top = np.maximum(shown.max(axis=0), none)
     absent = np.exp(none - top)
     values = absent + SHARES[:, None, None] * (np.exp(shown - top)[None] - absent)
@@ -289,8 +310,8 @@ def _share_prior() -> np.ndarray:
     return np.diff(special.betainc(0.5, 0.5, edges))
 
 
-def _level_prior(level_log_sd: float) -> np.ndarray:
-    weight = np.exp(-0.5 * (np.log(LEVELS) / level_log_sd) ** 2)
+def _level_prior() -> np.ndarray:
+    weight = np.exp(-0.5 * LEVEL_STEPS**2)
     return weight / weight.sum()
 
 
@@ -348,7 +369,8 @@ def weighted(
     edges = np.r_[-1.0, (SHARES[1:] + SHARES[:-1]) / 2, 2.0]
     counted = np.histogram(share, edges)[0] / N_DRAWS
     partial = float(counted[SHARES < MOST_PARTIAL].sum())
-    return Retention(table, counted, partial, sum(part.showing for part in parts))
+    showing, nothing = sum(part.showing for part in parts), all(part.nothing for part in parts)
+    return Retention(table, counted, partial, showing, nothing)
 
 
 @dataclass(frozen=True)
@@ -357,11 +379,14 @@ class Compared:
 
     probability: np.ndarray
 
-    def interval(self, estimate: float) -> Interval:
-        """Return the 95 % interval: holding its estimate, infinite where there is no limit."""
+    def interval(self, estimate: float, *, nothing: bool = False) -> Interval:
+        """Return the 95 % interval: holding its estimate, infinite where there is no limit.
+
+        It begins at 0 where no cell at all may show the gene (`nothing`).
+        """
         total = np.cumsum(self.probability)
         low, high = (float(np.exp(np.interp(q, total, GRID))) for q in (TAIL, 1 - TAIL))
-        low = 0.0 if self.probability[0] >= TAIL else low
+        low = 0.0 if nothing or self.probability[0] >= TAIL else low
         high = np.inf if self.probability[-1] >= TAIL else high
         return Interval(estimate, min(low, estimate), max(high, estimate))
 

@@ -23,7 +23,7 @@ CONTRASTS = {
 }
 ORIGINS = {
     "selected": ": selected, its cells were high already",
-    "induced": ": induced, its cells rose",
+    "induced": ": induced, its own cells rose, unless a part of them that was high took over",
 }
 NO_RELAPSE_CLONE = "no relapse clone was found in this patient, so nothing is said of its antigens"
 

@@ -76,7 +76,7 @@ def test_all_tables_are_written_and_read_back(tmp_path):
     # 1.2 on day 140 -> 0.5 is 58 %, twice: PR of the bispecific.
     assert course.loc[("P1", "2"), "baseline_days"].endswith("140")
     assert course.loc[("P2", "1"), "progression_day"] == "56"
-    assert course.loc[("P2", "1"), ["os_days", "os_event"]].to_list() == ["120", "True"]
+    assert course.loc[("P2", "1"), ["os_days", "os_event"]].to_list() == ["120", "TRUE"]
     assert list(tables["salvage"]["therapy_class"]) == ["bispecific", ""]
     assert tables["contrasts"]["status"][0] == "refused"
 

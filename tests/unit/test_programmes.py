@@ -309,7 +309,10 @@ def test_one_patient_is_descriptive_and_has_no_p_value(written):
     genes = written["programmes"]
     assert set(genes["status"]) == {"descriptive"}
     assert (genes["p_value"] == "").all()
-    rising = genes[genes["change"] != ""]
+    compared = genes[genes["set_aside"] == ""]
+    assert set(compared["change"]) <= {"up", "down", "neither"}
+    assert set(genes.loc[genes["set_aside"] != "", "change"]) <= {""}
+    rising = genes[genes["change"].isin(["up", "down"])]
     assert list(rising["gene"]) == ["GENE0"]
     assert float(rising["ci_low"].iloc[0]) > 1
     sets = written["enrichment"]

@@ -1,6 +1,18 @@
+import re
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
-from relapsescope.tables import read_columns, whole_file, write_json, write_parquet, write_tsv
+import relapsescope
+from relapsescope.tables import (
+    is_true,
+    read_columns,
+    whole_file,
+    write_json,
+    write_parquet,
+    write_tsv,
+)
 
 
 def test_parquet_keeps_values_and_nulls(tmp_path):
@@ -55,3 +67,27 @@ def test_a_failed_write_leaves_the_old_file_and_no_partial_one(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_logical_columns_are_logical_to_pandas_and_r(tmp_path):
+    """R's type.convert takes T, F, TRUE, FALSE, true and false, and no `True`."""
+    path = tmp_path / "t.tsv"
+    rows = [{"a": True, "b": np.bool_(False), "c": 1}, {"a": False, "b": None, "c": "True"}]
+    write_tsv(path, ["a", "b", "c"], rows)
+    assert path.read_text() == "a\tb\tc\nTRUE\tFALSE\t1\nFALSE\t\tTrue\n"
+    assert list(pd.read_csv(path, sep="\t")["a"]) == [True, False]
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    assert list(is_true(table["a"])) == [True, False]
+    assert list(is_true(table["b"])) == [False, False]
+    assert (is_true("TRUE"), is_true(True), is_true(""), is_true("1")) == (True, True, False, False)
+
+
+def test_no_reader_looks_for_a_logical_word_of_python():
+    """`== "True"` is never true of a table as it is written."""
+    package = Path(relapsescope.__file__).parent
+    found = [
+        str(path.relative_to(package))
+        for path in package.rglob("*")
+        if path.suffix in (".py", ".html") and re.search("[\"']True[\"']", path.read_text())
+    ]
+    assert found == []

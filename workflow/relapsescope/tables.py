@@ -104,7 +104,19 @@ def write_tsv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, An
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def is_true(value: Any) -> Any:
+    """Return whether a logical field of a table says yes; of a column, for each row.
+
+    Tables say `TRUE` and `FALSE`, which R and pandas both read as logical; nothing else is yes.
+    """
+    if isinstance(value, str | bool | np.bool_):
+        return str(value).upper() == "TRUE"
+    return value.astype(str).str.upper() == "TRUE"
+
+
 def _field(value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return str(value).upper()
     if value is None or (isinstance(value, float | np.floating) and not np.isfinite(value)):
         return ""
     if isinstance(value, float | np.floating):

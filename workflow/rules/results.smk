@@ -56,6 +56,12 @@ rule cellxgene:
     input:
         counts=LIBRARY_FILES["counts"],
         cells=f"{RESULTS}/tables/cells.parquet",
+        samples=f"{RESULTS}/tables/samples.tsv",
+        latent=f"{RESULTS}/atlas/latent.parquet",
+        tables=[
+            f"{RESULTS}/tables/{name}.tsv"
+            for name in ("clones", "antigens", "anxa1", "car_t", "mechanisms", "targets", "course")
+        ],
     output:
         h5ad=f"{RESULTS}/cellxgene/cohort.h5ad",
     log:

@@ -10,7 +10,7 @@ import pandas as pd
 from relapsescope.antigens.counted_cells import CellKey, read_counted_cells
 from relapsescope.statistics.rates import Tally, pool
 from relapsescope.statistics.retention import CellCounts, joined
-from relapsescope.tables import read_tsv
+from relapsescope.tables import is_true, read_tsv
 from relapsescope.vocabulary import COHORT
 
 BEFORE_TREATMENT = ("untreated", "pre_infusion")
@@ -196,7 +196,7 @@ def read_clones(paths: Sequence[str]) -> Clones:
         for row in table.to_dict("records"):
             if row["relation"] == "different_ig":
                 unrelated.add((row["patient_id"], row["clone_id"]))
-            if row["is_relapse_clone"].lower() == "true":
+            if is_true(row["is_relapse_clone"]):
                 relapse.setdefault(row["sample_id"], []).append(row["clone_id"])
     by_sample = {sample: tuple(dict.fromkeys(clones)) for sample, clones in relapse.items()}
     return Clones(by_sample, frozenset(unrelated))

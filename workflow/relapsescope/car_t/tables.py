@@ -51,7 +51,7 @@ from relapsescope.libraries.settings import CycleSettings
 from relapsescope.settings import settings_of
 from relapsescope.statistics.settings import LeaningSettings
 from relapsescope.t_cells.clonotypes import clonality
-from relapsescope.tables import read_tsv, write_tsv
+from relapsescope.tables import is_true, read_tsv, write_tsv
 
 INDETERMINATE = "INDETERMINATE"
 CONTRACT = (
@@ -443,7 +443,7 @@ def _exhaustion(effects: pd.DataFrame | None, beliefs: LeaningSettings) -> dict[
     names = ("exhaustion_verdict", "reason", "compared_with", "contrast", *JOINT)
     found |= {name: first[name] for name in names}
     judged = first["population"] == POPULATIONS[DETECTED] and first["timepoint"] not in NO_CAR_T
-    judged &= first["controls"] == "True" or first["contrast"] == "same_library"
+    judged &= is_true(first["controls"]) or first["contrast"] == "same_library"
     if judged and first["exhaustion_verdict"] == INDETERMINATE and first["joint_effect"]:
         found["exhaustion_leaning"] = exhaustion_leaning(*(float(first[n]) for n in JOINT), beliefs)
     return found

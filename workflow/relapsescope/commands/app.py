@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from relapsescope import __version__
-from relapsescope.commands import plan, prune
+from relapsescope.commands import objects, plan, prune
 from relapsescope.commands import reference as reference_commands
 from relapsescope.commands import results as results_commands
 from relapsescope.commands import submissions as submission_commands
@@ -148,6 +148,7 @@ def status(
 
 COMMANDS = (
     *results_commands.COMMANDS,
+    *objects.COMMANDS,
     *reference_commands.COMMANDS,
     *submission_commands.COMMANDS,
     plan.plan,

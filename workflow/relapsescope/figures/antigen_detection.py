@@ -7,6 +7,7 @@ from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.palette import UNORDERED
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.verdicts import with_numbers
+from relapsescope.tables import is_true
 
 MIN_CELLS = 5
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
@@ -17,7 +18,7 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
     antigens, detection = evidence.molecular["antigens"], evidence.molecular["detection"]
     if antigens.empty or detection.empty:
         raise NotAssessableError("no library holds malignant plasma cells")
-    target = antigens.loc[antigens["is_car_target"] == "True", "antigen"]
+    target = antigens.loc[is_true(antigens["is_car_target"]), "antigen"]
     rows = with_numbers(
         detection, ("n_cells", "mean_exposure", "detected_fraction", "expected_fraction")
     )

@@ -7,6 +7,7 @@ import pandas as pd
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.palette import UNORDERED
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
+from relapsescope.tables import is_true
 
 VISIT_WIDTH, HEIGHT = 90, 110
 COLUMNS = 3
@@ -96,7 +97,7 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
     """Return where the last visit's larger clones are, which of them returned, and their events."""
     last = frame[frame["visit"] == frame["visit"].max()].sort_values("clone_id", ascending=True)
     top = last["fraction"].cumsum()
-    returned = last["is_relapse_clone"].astype(str).str.lower() == "true"
+    returned = is_true(last["is_relapse_clone"])
     events = last["cnv_events"].fillna("").astype(str).str.replace(";", " ").str.replace("-", "−")
     words = last["clone_id"] + np.where(returned, " (relapse clone)", "")
     words += np.where(events == "", "", ": " + events)

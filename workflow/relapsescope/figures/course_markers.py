@@ -10,6 +10,7 @@ from relapsescope.figures.panel import (
     PanelData,
     PanelSettings,
 )
+from relapsescope.tables import is_true
 
 MOST_PATIENTS = 12
 """Patients in the cohort's figure; every patient's own page has the same curves."""
@@ -43,7 +44,7 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
     table = evidence.course["assessments"]
     if table.empty:
         raise NotAssessableError("no assessment belongs to a line of therapy (labs.tsv)")
-    progressed = set(table.loc[table["is_progression"] == "True", "patient_id"])
+    progressed = set(table.loc[is_true(table["is_progression"]), "patient_id"])
     patients = sorted(set(table["patient_id"]), key=lambda p: (p not in progressed, p))
     frame = patient_curves(table, patients[:MOST_PATIENTS])
     return PanelData(frame, 0, int(frame["patient_id"].nunique()))
@@ -65,8 +66,8 @@ def patient_curves(table: pd.DataFrame, patient_ids: list[str]) -> pd.DataFrame:
         rows = table[table["patient_id"] == patient_id].assign(
             order=lambda t: t["call"].map({"baseline": 1, "NE": 2}).fillna(0)
         )
-        marked = rows["is_progression"].eq("True").groupby(rows["day"]).transform("any")
-        best = rows["is_best_response"].eq("True").groupby(rows["day"]).transform("any")
+        marked = is_true(rows["is_progression"]).groupby(rows["day"]).transform("any")
+        best = is_true(rows["is_best_response"]).groupby(rows["day"]).transform("any")
         rows = rows.assign(is_progression=marked, is_best_response=best)
         rows = rows.sort_values("order", kind="stable").drop_duplicates("day")
         for column, (panel, parameter, divisor) in PARAMETERS.items():

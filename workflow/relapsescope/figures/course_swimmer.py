@@ -12,6 +12,7 @@ from relapsescope.figures.panel import (
     PanelSettings,
 )
 from relapsescope.figures.theme import INK, PLAIN_WORDS, QUIET, ROW
+from relapsescope.tables import is_true
 
 FIRST_DAY = -120
 """Earlier lines are years away and would press what matters into a corner."""
@@ -117,7 +118,7 @@ def _patient_rows(patient_id: str, lines: pd.DataFrame) -> list[tuple]:
     for row, next_start in zip(ordered.to_dict("records"), starts, strict=True):
         start, end = float(row["start"]), _number(row["end_day"])
         if (survived := _number(row["os_days"])) is not None:
-            last, died = start + survived, row["os_event"] == "True"
+            last, died = start + survived, is_true(row["os_event"])
         known_end = [end, next_start, last, start]
         stop = next(value for value in known_end if value is not None)
         rows.append((patient_id, "therapy", row["therapy_class"], row["line"], start, stop))

@@ -9,6 +9,7 @@ from relapsescope.figures.theme import ROW
 from relapsescope.figures.verdicts import with_numbers
 from relapsescope.microenvironment.composition import SELECTED
 from relapsescope.microenvironment.interactions import AMBIENT, SHOWN
+from relapsescope.tables import is_true
 
 RELAPSE_CLONE = "relapse clone"
 MYELOID = ("CD14 monocyte", "CD16 monocyte", "Macrophage", "cDC")
@@ -35,7 +36,7 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
         raise NotAssessableError("no unsorted marrow at relapse holds two cell types of ten cells")
     rows = table.copy()
     for side in ("source", "target"):
-        back = rows[f"{side}_is_relapse_clone"] == "True"
+        back = is_true(rows[f"{side}_is_relapse_clone"])
         rows[side] = rows[side].mask(back, RELAPSE_CLONE)
     tumour = rows["axis"].isin(TUMOUR_AXES) & (
         (rows["source"] == RELAPSE_CLONE) | (rows["target"] == RELAPSE_CLONE)

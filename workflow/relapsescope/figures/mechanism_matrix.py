@@ -8,6 +8,7 @@ from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, Pan
 from relapsescope.figures.theme import INK, ROW
 from relapsescope.figures.verdicts import with_numbers
 from relapsescope.mechanisms.verdicts import NOT_ASSESSABLE, NOT_SUPPORTED, SUPPORTED, read_rules
+from relapsescope.tables import is_true
 
 # Dark, pale and white: told apart in grey too.
 FILLS = {SUPPORTED: "#A63B00", NOT_SUPPORTED: "#CFE0EC", NOT_ASSESSABLE: "#FFFFFF"}
@@ -63,7 +64,7 @@ def _text(row: dict) -> str:
     if row["verdict"] == NOT_ASSESSABLE:
         return UNKNOWN_MARK
     strength = "" if pd.isna(row["strength"]) else f"{row['strength']:.2f}"
-    return (PRIMARY_MARK if row["is_primary"] == "True" else "") + strength
+    return (PRIMARY_MARK if is_true(row["is_primary"]) else "") + strength
 
 
 PANEL = Panel(

@@ -65,7 +65,7 @@ def _drawn(own: pd.DataFrame, seed: int) -> pd.DataFrame:
     log2 = own["log2_fold_change"] if tested else own["did_log2_fold_change"]
     frame = own.assign(log2_change=log2, shown=shown)
     frame = frame[frame["log2_change"].notna() & frame["shown"].notna()]
-    frame["change"] = frame["change"].replace("", "neither")
+    frame["change"] = frame["change"].replace("", "neither")  # set aside from the test
     neither = frame[frame["change"] == "neither"]
     far = neither[neither["shown"] >= OUTSTANDING].nlargest(MAX_OUTSTANDING, "shown")
     rest = neither[neither["shown"] < OUTSTANDING]

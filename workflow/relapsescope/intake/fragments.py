@@ -7,13 +7,14 @@ same type gives them back, and small numbers pack well (gzip 1 after shuffling b
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 from scipy import sparse
 
-from relapsescope.intake.counts import Counts, FeatureBlock
+from relapsescope.intake.counts import Counts, FeatureBlock, merge_columns
 
 FORMAT = "relapsescope-counts-1"
 LARGEST = np.iinfo(np.uint16).max
@@ -91,6 +92,79 @@ def read_fragment(path: str | Path, *, gene_ids: np.ndarray | None = None) -> Co
         )
 
 
+def read_genes(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the Ensembl IDs and symbols of a library's genes, str objects, and read no count."""
+    with h5py.File(path, "r") as handle:
+        return _read_texts(handle, "gene_ids"), _read_texts(handle, "symbols")
+
+
+def read_blocks(
+    path: str | Path, *, gene_ids: np.ndarray, n_values: int = 2 * CHUNK
+) -> Iterator[sparse.csr_matrix]:
+    """Yield a library's counts some barcodes at a time, in order: memory does not grow with it.
+
+    Parameters
+    ----------
+    gene_ids
+        (n_genes,) Ensembl IDs of the columns, in their order; each must be in the file.
+    n_values
+        About how many counts a block holds, before columns are chosen.
+
+    Yields
+    ------
+    csr_matrix
+        (n_barcodes of the block, n_genes) int32, sorted indices.
+    """
+    with h5py.File(path, "r") as handle:
+        all_ids, group = _read_texts(handle, "gene_ids"), handle["genes"]
+        place = {gene_id: i for i, gene_id in enumerate(all_ids)}
+        target = np.full(len(all_ids), -1, np.int32)
+        target[[place[gene_id] for gene_id in gene_ids]] = np.arange(len(gene_ids), dtype=np.int32)
+        indptr = group["indptr"][:]
+        places, large = group["large_places"][:], group["large_values"][:]
+        last = np.zeros(1, group["steps"].dtype)
+        row = 0
+        while row < len(indptr) - 1:
+            end = int(np.searchsorted(indptr, indptr[row] + n_values, side="right")) - 1
+            end = min(max(end, row + 1), len(indptr) - 1)
+            start, stop = int(indptr[row]), int(indptr[end])
+            indices, values, last = _piece(group, start, stop, last, places, large)
+            whole = sparse.csr_matrix(
+                (values, indices.astype(np.int32), indptr[row : end + 1] - start),
+                shape=(end - row, len(all_ids)),
+            )
+            yield merge_columns(whole, target, len(gene_ids))
+            row = end
+
+
+def _piece(
+    group: h5py.Group,
+    start: int,
+    stop: int,
+    last: np.ndarray,
+    places: np.ndarray,
+    large: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return column numbers and int32 counts from `start` to `stop`, and the last column.
+
+    Parameters
+    ----------
+    last
+        (1,) the column before `start`, from which the first step goes.
+    places, large
+        Where the counts that uint16 cannot hold stand, and these counts.
+    """
+    steps = group["steps"][start:stop]
+    if not len(steps):
+        return steps, np.zeros(0, np.int32), last
+    steps[:1] += last
+    indices = np.cumsum(steps, dtype=steps.dtype)
+    values = group["values"][start:stop].astype(np.int32)
+    here = (places >= start) & (places < stop)
+    values[places[here] - start] = large[here]
+    return indices, values, indices[-1:]
+
+
 def _write_array(group: h5py.Group, name: str, values: np.ndarray) -> None:
     packed = {}
     if len(values):
@@ -133,20 +207,13 @@ def _read_matrix(group: h5py.Group, target: np.ndarray | None, n_columns: int) -
     """Return the matrix with column j moved to ``target[j]`` (-1: left out), by pieces."""
     indptr = group["indptr"][:]
     n_values = int(indptr[-1])
-    steps, stored = group["steps"], group["values"]
     places, large = group["large_places"][:], group["large_values"][:]
     kept_indices, kept_values = [], []
     kept_before = np.zeros(n_values + 1, np.int64) if target is not None else None
-    last = np.zeros(1, steps.dtype)
+    last = np.zeros(1, group["steps"].dtype)
     for start in range(0, n_values, 8 * CHUNK):
         stop = min(start + 8 * CHUNK, n_values)
-        piece = steps[start:stop]
-        piece[0] += last[0]
-        indices = np.cumsum(piece, dtype=piece.dtype)
-        last = indices[-1:]
-        values = stored[start:stop].astype(np.int32)
-        here = (places >= start) & (places < stop)
-        values[places[here] - start] = large[here]
+        indices, values, last = _piece(group, start, stop, last, places, large)
         if target is None:
             kept_indices.append(indices.astype(np.int32))
             kept_values.append(values)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from relapsescope.tables import is_true
+
 KEYS: Mapping[str, tuple[str, ...]] = {
     "samples": ("sample_id",),
     "clones": ("patient_id", "clone_id", "sample_id"),
@@ -100,7 +102,7 @@ class Row:
 
     def is_true(self, column: str) -> bool:
         """Return whether a truth value is true; False where it is missing."""
-        return self[column].lower() == "true"
+        return is_true(self[column])
 
     def word(self, column: str) -> Cited:
         """Return a field as it stands."""

@@ -18,6 +18,7 @@ from relapsescope.mechanisms.findings import Finding
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
 from relapsescope.paths import RESOURCES
 from relapsescope.statistics.settings import LeaningSettings
+from relapsescope.tables import is_true
 
 SUPPORTED, NOT_SUPPORTED, NOT_ASSESSABLE = "SUPPORTED", "NOT_SUPPORTED", "NOT_ASSESSABLE"
 COLUMNS = (
@@ -196,5 +197,5 @@ def _nothing_known(found: Finding) -> Cited:
 def supported(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the supported mechanisms of a patient's rows, the primary one first."""
     shown = [row for row in rows if row["verdict"] == SUPPORTED]
-    shown.sort(key=lambda row: str(row["is_primary"]) != "True")
+    shown.sort(key=lambda row: not is_true(row["is_primary"]))
     return [row["mechanism"] for row in shown]

@@ -21,7 +21,7 @@ from relapsescope.microenvironment.suppression import COLUMNS as SUPPRESSION_COL
 from relapsescope.microenvironment.suppression import EARLIER, PANEL, suppression_rows
 from relapsescope.microenvironment.suppressive_programmes import programmes
 from relapsescope.settings import settings_of
-from relapsescope.tables import read_tsv, write_tsv
+from relapsescope.tables import is_true, read_tsv, write_tsv
 
 PAIR, PROGRAMME_KIND = "ligand_receptor", "programme"
 INTERACTION_COLUMNS = (
@@ -131,7 +131,7 @@ def write_interactions(
         `clones.tsv` (which clones came back) and `suppression.tsv` (the programmes' rates).
     """
     clones = read_tsv(clones_path)
-    back = clones[clones["is_relapse_clone"].str.lower() == "true"]
+    back = clones[is_true(clones["is_relapse_clone"])]
     relapse = set(zip(back["patient_id"], CLONE + back["clone_id"], strict=True))
     rows: list[dict[str, Any]] = []
     for path in pair_paths:

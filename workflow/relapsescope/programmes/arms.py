@@ -9,7 +9,7 @@ import pandas as pd
 
 from relapsescope.antigens.molecules import BEFORE_TREATMENT
 from relapsescope.intake.genes import gene_table
-from relapsescope.tables import read_tsv
+from relapsescope.tables import is_true, read_tsv
 
 ArmChanges = dict[tuple[str, str], dict[str, str]]
 
@@ -31,13 +31,13 @@ def changed_arms(clones_paths: Sequence[str]) -> ArmChanges:
         table = read_tsv(path)
         if table.empty:
             continue
-        table = table[table["cnv_evaluable"].str.lower() == "true"]
+        table = table[is_true(table["cnv_evaluable"])]
         shares = pd.to_numeric(table["fraction"], errors="coerce").fillna(0.0)
         before = table[table["timepoint"].isin(BEFORE_TREATMENT) & (shares > 0)]
         if before.empty:
             continue
         old = _events(before.loc[shares[before.index].idxmax(), "cnv_events"])
-        for row in table[table["is_relapse_clone"].str.lower() == "true"].to_dict("records"):
+        for row in table[is_true(table["is_relapse_clone"])].to_dict("records"):
             new = _events(row["cnv_events"])
             gained = {arm: f"{sign}{arm} new" for arm, sign in new.items() if old.get(arm) != sign}
             gone = {arm: f"{sign}{arm} gone" for arm, sign in old.items() if arm not in new}

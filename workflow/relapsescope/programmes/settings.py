@@ -17,6 +17,8 @@ from relapsescope.settings import (
 # Column `status`, and column `comparison` of the tables.
 DESCRIPTIVE, TESTED, NOT_ASSESSABLE = "descriptive", "tested", "not_assessable"
 PATIENT, COHORT = "patient", "cohort"
+# Column `change` of a gene that was compared and not called.
+NEITHER = "neither"
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from relapsescope.programmes.sets import SET_COLUMNS, cohort_sets, patient_sets
 from relapsescope.programmes.settings import (
     COHORT,
     DESCRIPTIVE,
+    NEITHER,
     NOT_ASSESSABLE,
     PATIENT,
     TESTED,
@@ -203,7 +204,7 @@ def _gene_rows(
                 "did_log2_fold_change": found.did[gene],
                 "ci_low": found.low[gene],
                 "ci_high": found.high[gene],
-                "change": direction[gene],
+                "change": direction[gene] or NEITHER,
                 "score": found.score[gene],
             }
         rows.append(row)
@@ -250,7 +251,7 @@ def _too_few(pairs: Sequence[Pair], settings: ProgrammeSettings) -> dict[str, An
 
 def _test_rows(test: PairedTest, settings: ProgrammeSettings) -> list[dict[str, Any]]:
     changed = test.adjusted < settings.false_discovery_rate
-    direction = np.where(changed, np.where(test.log2_change > 0, "up", "down"), "")
+    direction = np.where(changed, np.where(test.log2_change > 0, "up", "down"), NEITHER)
     return [
         {
             "comparison": COHORT,
@@ -261,7 +262,7 @@ def _test_rows(test: PairedTest, settings: ProgrammeSettings) -> list[dict[str, 
             "log2_fold_change": test.log2_change[gene],
             "ci_low": test.log2_change[gene] - 1.96 * test.error[gene],
             "ci_high": test.log2_change[gene] + 1.96 * test.error[gene],
-            "change": str(direction[gene]),
+            "change": "" if test.aside[gene] else str(direction[gene]),
             "statistic": test.statistic[gene],
             "p_value": test.p_value[gene],
             "adjusted_p_value": test.adjusted[gene],

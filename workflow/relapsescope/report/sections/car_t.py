@@ -4,6 +4,7 @@ import pandas as pd
 
 from relapsescope.report.context import Context, PatientContext, Section
 from relapsescope.report.sections.antigens import number, with_interval
+from relapsescope.tables import is_true
 
 PANELS = ("car_t_fraction", "exhaustion", "car_t_cycling")
 NO_COURSE = "no library of a patient with CAR-T cells is in the sheet"
@@ -80,7 +81,7 @@ def _effect(row: dict[str, str]) -> dict[str, str]:
     kind = "exhaustion" if row["role"] == "exhaustion" else row["role"]
     against = row["compared_with"].replace(";", ", ")
     if row["contrast"] == "same_library":
-        before = f", and before: {against}" if row["controls"] == "True" else ""
+        before = f", and before: {against}" if is_true(row["controls"]) else ""
         against = f"other T cells of the library{before}"
     return row | {
         "set_words": f"{row['set']} ({kind})" if kind != row["set"] else row["set"],

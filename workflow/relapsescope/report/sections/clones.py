@@ -8,6 +8,7 @@ import pandas as pd
 from relapsescope.mechanisms.cited import share_words
 from relapsescope.report.context import Context, Section
 from relapsescope.statistics.proportions import exact_proportion
+from relapsescope.tables import is_true
 
 PANELS = ("light_chain", "malignancy_evidence", "copy_number", "clone_fates")
 RELATIONS = {
@@ -102,7 +103,7 @@ def of_patient(table: pd.DataFrame, patient_id: str) -> pd.DataFrame:
 
 def relapse_rows(clones: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the relapse clone at relapse."""
-    return clones if clones.empty else clones[clones["is_relapse_clone"] == "True"]
+    return clones if clones.empty else clones[is_true(clones["is_relapse_clone"])]
 
 
 def clone_words(row: dict[str, str]) -> str:
@@ -125,7 +126,7 @@ def events_of(row: dict[str, str]) -> str:
     """Return a clone's copy-number events in words."""
     if not row:
         return ""
-    if row["cnv_evaluable"] != "True":
+    if not is_true(row["cnv_evaluable"]):
         return "not evaluable"
     return row["cnv_events"].replace(";", " ") or "none seen"
 

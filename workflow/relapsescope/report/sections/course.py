@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from relapsescope.report.context import Context, Section
+from relapsescope.tables import is_true
 
 PANELS = (
     "swimmer",
@@ -60,7 +61,7 @@ def car_t_lines(course: pd.DataFrame) -> pd.DataFrame:
 def _numbers(lines: pd.DataFrame) -> dict[str, str]:
     if lines.empty:
         return {}
-    evaluable = lines[lines["evaluable"] == "True"]
+    evaluable = lines[is_true(lines["evaluable"])]
     deep = int(evaluable["best_response"].isin(RESPONDED).sum())
     patients = lines.drop_duplicates("patient_id", keep="last")
     return {
@@ -69,7 +70,7 @@ def _numbers(lines: pd.DataFrame) -> dict[str, str]:
         "Evaluable": str(len(evaluable)),
         "VGPR or better": f"{deep} of {len(evaluable)}",
         "Confirmed progression": f"{int((lines['progression_day'] != '').sum())} of {len(lines)}",
-        "Deaths": f"{int((patients['os_event'] == 'True').sum())} of {len(patients)}",
+        "Deaths": f"{int(is_true(patients['os_event']).sum())} of {len(patients)}",
     }
 
 
@@ -196,7 +197,7 @@ def _split(text: str) -> list[str]:
 
 def _time(days: str, event: str) -> str:
     """Return days with a plus sign where the end was not seen."""
-    return "" if not days else days if event == "True" else f"{days}+"
+    return "" if not days else days if is_true(event) else f"{days}+"
 
 
 def _interval(low: str, high: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from relapsescope.figures.libraries import cells_by_step
 from relapsescope.report.context import Context, Section
+from relapsescope.tables import is_true
 from relapsescope.vocabulary import TIMEPOINTS, VERDICTS
 
 UMI_CEILING = (
@@ -46,7 +47,7 @@ def _row(context: Context, sample: str, row: dict[str, str], steps: dict[str, in
     ].drop_duplicates()
     known: dict[str, Any] = people.iloc[0].to_dict() if len(people) else {}
     timepoint = str(sheet.get("timepoint") or known.get("timepoint", ""))
-    suspected = row.get("umi_ceiling_suspected", "").lower() == "true"
+    suspected = is_true(row.get("umi_ceiling_suspected", ""))
     ceiling = [UMI_CEILING] if suspected and "UMI ceiling" not in row["reason"] else []
     return {
         **row,

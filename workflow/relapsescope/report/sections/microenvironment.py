@@ -10,6 +10,7 @@ from relapsescope.microenvironment.suppression import EARLIER, OVERALL
 from relapsescope.microenvironment.suppression import PANEL as UNTREATED
 from relapsescope.report.context import Context, PatientContext, Section
 from relapsescope.report.sections.antigens import number, with_interval
+from relapsescope.tables import is_true
 
 PANELS = ("composition_shift", "suppression", "ligand_receptor")
 COMPARISONS = {EARLIER: "own earlier marrow", UNTREATED: "marrow without CAR-T"}
@@ -57,10 +58,10 @@ def clone_axes(interactions: pd.DataFrame, patient_id: str) -> list[dict[str, st
     rows = _at_relapse(interactions, patient_id)
     if rows.empty:
         return []
-    back = (rows["source_is_relapse_clone"] == "True") | (rows["target_is_relapse_clone"] == "True")
+    back = is_true(rows["source_is_relapse_clone"]) | is_true(rows["target_is_relapse_clone"])
     rows = rows[back & (rows["tissue"] == "bone_marrow")]
     rank = pd.to_numeric(rows["magnitude_rank"], errors="coerce").fillna(2.0)
-    order = rows.assign(order=rank - (rows["both_shown"] == "True") * 10.0)
+    order = rows.assign(order=rank - is_true(rows["both_shown"]) * 10.0)
     return order.sort_values("order", kind="stable").to_dict("records")
 
 
@@ -109,7 +110,7 @@ def _axis(row: dict[str, str]) -> dict[str, Any]:
         | {
             "pair": f"{row['ligand']} → {row['receptor']}",
             "between": f"{row['source']} → {row['target']}",
-            "shown": "both" if row["both_shown"] == "True" else "no",
+            "shown": "both" if is_true(row["both_shown"]) else "no",
             "rank": number(row["magnitude_rank"]),
         }
     )

@@ -9,6 +9,7 @@ from relapsescope.figures.course_patient import CURVES, LINES
 from relapsescope.mechanisms.cited import Cited, Row, cited
 from relapsescope.report.context import PatientContext, Section
 from relapsescope.report.sections.libraries import library_rows
+from relapsescope.tables import is_true
 
 LINES_WORDS = (
     "Days from CAR-T infusion; what lies more than 120 days before it is cut off. Bars are lines "
@@ -142,5 +143,5 @@ def _visit(row: dict[str, str]) -> dict[str, Any]:
             "flc_lambda_mg_l",
         )
     }
-    said = [words for name, words in marks.items() if row[name] == "True"]
+    said = [words for name, words in marks.items() if is_true(row[name])]
     return {**row, **values, "marks": ", ".join(said)}

@@ -4,6 +4,7 @@ import pandas as pd
 
 from relapsescope.report.context import Context, PatientContext, Section
 from relapsescope.report.sections.antigens import number, with_interval
+from relapsescope.tables import is_true
 
 PANELS = ("t_cell_states", "clonotype_tracking")
 NO_CELLS = "no library holds a T cell that passed QC"
@@ -25,7 +26,7 @@ def build(context: Context) -> Section:
         "t-cells",
         context.render(
             "t_cells.html",
-            rows=[_repertoire(row) for row in repertoires if row["assessable"] == "True"],
+            rows=[_repertoire(row) for row in repertoires if is_true(row["assessable"])],
             missing=_missing(repertoires),
             panels={name: context.panel(name) for name in PANELS},
         ),
@@ -46,7 +47,7 @@ def build_patient(context: PatientContext) -> Section:
             "patient_t_cells.html",
             nothing="" if len(tables["t_cell_states"]) else NO_CELLS,
             states=_states(tables["t_cell_states"]),
-            rows=[_repertoire(row) for row in repertoires if row["assessable"] == "True"],
+            rows=[_repertoire(row) for row in repertoires if is_true(row["assessable"])],
             missing=_missing(repertoires),
             clonotypes=_clonotypes(tables["clonotypes"]),
             measures=[_measure(row) for row in tables["t_cell_measures"].to_dict("records")],
@@ -63,7 +64,7 @@ def _missing(repertoires: list[dict[str, str]]) -> str:
     """Return which samples have no receptors and why, one reason after another."""
     by_reason: dict[str, list[str]] = {}
     for row in repertoires:
-        if row["assessable"] != "True":
+        if not is_true(row["assessable"]):
             by_reason.setdefault(row["reason"], []).append(row["sample_id"])
     if not repertoires:
         return "no library is in the sample sheet"

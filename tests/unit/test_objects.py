@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import relapsescope
 from relapsescope.commands.app import app
-from relapsescope.deposit.cellxgene import TERMS, assay_term, terms, tissue_terms
+from relapsescope.deposit.cellxgene import TERMS, assay_term, retired_genes, terms, tissue_terms
 from relapsescope.deposit.objects import (
     count_blocks,
     log_normalised,
@@ -38,6 +38,7 @@ LIBRARIES = {"P1_pre": ("P1", 30, 40), "P1_relapse": ("P1", 50, 42), "007": ("00
 def library_counts(name, n_cells, n_genes, *, seed):
     rng = np.random.default_rng(seed)
     genes = gene_table()
+    assert not retired_genes() & set(genes.gene_ids[:n_genes])
     dense = rng.poisson(1.5, (n_cells, n_genes))
     dense[0, 0] = 70_000
     dense[1] = 0
@@ -264,6 +265,14 @@ def test_cellxgene_has_terms_raw_counts_and_no_reserved_column(run):
     assert only["disease_ontology_term_id"] == {"MONDO:0009693"}
     assert not {"cell_type", "tissue", "assay", "disease"} & set(cohort.obs.columns)
     assert cohort.obs["is_primary_data"].dtype == bool
+
+
+def test_retired_genes_are_of_the_shipped_table_and_none_that_is_judged():
+    judged = {"TNFRSF17", "GPRC5D", "FCRL5", "CD38", "SLAMF7", "ANXA1", "CD19"}
+    symbols = dict(zip(gene_table().gene_ids, gene_table().symbols, strict=True))
+    assert retired_genes() <= set(symbols)
+    assert 0 < len(retired_genes()) < 500
+    assert not {symbols[gene_id] for gene_id in retired_genes()} & judged
 
 
 def test_every_word_of_the_contract_has_a_term():

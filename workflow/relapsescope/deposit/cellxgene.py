@@ -25,6 +25,7 @@ from relapsescope.paths import RESOURCES
 from relapsescope.tables import whole_file
 
 TERMS = RESOURCES / "ontology.tsv"
+RETIRED = RESOURCES / "retired_genes.tsv"
 HUMAN = "NCBITaxon:9606"
 UNKNOWN = "unknown"
 CULTURE = "infusion_product"
@@ -40,6 +41,13 @@ def terms(kind: str) -> dict[str, str]:
     with TERMS.open(encoding="utf-8", newline="") as lines:
         rows = csv.DictReader(lines, delimiter="\t")
         return {row["value"]: row["term"] for row in rows if row["kind"] == kind}
+
+
+@lru_cache
+def retired_genes() -> frozenset[str]:
+    """Return Ensembl IDs of the shipped gene table that the schema's GENCODE release lacks."""
+    with RETIRED.open(encoding="utf-8", newline="") as lines:
+        return frozenset(row["gene_id"] for row in csv.DictReader(lines, delimiter="\t"))
 
 
 def assay_term(chemistry: str) -> str:
@@ -80,10 +88,10 @@ def tissue_terms(libraries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 def write_cellxgene(
     selection: Selection, output: Path, *, libraries: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Write an `.h5ad` by the schema of CELLxGENE Discover (6.0): counts in `raw`, terms in `obs`.
+    """Write an `.h5ad` by the schema of CELLxGENE Discover (7.1): counts in `raw`, terms in `obs`.
 
     What nobody told (sex, age, ethnicity) is `unknown`. Genes that the shipped table does not
-    know are left out: the schema takes those of GENCODE only.
+    know, or that GENCODE has retired since, are left out: the schema takes no other.
 
     Parameters
     ----------
@@ -95,7 +103,7 @@ def write_cellxgene(
     InputProblem
         Where a tissue has no term.
     """
-    known = np.isin(selection.gene_ids, list(gene_table().gene_ids))
+    known = np.isin(selection.gene_ids, list(set(gene_table().gene_ids) - retired_genes()))
     selection = Selection(
         selection.cells,
         selection.counts,

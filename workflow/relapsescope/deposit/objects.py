@@ -17,7 +17,7 @@ from scipy import sparse
 from relapsescope.errors import InputProblem
 from relapsescope.intake.fragments import read_blocks, read_fragment, read_genes
 from relapsescope.intake.gene_space import shared_genes
-from relapsescope.tables import whole_file
+from relapsescope.tables import read_tsv, whole_file
 
 TARGET_SUM = 1e4
 """Counts a cell after normalisation, before the logarithm."""
@@ -250,7 +250,7 @@ def library_object(path: Path) -> anndata.AnnData:
 
 def read_results_table(path: Path) -> pd.DataFrame:
     """Return a table of a run with the types of its columns (`typed_frame`)."""
-    return typed_frame(pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False))
+    return typed_frame(read_tsv(path))
 
 
 def typed_frame(frame: pd.DataFrame) -> pd.DataFrame:
@@ -297,7 +297,7 @@ def usable_counts(results: Path) -> dict[str, Path]:
     path = results / "tables" / "samples.tsv"
     if not path.is_file():
         raise InputProblem(f"{path}: no such file; name the folder of a run that has ended")
-    samples = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    samples = read_tsv(path)
     names = samples.loc[samples["verdict"] != "fail", "sample_id"]
     files = {name: results / "libraries" / name / "counts.h5" for name in names}
     if gone := [str(path) for path in files.values() if not path.is_file()]:
@@ -340,7 +340,7 @@ def write_cohort(
     tables
         Tables of verdicts, named in the object as their files are.
     """
-    samples = pd.read_csv(samples_path, sep="\t", dtype=str, keep_default_na=False)
+    samples = read_tsv(Path(samples_path))
     failed = set(samples.loc[samples["verdict"] == "fail", "sample_id"])
     counts = {Path(path).parent.name: Path(path) for path in counts_paths}
     counts = {name: path for name, path in counts.items() if name not in failed}

@@ -31,6 +31,7 @@ sys.path[:0] = [str(REPOSITORY / "workflow"), str(REPOSITORY / "benchmarks")]
 
 import suppression_nulls as marrows  # noqa: E402
 from relapsescope.car_t.exhaustion import exhaustion_leaning  # noqa: E402
+from relapsescope.course.settings import CourseSettings  # noqa: E402
 from relapsescope.mechanisms.cited import rows_of  # noqa: E402
 from relapsescope.mechanisms.patient_evidence import PatientEvidence, patient_evidence  # noqa: E402
 from relapsescope.mechanisms.verdicts import NOT_ASSESSABLE, mechanism_rows  # noqa: E402
@@ -127,7 +128,9 @@ def draw_patient(
     sheet = [base | {"day": "300", "tissue": "bone_marrow"}]
     found = {name: rows_of(name, made) for name, made in tables.items()}
     limits = {k: CONFIG["antigens"][k] for k in ("car_target", "lost_below", "reduced_below")}
-    return true, patient_evidence("P", found, sheet, beliefs=BELIEFS, **limits)
+    return true, patient_evidence(
+        "P", found, sheet, beliefs=BELIEFS, course=CourseSettings(), **limits
+    )
 
 
 def target_row(rng: np.random.Generator, true: set[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import copy
 
 import yaml
+from relapsescope.course.settings import CourseSettings
 from relapsescope.mechanisms.cited import rows_of
 from relapsescope.mechanisms.patient_evidence import patient_evidence
 from relapsescope.paths import REPOSITORY
@@ -97,4 +98,5 @@ def patient(*changes, sheet=None, genetics=(), **settings):
     rows = [{"patient_id": "P"} | row for row in (SHEET if sheet is None else sheet)]
     found = {name: rows_of(name, records) for name, records in tables.items()}
     usual = {"car_target": "TNFRSF17", "lost_below": 0.1, "reduced_below": 0.6, "beliefs": BELIEFS}
+    usual["course"] = CourseSettings()
     return patient_evidence("P", found, rows, **(usual | settings))

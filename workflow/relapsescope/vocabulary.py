@@ -9,7 +9,7 @@ TIMEPOINTS = (
     "remission",
     "relapse",
 )
-TISSUES = ("bone_marrow", "blood", "infusion_product")
+TISSUES = ("bone_marrow", "blood", "infusion_product", "extramedullary")
 SORTINGS = ("none", "CD138_positive", "CD138_negative", "CD3_positive", "CAR_positive")
 LINEAGES = (
     "HSPC",

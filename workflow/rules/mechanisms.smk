@@ -27,7 +27,7 @@ rule answers:
         patients=RUN.patients,
         settings={
             section: lookup(dpath=section, within=config)
-            for section in ("antigens", "claims", "leaning")
+            for section in ("antigens", "claims", "course", "leaning")
         },
         **made_by("answers"),
     resources:

@@ -27,6 +27,10 @@ class Assessment:
         True when immunohistochemistry or flow found clonal plasma cells in the marrow.
     new_lesion
         True for a new or grown bone lesion or plasmacytoma.
+    soluble_bcma
+        In serum, ng/mL.
+    extramedullary
+        True for disease outside the marrow.
     """
 
     day: int
@@ -44,6 +48,8 @@ class Assessment:
     creatinine: float | None = None
     new_lesion: bool | None = None
     marrow_clonal: bool | None = None
+    soluble_bcma: float | None = None
+    extramedullary: bool | None = None
 
     @property
     def flc_ratio(self) -> float | None:

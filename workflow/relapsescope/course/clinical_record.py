@@ -18,6 +18,7 @@ LAB_FIELDS = {
     "calcium_mg_dl": "calcium",
     "hemoglobin_g_dl": "hemoglobin",
     "creatinine_mg_dl": "creatinine",
+    "soluble_bcma_ng_ml": "soluble_bcma",
 }
 LAB_FLAGS = {
     "serum_immunofixation": "serum_ife",
@@ -25,6 +26,7 @@ LAB_FLAGS = {
     "mrd": "mrd",
     "new_lesion": "new_lesion",
     "marrow_clonality": "marrow_clonal",
+    "extramedullary": "extramedullary",
 }
 YES_WORDS = {"positive": True, "yes": True, "negative": False, "no": False}
 

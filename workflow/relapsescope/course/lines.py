@@ -8,6 +8,7 @@ import pandas as pd
 from relapsescope.course.caveats import antibody_caveats, unit_caveats
 from relapsescope.course.clinical_record import Patient, TherapyLine, read_patients
 from relapsescope.course.imwg import MODE_WORDS, Rules, read_rules
+from relapsescope.course.relapse import slim_crab_signs
 from relapsescope.course.response import LineResponse, assess_line
 from relapsescope.course.settings import CourseSettings
 
@@ -69,6 +70,7 @@ INTEGER_COLUMNS = (
     "relapse_from_mrd_negative_day",
 )
 MRD_WORDS = {True: "positive", False: "negative", None: None}
+YES_NO = {True: "yes", False: "no", None: None}
 
 
 def assess_patient(
@@ -161,6 +163,16 @@ def assessment_table(
                         "urine_m_protein_mg_24h": visit.urine_m,
                         "flc_kappa_mg_l": visit.kappa,
                         "flc_lambda_mg_l": visit.lambda_,
+                        "marrow_plasma_cell_pct": visit.marrow,
+                        "hemoglobin_g_dl": visit.hemoglobin,
+                        "calcium_mg_dl": visit.calcium,
+                        "creatinine_mg_dl": visit.creatinine,
+                        "soluble_bcma_ng_ml": visit.soluble_bcma,
+                        "new_lesion": YES_NO[visit.new_lesion],
+                        "extramedullary": YES_NO[visit.extramedullary],
+                        "slim_crab": "; ".join(
+                            slim_crab_signs(visit, result.baseline.chain, rules)
+                        ),
                         "mrd": MRD_WORDS[visit.mrd],
                         "mrd_sensitivity": visit.mrd_sensitivity,
                         "call": marks[day],
@@ -181,6 +193,14 @@ def assessment_table(
         "call",
         "is_best_response",
         "is_progression",
+        "marrow_plasma_cell_pct",
+        "hemoglobin_g_dl",
+        "calcium_mg_dl",
+        "creatinine_mg_dl",
+        "soluble_bcma_ng_ml",
+        "new_lesion",
+        "extramedullary",
+        "slim_crab",
     ]
     return pd.DataFrame(rows, columns=columns)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from relapsescope.course.assessment import Assessment, immunofixation
 from relapsescope.course.imwg import Baseline, Rules
 from relapsescope.course.progression import confirmed_nadir
-from relapsescope.course.three_valued import above, at_least, some
+from relapsescope.course.three_valued import above, at_least, below, some
 
 
 def relapse_from_cr(
@@ -68,6 +68,44 @@ def clinical_relapse(
             if at_least(rise, rules["clinical_relapse_creatinine_rise"]):
                 found.append((now.day, f"creatinine {now.creatinine:g} mg/dL, rose {rise:.2g}"))
     return sorted(found)
+
+
+def slim_crab_signs(now: Assessment, chain: str | None, rules: Rules) -> list[str]:
+    """Return which of the SLiM-CRAB signs one visit shows, with the value and the limit.
+
+    Whether the disease is their cause cannot be seen in a table of values.
+    """
+    uninvolved = {"kappa": now.lambda_, "lambda": now.kappa}.get(chain or "")
+    involved = {"kappa": now.kappa, "lambda": now.lambda_}.get(chain or "")
+    ratio = involved / uninvolved if involved is not None and uninvolved else None
+    signs = (
+        (
+            above(now.calcium, rules["crab_calcium"]),
+            "calcium", now.calcium, "mg/dL", "crab_calcium",
+        ),
+        (
+            above(now.creatinine, rules["crab_creatinine"]),
+            "creatinine", now.creatinine, "mg/dL", "crab_creatinine",
+        ),
+        (
+            below(now.hemoglobin, rules["crab_hemoglobin"]),
+            "haemoglobin", now.hemoglobin, "g/dL", "crab_hemoglobin",
+        ),
+        (
+            at_least(now.marrow, rules["slim_marrow"]),
+            "marrow plasma cells", now.marrow, "%", "slim_marrow",
+        ),
+        (
+            at_least(ratio, rules["slim_flc_ratio"]),
+            "involved over uninvolved free light chain", ratio, "", "slim_flc_ratio",
+        ),
+    )  # fmt: skip
+    told = [
+        f"{name} {value:g} {unit}".rstrip() + f" (limit {rules[rule]:g})"
+        for met, name, value, unit, rule in signs
+        if met
+    ]
+    return [*told, *(["new or grown lesion"] if now.new_lesion else [])]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,11 @@ class CourseSettings:
         Days after relapse at which salvage classes are fixed for the landmark comparison.
     long_first_response_days
         First CAR-T responses at least this long count as long in the sequential analysis.
+    near_days
+        How far a laboratory value may lie from a relapse library to be said beside it.
+    soluble_bcma_absent, soluble_bcma_present
+        Soluble BCMA at relapse over that before the infusion up to which it counts as absent, and
+        from which as there.
     exact_up_to
         Groups of together at most this many patients are tested by permutation.
     min_events_per_covariate
@@ -52,6 +57,9 @@ class CourseSettings:
     antibody_band_g_dl: NotNegative = 0.2
     landmark_days: Days = 90
     long_first_response_days: Days = 365
+    near_days: Days = 60
+    soluble_bcma_absent: Annotated[float, Within(0, 1)] = 0.1
+    soluble_bcma_present: Annotated[float, Within(0)] = 0.5
     exact_up_to: Annotated[int, Within(0, 24)] = 20
     min_events_per_covariate: Count = 10
     bulk_genes: tuple[Gene, ...] = ("ANXA1", "TNFRSF17")

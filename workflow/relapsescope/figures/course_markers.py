@@ -1,5 +1,7 @@
 """M-protein and free light chains over time, with the calls drawn in."""
 
+from collections.abc import Mapping
+
 import altair as alt
 import pandas as pd
 
@@ -20,7 +22,20 @@ PARAMETERS = {
     "flc_kappa_mg_l": ("light chains", "kappa (mg/L)", 1.0),
     "flc_lambda_mg_l": ("light chains", "lambda (mg/L)", 1.0),
 }
+FURTHER = {
+    "soluble_bcma_ng_ml": ("soluble BCMA", "soluble BCMA (ng/mL)", 1.0),
+    "hemoglobin_g_dl": ("SLiM-CRAB", "haemoglobin (g/dL)", 1.0),
+    "calcium_mg_dl": ("SLiM-CRAB", "calcium (mg/dL)", 1.0),
+    "creatinine_mg_dl": ("SLiM-CRAB", "creatinine (mg/dL)", 1.0),
+    "marrow_plasma_cell_pct": ("SLiM-CRAB", "marrow plasma cells (10 %)", 10.0),
+}
+"""What a patient's own page draws beyond the cohort's figure; marrow on the blood values' scale."""
 COLOURS = {
+    "soluble BCMA (ng/mL)": "#882255",
+    "haemoglobin (g/dL)": "#A63B00",
+    "calcium (mg/dL)": "#999933",
+    "creatinine (mg/dL)": "#44AA99",
+    "marrow plasma cells (10 %)": "#332288",
     "serum M (g/dL)": "#0072B2",
     "urine M (g/24 h)": "#56B4E9",
     "kappa (mg/L)": "#D55E00",
@@ -50,7 +65,11 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
     return PanelData(frame, 0, int(frame["patient_id"].nunique()))
 
 
-def patient_curves(table: pd.DataFrame, patient_ids: list[str]) -> pd.DataFrame:
+def patient_curves(
+    table: pd.DataFrame,
+    patient_ids: list[str],
+    parameters: Mapping[str, tuple[str, str, float]] = PARAMETERS,
+) -> pd.DataFrame:
     """Return the plotted numbers of some patients: one row a parameter and day.
 
     Parameters
@@ -60,6 +79,8 @@ def patient_curves(table: pd.DataFrame, patient_ids: list[str]) -> pd.DataFrame:
     patient_ids
         Patients to show, in this order. A day that ends one line and begins the next is shown
         with the call of the line that it ends, where there is one.
+    parameters
+        Panel, name and divisor of each column drawn.
     """
     parts = []
     for patient_id in patient_ids:
@@ -70,7 +91,9 @@ def patient_curves(table: pd.DataFrame, patient_ids: list[str]) -> pd.DataFrame:
         best = is_true(rows["is_best_response"]).groupby(rows["day"]).transform("any")
         rows = rows.assign(is_progression=marked, is_best_response=best)
         rows = rows.sort_values("order", kind="stable").drop_duplicates("day")
-        for column, (panel, parameter, divisor) in PARAMETERS.items():
+        for column, (panel, parameter, divisor) in parameters.items():
+            if column not in rows:
+                continue
             values = pd.to_numeric(rows[column], errors="coerce") / divisor
             part = pd.DataFrame(
                 {
@@ -107,7 +130,9 @@ def _patient(frame: pd.DataFrame, patient: str) -> alt.HConcatChart:
     ).resolve_scale(color="independent", fill="independent")
 
 
-def curves(frame: pd.DataFrame, panel: str, *, legend: bool, width: int = 300) -> alt.LayerChart:
+def curves(
+    frame: pd.DataFrame, panel: str, *, legend: bool, width: int = 300, height: int = 150
+) -> alt.LayerChart:
     """Draw one patient's curves of one kind; the squares above have a legend where wanted."""
     shown = [name for name in COLOURS if name in set(frame["parameter"])]
     scale = alt.Scale(type="symlog", constant=10) if panel == "light chains" else alt.Scale()
@@ -143,7 +168,7 @@ def curves(frame: pd.DataFrame, panel: str, *, legend: bool, width: int = 300) -
             ),
         ),
         words.encode(x=x, y=alt.value(1), text="mark:N"),
-    ).properties(width=width, height=150)
+    ).properties(width=width, height=height)
 
 
 def _marks(rows: pd.DataFrame) -> list[str]:

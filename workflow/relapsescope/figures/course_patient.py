@@ -6,14 +6,16 @@ import altair as alt
 import pandas as pd
 
 from relapsescope.figures import course_swimmer
+from relapsescope.figures.course_markers import FURTHER, PARAMETERS, curves, patient_curves
 from relapsescope.figures.course_markers import PANEL as MARKERS
-from relapsescope.figures.course_markers import curves, patient_curves
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, PanelData, PanelSettings
 
 SAMPLE = "sample"
 SAMPLE_COLOUR = "#882255"
 WIDTH = 560
+# The further panels are low, so that the page stays within its three sheets in print.
+HEIGHTS = {"soluble BCMA": 70, "SLiM-CRAB": 70}
 
 
 def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
@@ -27,7 +29,8 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
     table = evidence.course["assessments"]
     if table.empty:
         raise NotAssessableError("no assessment belongs to a line of therapy (labs.tsv)")
-    frame = patient_curves(table, list(dict.fromkeys(table["patient_id"])))
+    names = list(dict.fromkeys(table["patient_id"]))
+    frame = patient_curves(table, names, PARAMETERS | FURTHER)
     samples = [
         {"patient_id": row["patient_id"], "panel": SAMPLE, "day": float(row["day"])}
         | {"parameter": sample, "mark": row["timepoint"].replace("_", " "), "call": ""}
@@ -39,7 +42,7 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
 
 
 def chart(frame: pd.DataFrame) -> alt.VConcatChart:
-    """Draw M-protein above light chains, over the same days, with the samples as lines."""
+    """Draw M-protein, light chains, soluble BCMA and SLiM-CRAB values over the same days."""
     samples = frame[frame["panel"] == SAMPLE]
     values = frame[frame["panel"] != SAMPLE]
     panels = list(dict.fromkeys(values["panel"]))
@@ -53,6 +56,7 @@ def chart(frame: pd.DataFrame) -> alt.VConcatChart:
                         name,
                         legend=name == panels[0],
                         width=WIDTH,
+                        height=HEIGHTS.get(name, 150),
                     ),
                 )
                 for name in panels

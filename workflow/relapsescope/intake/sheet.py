@@ -37,6 +37,7 @@ COLUMNS = (
     "bcr_contigs",
     "chemistry",
     "barcodes",
+    "site",
 )
 COLUMN_ALIASES = {
     "sample": "sample_id",
@@ -99,6 +100,7 @@ SORTING_ALIASES = {
 AFTER_INFUSION = ("expansion", "remission", "relapse")
 # BCMA CAR-T cells peak in blood within about four weeks; this is far beyond.
 LAST_EXPANSION_DAY = 90
+SITE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 CAR_T_COURSE = ("pre_infusion", "infusion_product", *AFTER_INFUSION)
 
 
@@ -124,6 +126,7 @@ class Library:
     bcr_contigs: Path | None = None
     chemistry: str = ""
     barcodes: Path | None = None
+    site: str = ""
     line: int = field(default=0, compare=False)
 
     def as_params(self) -> dict[str, Any]:
@@ -173,10 +176,12 @@ def _library(table: Table, row: Row, folder: Path) -> Library | None:
     sorting = word(table, row, "sorting", SORTINGS, SORTING_ALIASES) or "none"
     paths = {name: _path(table, row, name, folder) for name in PATHS}
     chemistry = free_text(table, row, "chemistry")
+    site = free_text(table, row, "site")
     features = free_text(table, row, "car_feature")
     if len(table.problems) == before:
         _check_day(table, row, timepoint, day)
         _check_tissue(table, row, timepoint, tissue)
+        _check_site(table, row, tissue, site)
     if not (sample_id and patient_id and timepoint and tissue and paths["matrix"]):
         return None
     return Library(
@@ -188,6 +193,7 @@ def _library(table: Table, row: Row, folder: Path) -> Library | None:
         sorting=sorting,
         car_feature=tuple(name.strip() for name in features.split(";") if name.strip()),
         chemistry=chemistry,
+        site=site,
         line=row.line,
         **paths,
     )
@@ -237,6 +243,18 @@ def _check_tissue(table: Table, row: Row, timepoint: str, tissue: str) -> None:
             "tissue",
             f"{tissue} at timepoint {timepoint}",
             "an infusion product is infusion_product in both columns",
+        )
+
+
+def _check_site(table: Table, row: Row, tissue: str, site: str) -> None:
+    """Complain of a site that is no word, or of a tissue that has none."""
+    if site and tissue != "extramedullary":
+        what = f"{shown(site)} for a library of {tissue.replace('_', ' ')}"
+        table.problem(row.line, "site", what, "write extramedullary as tissue, or empty the cell")
+    elif site and not SITE.fullmatch(site):
+        what = f"{shown(site)} is not one word"
+        table.problem(
+            row.line, "site", what, "write e.g. plasmacytoma, pleura, csf, lymph_node, skin"
         )
 
 

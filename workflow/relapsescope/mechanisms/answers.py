@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from relapsescope.mechanisms.beside import outside_marrow
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined, parse_cited
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
 from relapsescope.mechanisms.tumour_findings import lost_arms, relation_words
@@ -33,7 +34,7 @@ def answer_rows(
         told = [
             (CAME_BACK, came_back(patient)),
             (WHY, why_not_killed(mechanisms, rules)),
-            (HOW_SURE, how_sure(mechanisms, rules, patient.beliefs)),
+            (HOW_SURE, how_sure(mechanisms, rules, patient.beliefs, outside_marrow(patient))),
         ]
     return [
         {
@@ -137,9 +138,15 @@ def _is_missing(value: Any) -> bool:
 
 
 def how_sure(
-    mechanisms: Sequence[Mapping[str, Any]], rules: Rules, beliefs: LeaningSettings
+    mechanisms: Sequence[Mapping[str, Any]],
+    rules: Rules,
+    beliefs: LeaningSettings,
+    elsewhere: Cited,
 ) -> Cited:
-    """Return what speaks against the primary mechanism, what leans and what is not assessable."""
+    """Return what speaks against the primary mechanism, what leans and what is not assessable.
+
+    `elsewhere` warns of disease that was not sampled; it is empty where none was seen.
+    """
     parts: list[Cited | str] = []
     for values in mechanisms:
         if values["is_primary"]:
@@ -171,6 +178,7 @@ def how_sure(
         parts.append(f"not assessable: {_named(unknown, rules)}")
     if not leaning and not unknown:
         parts.append("all six mechanisms could be decided")
+    parts.append(elsewhere)
     told = joined(parts)
     return Cited(told.text[0].upper() + told.text[1:], told.spans) + "."
 

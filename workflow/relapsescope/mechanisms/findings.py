@@ -24,6 +24,8 @@ class Finding:
         What speaks against the verdict.
     not_assessed
         What of the mechanism could not be judged, and why.
+    beside
+        What a measurement that decides nothing says of it.
     leaning
         Probability that the mechanism holds, where the state is open and the data say something;
         NaN elsewhere.
@@ -37,6 +39,7 @@ class Finding:
     strength: float = math.nan
     against: Cited = NOTHING
     not_assessed: Cited = NOTHING
+    beside: Cited = NOTHING
     leaning: float = math.nan
     states_leaning: Mapping[str, float] = field(default_factory=dict)
 

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from relapsescope.course.genetics import TargetGenetics, target_genetics
+from relapsescope.course.settings import CourseSettings
 from relapsescope.mechanisms.cited import Cited, Row, cited
 from relapsescope.statistics.settings import LeaningSettings
 from relapsescope.vocabulary import TIMEPOINTS
 
 AFTER_INFUSION = ("infusion_product", "expansion", "remission")
 RESPONDED = ("sCR", "CR", "VGPR", "PR")
+MARROW = "bone_marrow"
 COMPLETE = ("sCR", "CR")
 
 
@@ -39,6 +41,8 @@ class PatientEvidence:
         Ratios to the reference under which an antigen is lost and reduced.
     beliefs
         What a leaning believes before the data.
+    course
+        The section `course` of the configuration.
     """
 
     patient_id: str
@@ -48,6 +52,7 @@ class PatientEvidence:
     lost_below: float
     reduced_below: float
     beliefs: LeaningSettings
+    course: CourseSettings
 
     @property
     def usable(self) -> list[str]:
@@ -79,6 +84,16 @@ class PatientEvidence:
             return begun[-1] if begun else None
         progressed = [row for row in lines if row["progression_day"]]
         return (progressed or lines or [None])[-1]
+
+    @property
+    def relapse_day(self) -> float | None:
+        """Day of the last relapse library, else of progression; None where neither is known."""
+        days = [library.day for library in self.relapses if library.day == library.day]
+        if days:
+            return max(days)
+        line = self.car_line
+        known = line is not None and line["progression_day"]
+        return line.value("progression_day") if known else None
 
     @property
     def target(self) -> str:
@@ -137,6 +152,7 @@ def patient_evidence(
     lost_below: float,
     reduced_below: float,
     beliefs: LeaningSettings,
+    course: CourseSettings,
 ) -> PatientEvidence:
     """Return one patient's evidence.
 
@@ -168,9 +184,7 @@ def patient_evidence(
         for row in here
         if row["timepoint"] == TIMEPOINTS[-1]
     ]
-    relapses.sort(
-        key=lambda lib: (lib.tissue != "bone_marrow", -lib.day if lib.day == lib.day else 0)
-    )
+    relapses.sort(key=lambda lib: (lib.tissue != MARROW, -lib.day if lib.day == lib.day else 0))
     return PatientEvidence(
         patient_id,
         own | {"samples": samples},
@@ -179,6 +193,7 @@ def patient_evidence(
         lost_below,
         reduced_below,
         beliefs,
+        course,
     )
 
 

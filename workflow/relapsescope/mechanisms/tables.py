@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from relapsescope.course.files import TABLES as COURSE_TABLES
+from relapsescope.course.settings import CourseSettings
 from relapsescope.mechanisms import answers, claims, verdicts
 from relapsescope.mechanisms.cited import Row, rows_of
 from relapsescope.mechanisms.patient_evidence import patient_evidence, relapsed_patients
@@ -43,7 +44,7 @@ def write_answers(
     patients
         Those with a page of their own, who get an answer whether they relapsed or not.
     settings
-        Sections `antigens`, `claims` and `leaning` of the configuration.
+        Sections `antigens`, `claims`, `course` and `leaning` of the configuration.
     """
     tables = {name: read_rows(name, inputs.get(name, "")) for name in EVIDENCE}
     rows = [{k: "" if v is None else str(v) for k, v in row.items()} for row in sheet]
@@ -69,9 +70,10 @@ def make_answers(
         name: settings["antigens"][name] for name in ("car_target", "lost_below", "reduced_below")
     }
     beliefs = settings_of(LeaningSettings, settings["leaning"], name="leaning")
+    course = settings_of(CourseSettings, settings["course"], name="course")
     relapsed = relapsed_patients(tables, sheet)
     evidence = {
-        name: patient_evidence(name, tables, sheet, beliefs=beliefs, **limits)
+        name: patient_evidence(name, tables, sheet, beliefs=beliefs, course=course, **limits)
         for name in dict.fromkeys([*relapsed, *patients])
     }
     judged = {name: verdicts.mechanism_rows(evidence[name], rules) for name in relapsed}

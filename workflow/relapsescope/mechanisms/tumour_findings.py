@@ -12,6 +12,7 @@ from relapsescope.course.genetics import (
     TargetGenetics,
     words_of,
 )
+from relapsescope.mechanisms.beside import CONTRADICTS, soluble_bcma
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined
 from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
@@ -91,6 +92,7 @@ def _escape_by_rna(patient: PatientEvidence) -> Finding:
         strength,
         against=joined(_against_target(row, state, [r for r in own if r is not row], patient)),
         not_assessed=row.word("reason") if state.startswith("undecided") else NOTHING,
+        beside=soluble_bcma(patient, row["verdict"]).words,
         leaning=reduced,
         states_leaning={"lost": lost, "reduced": reduced - lost},
     )
@@ -192,6 +194,9 @@ def _against_target(
         also = [r for r in patient.tables["antigens"] if _lost_together(r, row)]
         names = " and ".join(antigen_name(r["antigen"]) for r in also)
         told.append(f"lost together with it in the same cells: {names}" if also else "")
+    beside = soluble_bcma(patient, row["verdict"])
+    if beside.says == CONTRADICTS:
+        told.append(beside.words)
     for column, words in (
         ("verdict_uncorrected", "without ambient correction"),
         ("verdict_wide", "with every compatible cell counted"),

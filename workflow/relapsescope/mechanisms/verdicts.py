@@ -25,7 +25,7 @@ COLUMNS = (
     *("patient_id", "mechanism", "verdict", "evidence", "strength", "is_primary"),
     *("state", "against", "not_assessed", "primary_reason"),
     *("evidence_cells", "against_cells", "not_assessed_cells"),
-    *("leaning", "primary_leaning"),
+    *("leaning", "primary_leaning", "beside", "beside_cells"),
 )
 """Of `tables/mechanisms.tsv`: the contract's, what speaks against and what is missing, and which
 cells of which tables the numbers of the sentences are (`cited.parse_cited`)."""
@@ -183,6 +183,8 @@ def mechanism_rows(patient: PatientEvidence, rules: Rules | None = None) -> list
                 "evidence_cells": evidence.code,
                 "against_cells": found.against.code,
                 "not_assessed_cells": found.not_assessed.code,
+                "beside": found.beside.text,
+                "beside_cells": found.beside.code,
                 "leaning": leaning_of(name, found, rules),
                 "primary_leaning": name == likely,
             }

@@ -39,7 +39,7 @@ FILTERED, RAW = "filtered_feature_bc_matrix.h5", "raw_feature_bc_matrix.h5"
 CONTIGS = "filtered_contig_annotations.csv"
 SHEET_COLUMNS = [
     "sample_id", "patient_id", "timepoint", "day", "tissue", "sorting", "matrix", "raw_matrix",
-    "car_feature", "tcr_contigs", "bcr_contigs", "chemistry",
+    "car_feature", "tcr_contigs", "bcr_contigs", "chemistry", "site",
 ]  # fmt: skip
 
 
@@ -170,6 +170,7 @@ def _sheet_row(plan: CohortPlan, patient: PatientPlan, library: LibraryPlan) -> 
         "car_feature": plan.car_feature if patient.car_product else None,
         "tcr_contigs": f"{place}/{CONTIGS}" if library.contigs else None,
         "chemistry": "10x 3' v3",
+        "site": library.site or None,
     }
 
 

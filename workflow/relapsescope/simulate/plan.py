@@ -88,6 +88,8 @@ class LibraryPlan:
         True where the library is meant to be beyond use.
     sorting
         What the sheet says of it; name a composition and `plasma` that fit.
+    site
+        Where an extramedullary library is from, ``plasmacytoma``.
     """
 
     timepoint: str
@@ -110,6 +112,7 @@ class LibraryPlan:
     failed: bool = False
     contigs: bool = False
     sorting: str = "none"
+    site: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from relapsescope.course.imwg import MODE_WORDS
 from relapsescope.figures.course_patient import CURVES, LINES
-from relapsescope.mechanisms.cited import Cited, Row, cited
+from relapsescope.mechanisms.cited import Cited, Row, cited, joined
 from relapsescope.report.context import PatientContext, Section
 from relapsescope.report.sections.libraries import library_rows
 from relapsescope.tables import is_true
@@ -37,6 +37,11 @@ def build_course(context: PatientContext) -> Section:
         context.render(
             "patient_course.html",
             lines=[context.cite(line_words(row)) for row in lines],
+            signs=[
+                context.cite(signs_words(row))
+                for row in context.rows("assessments")
+                if row.is_true("is_progression") and row["line"] in {r["line"] for r in lines}
+            ],
             nothing=nothing,
             panels=[context.draw(LINES, LINES_WORDS), context.draw(CURVES, CURVES_WORDS)],
         ),
@@ -60,13 +65,44 @@ def line_words(row: Row) -> Cited:
         told += _with(row, ", confirmed on day {day}", "best_response_confirmed_day")
     if row["progression_day"]:
         told += _with(row, "; progression on day {day}", "progression_day")
+        told += months(row.value("progression_day"))
         told += _with(row, ", confirmed on day {day}", "progression_confirmed_day")
     else:
         told += "; no confirmed progression"
     if row["os_days"]:
         ended = "died" if row.is_true("os_event") else "alive at last follow-up,"
         told += _with(row, f"; {ended} {{day}} days after infusion", "os_days")
+        told += months(row.value("os_days"))
     return told + "."
+
+
+def signs_words(row: Row) -> Cited:
+    """Return which SLiM-CRAB signs a visit shows, and the values that were measured."""
+    lead = cited("At progression on day {day}: ", day=row.number("day"))
+    measured = [
+        cited(f"{name} {{value}} {unit}", value=row.number(column))
+        for column, name, unit in SIGNS
+        if row[column]
+    ]
+    if not measured:
+        return lead + "haemoglobin, calcium, creatinine and marrow were not measured."
+    signs = cited("{signs}", signs=row.word("slim_crab")) if row["slim_crab"] else "none"
+    return lead + joined(measured, ", ") + "; SLiM-CRAB signs: " + signs + "."
+
+
+SIGNS = (
+    ("hemoglobin_g_dl", "haemoglobin", "g/dL"),
+    ("calcium_mg_dl", "calcium", "mg/dL"),
+    ("creatinine_mg_dl", "creatinine", "mg/dL"),
+    ("marrow_plasma_cell_pct", "marrow plasma cells", "%"),
+)
+# Mean length of a month in days; months stand beside days, which the tables hold.
+MONTH_DAYS = 30.44
+
+
+def months(days: float) -> str:
+    """Return days in months, beside the days themselves: `` (month 12)``."""
+    return f" (month {days / MONTH_DAYS:.0f})" if abs(days) >= MONTH_DAYS else ""
 
 
 def _with(row: Row, template: str, column: str) -> Cited:

@@ -5,7 +5,7 @@ from typing import Any
 from markupsafe import Markup
 
 from relapsescope.course.genetics import arm_agreement, words_of
-from relapsescope.mechanisms.cited import Cited, Row, cited, joined
+from relapsescope.mechanisms.cited import Cited, Row, cited, joined, parse_cited
 from relapsescope.report.context import PatientContext, Section
 from relapsescope.report.sections.antigens import (
     REFERENCES,
@@ -93,6 +93,11 @@ def build_antigens(context: PatientContext) -> Section:
             "patient_antigens.html",
             rows=[_antigen(context, row) for row in at_relapse],
             anxa1=[_anxa1(context, row) for row in anxa1],
+            beside=[
+                context.cite(parse_cited(row["beside"], row["beside_cells"]))
+                for row in context.rows("mechanisms")
+                if row["beside"]
+            ],
             nothing=NO_RELAPSE_CLONE,
         ),
     )

@@ -85,7 +85,7 @@ def test_a_patient_s_page_has_course_calls_and_samples(plain):
     assert "<title>Relapsescope: Patient P1</title>" in page
     assert "For research use only." in section(page, "answer")
     words = re.sub(r"<[^>]*>", "", section(page, "course"))
-    assert "progression on day 112, confirmed on day 140" in words
+    assert "progression on day 112 (month 4), confirmed on day 140" in words
     assert "assessments: day 28, 56" in section(page, "calls")
     samples = section(page, "samples")
     assert re.findall(r'<th scope="row"[^>]*>(\w+)<', samples) == [

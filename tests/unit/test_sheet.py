@@ -45,6 +45,23 @@ def test_a_row_above_changes_nothing_of_a_library(tmp_path):
     assert "line" not in before.as_params()
 
 
+def test_an_extramedullary_library_has_a_site_and_no_other_has(tmp_path):
+    header = HEADER + "\tsite"
+    right = "s1\tp1\trelapse\t9\textramedullary\t\ta.h5\t\t\tlymph_node"
+    without = "s2\tp1\trelapse\t9\textramedullary\t\tb.h5\t\t\t"
+    first, second = read_sheet(write(tmp_path / "samples.tsv", right, without, header=header))
+    assert (first.tissue, first.site, second.site) == ("extramedullary", "lymph_node", "")
+    assert first.as_params()["site"] == "lymph_node"
+    wrong = "s3\tp1\trelapse\t9\tblood\t\tc.h5\t\t\tpleura"
+    words = "s4\tp1\trelapse\t9\textramedullary\t\td.h5\t\t\tleft arm, skin"
+    with pytest.raises(InputProblem) as raised:
+        read_sheet(write(tmp_path / "samples.tsv", wrong, words, header=header))
+    assert [problem.split(": ")[0] for problem in raised.value.problems] == [
+        "samples.tsv:2 site",
+        "samples.tsv:3 site",
+    ]
+
+
 def test_every_problem_has_its_line(tmp_path):
     sheet = write(
         tmp_path / "samples.tsv",

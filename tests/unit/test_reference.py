@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,12 @@ from relapsescope.antigens.molecules import Clones, Molecules, ReferenceTallies,
 from relapsescope.antigens.outside import given_rates
 from relapsescope.antigens.settings import AntigenSettings
 from relapsescope.atlas.integration import Encoder
+from relapsescope.clones.fates import Visit
 from relapsescope.clones.normal_panel import Panel
 from relapsescope.clones.patient_clones import chosen_panel
+from relapsescope.clones.tables import last_library
 from relapsescope.errors import InputProblem
+from relapsescope.intake.sheet import Library
 from relapsescope.paths import REPOSITORY
 from relapsescope.reference.atlas_file import (
     ALL_TYPES,
@@ -27,6 +31,7 @@ from relapsescope.reference.manifest import read_manifest, reference_problems, w
 from relapsescope.reference.novelty import composition_drift, library_drift, novelty_rows
 from relapsescope.reference.placing import encode, most_common, place
 from relapsescope.reference.settings import NoveltySettings
+from relapsescope.run.foreseen import foreseen
 from relapsescope.settings import settings_of
 from relapsescope.tables import write_parquet
 from scipy import sparse, stats
@@ -299,6 +304,19 @@ def test_where_arms_could_not_have_shown_it_no_subclone_is_the_same(lonely):
         assert relapse_row(assess([before, after], panel))["relation"] == "not_assessable"
 
 
+def test_fractions_of_one_marrow_are_one_moment():
+    """The CD138-negative fraction holds a few malignant cells and sorts last by name."""
+    first, positive, negative = (
+        Visit(name, "relapse", day) for name, day in (("a", 200.0), ("pos", 370.0), ("sort", 370.0))
+    )
+    cells = {"a": 500, "pos": 300, "sort": 4}
+    assert last_library([first, positive, negative], cells) == "pos"
+    assert last_library([first], cells) == "a"
+    assert last_library([], cells) is None
+    undated = [Visit("pos", "relapse", np.nan), Visit("sort", "relapse", np.nan)]
+    assert last_library(undated, cells) == "pos"
+
+
 # Placing
 
 
@@ -473,3 +491,53 @@ def test_what_cannot_be_read_is_one_line(tmp_path):
 
     with pytest.raises(InputProblem, match="the atlas in"):
         read_atlas(tmp_path)
+
+
+# Before the run: what a sheet cannot decide
+
+
+def library(patient, timepoint, sorting="none", **further):
+    further = {"tissue": "bone_marrow", "car_feature": ("CAR",)} | further
+    name = f"{patient}_{timepoint}_{sorting}"
+    return Library(name, patient, timepoint, None, sorting=sorting, matrix=Path(name), **further)
+
+
+@pytest.mark.parametrize(
+    ("libraries", "reference", "words"),
+    [
+        ([library("P1", "relapse")], "shipped", "published normal plasma cells only"),
+        ([library("P1", "relapse")], "none", "own normal plasma cells, if there are enough"),
+        (
+            [library("P1", "relapse"), library("U1", "untreated")],
+            "shipped",
+            "other patients of the cohort",
+        ),
+        ([library("P1", "relapse", "CD138_positive")], "none", "add the CD138-negative fraction"),
+        (
+            [library("P1", "relapse", "CD138_negative")],
+            "none",
+            "add the unsorted or",
+        ),
+        ([library("P1", "relapse", tissue="blood")], "none", "no marrow at relapse"),
+        ([library("P1", "relapse", car_feature=())], "none", "no car_feature after the infusion"),
+        (
+            [library("P1", "relapse")],
+            "none",
+            "come from 0 people (2 are needed",
+        ),
+        ([library("P1", "relapse")], "none", "no clinical tables"),
+    ],
+)
+def test_what_a_sheet_cannot_decide_is_said_with_what_to_add(libraries, reference, words):
+    lines = foreseen(libraries, CONFIG | {"clinical": "", "reference": reference})
+    assert any(words in line for line in lines), lines
+
+
+def test_a_sheet_that_holds_everything_needs_no_note(tmp_path):
+    libraries = [
+        *(library(name, "healthy") for name in ("H1", "H2")),
+        library("P1", "pre_infusion"),
+        library("P1", "relapse", "CD138_positive"),
+        library("P1", "relapse", "CD138_negative"),
+    ]
+    assert foreseen(libraries, CONFIG | {"clinical": str(tmp_path), "reference": "none"}) == []

@@ -129,7 +129,7 @@ def clone_rows(
         for clone in clones
     }
     relapses = [v for v in visits if v.timepoint == "relapse" and n_malignant[number[v.sample_id]]]
-    last = relapses[-1].sample_id if relapses else None
+    last = last_library(relapses, {name: int(n_malignant[i]) for name, i in number.items()})
     returned = relapse_clone({c: counts[c][last] for c in counts}) if last else None
     before = [v.sample_id for v in visits if v.timepoint in BEFORE]
     shares = _expected_shares(clones, cells.library, malignant, len(libraries))
@@ -202,6 +202,19 @@ def clone_rows(
     shown = {row["sample_id"] for row in rows}
     absent = [v for v in visits if v.timepoint == "relapse" and v.sample_id not in shown]
     return rows + [no_clone_row(patient, visit, _why_none(malignancy, why)) for visit in absent]
+
+
+def last_library(relapses: Sequence[Visit], n_malignant: Mapping[str, int]) -> str | None:
+    """Return the library that shows the last relapse best, None without a relapse.
+
+    Sorted fractions of one marrow are one moment: that with the most malignant cells tells which
+    clone came back, whatever the fractions are called.
+    """
+    if not relapses:
+        return None
+    day = relapses[-1].day
+    moment = [v for v in relapses if v.day == day or (np.isnan(v.day) and np.isnan(day))]
+    return max(moment, key=lambda visit: n_malignant[visit.sample_id]).sample_id
 
 
 def new_events(

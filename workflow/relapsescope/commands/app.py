@@ -56,7 +56,9 @@ def check(
     """Check the configuration, the sheet, the clinical tables and every matrix; change nothing.
 
     Prints one line a problem (where, what, what to do). Exit status 0 when there is none, else 1.
+    Says too what these libraries cannot decide, and what to add.
     """
+    from relapsescope.run.foreseen import foreseen
     from relapsescope.run.start import check_run
     from relapsescope.settings import plain_values
 
@@ -70,6 +72,8 @@ def check(
         checked = check_run(chosen)
     except InputProblem as problem:
         _stop(problem)
+    for line in foreseen(checked.libraries, chosen):
+        print(f"note: {line}", file=sys.stderr)
     patients = {library.patient_id for library in checked.libraries}
     print(
         f"{chosen['samples']}: {len(checked.libraries)} libraries of {len(patients)} patients, "

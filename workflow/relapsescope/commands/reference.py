@@ -25,10 +25,12 @@ def freeze(
     names: no barcode, no name, no day, no counts of a single cell. Use it with
     `--config reference=FOLDER`. Exit status 0 when it was written, 2 when a folder cannot be used.
     """
+    from relapsescope.provenance.record import git_commit, versions
     from relapsescope.reference.freeze import freeze as write_reference
 
+    code = {"git_commit": git_commit(), "versions": versions()}
     try:
-        manifest = write_reference(results, folder, name=name, add=add)
+        manifest = write_reference(results, folder, name=name, add=add, code=code)
     except InputProblem as problem:
         print("\n".join(problem.problems), file=sys.stderr)
         raise typer.Exit(UNUSABLE) from None

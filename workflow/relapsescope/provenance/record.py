@@ -96,7 +96,13 @@ def settings_hash(config: Mapping[str, Any]) -> str:
 
 
 def write_run_manifest(
-    path: Path, *, config: Mapping[str, Any], sheet: Path, state: str, started: str
+    path: Path,
+    *,
+    config: Mapping[str, Any],
+    sheet: Path,
+    state: str,
+    started: str,
+    reference: Mapping[str, str] | None = None,
 ) -> None:
     """Write `run_manifest.json`: what ran, on what, with which settings, and how it ended.
 
@@ -106,6 +112,8 @@ def write_run_manifest(
         `running`, `succeeded` or `failed`.
     started
         Time at which the run began, ISO 8601 in UTC.
+    reference
+        Name, kind and hash of the reference that the run rests on; None without one.
     """
     # It comes with pyarrow, and every job on a cluster imports this module.
     from relapsescope.tables import write_json
@@ -125,6 +133,7 @@ def write_run_manifest(
             "clinical_sha256": folder_hashes(config.get("clinical")),
             "lock_sha256": file_hash(REPOSITORY / "envs/lock.txt"),
             "seed": config.get("seed"),
+            "reference": reference,
             "reproducibility": reproducibility(path.parent),
             "threads": {name: os.environ.get(name) for name in THREAD_VARIABLES},
             "processor": processor(),

@@ -13,15 +13,16 @@ import pandas as pd
 from relapsescope.clones.normal_panel import read_panel, write_panel
 from relapsescope.errors import InputProblem
 from relapsescope.intake.sheet import Library, read_sheet
-from relapsescope.provenance.record import config_hash, git_commit, settings_hash, versions
 from relapsescope.reference.atlas_file import freeze_atlas
-from relapsescope.reference.files import FILES, MANIFEST
+from relapsescope.reference.files import FILES
 from relapsescope.reference.manifest import Manifest, read_manifest, write_manifest
 from relapsescope.tables import read_tsv, write_parquet, write_tsv
 from relapsescope.vocabulary import FROZEN
 
 # What people without CAR-T show: with these others are compared.
 TIMEPOINTS = ("healthy", "untreated", "pre_infusion")
+# What the run's own manifest says of what made it.
+OF_THE_RUN = ("git_commit", "versions", "settings_sha256", "lock_sha256", "seed", "reference")
 # Groups of fewer cells are left out: a sum over one cell would be that cell's counts.
 MIN_GROUP_CELLS = 10
 # Kinds of groups that comparisons read; clones are private to a patient and stay at home.
@@ -34,7 +35,14 @@ LIBRARY_COLUMNS = (
 COMPOSITION_COLUMNS = ("sample_id", "patient_id", "timepoint", "cell_type", "n_cells")
 
 
-def freeze(results: Path, folder: Path, *, name: str = "", add: Path | None = None) -> Manifest:
+def freeze(
+    results: Path,
+    folder: Path,
+    *,
+    name: str = "",
+    add: Path | None = None,
+    code: Mapping[str, Any] | None = None,
+) -> Manifest:
     """Write a reference of a finished run into `folder` and return its manifest.
 
     It holds numbers of groups of at least `MIN_GROUP_CELLS` cells of libraries taken without
@@ -46,6 +54,8 @@ def freeze(results: Path, folder: Path, *, name: str = "", add: Path | None = No
     add
         An earlier reference, whose donors, patients and libraries the new one holds too. The
         atlas is the run's own.
+    code
+        What freezes it: commit and versions, for the manifest.
 
     Raises
     ------
@@ -81,10 +91,8 @@ def freeze(results: Path, folder: Path, *, name: str = "", add: Path | None = No
                 "n_libraries": len(libraries),
                 "n_people": int(libraries["patient_id"].nunique()),
                 "adds_to": earlier.sha256 if earlier else "",
-                "code": git_commit(),
-                "versions": versions(),
-                "settings_sha256": settings_hash(run["config"]),
-                "config_sha256": config_hash(run["config"]),
+                "run": {name: run.get(name) for name in OF_THE_RUN},
+                "frozen_by": dict(code or {}),
             },
         )
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -235,11 +243,3 @@ def _freeze_panel(results: Path, folder: Path, names: Names, add: Path | None) -
     if add and (add / FILES["panel"]).is_file():
         panel = read_panel(add / FILES["panel"]).joined(panel)
     write_panel(folder / FILES["panel"], panel)
-
-
-def reference_version(folder: Path | None) -> str:
-    """Return the name and the hash of a reference as the run's manifest names it."""
-    if folder is None or not (folder / MANIFEST).is_file():
-        return ""
-    manifest = read_manifest(folder)
-    return f"{manifest.name} {manifest.sha256[:16]}"

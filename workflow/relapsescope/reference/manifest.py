@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relapsescope.errors import InputProblem
-from relapsescope.reference.files import FILES, MANIFEST
+from relapsescope.reference.files import FILES, MANIFEST, NONE, reference_folder
 from relapsescope.vocabulary import FROZEN, SHIPPED
 
 FORMAT = "relapsescope reference 1"
@@ -94,6 +94,18 @@ def read_manifest(folder: Path) -> Manifest:
     if content.get("format") != FORMAT or manifest.kind not in KINDS:
         raise InputProblem(f"{place} is no {FORMAT}; freeze the cohort again with this version")
     return manifest
+
+
+def reference_of(config: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return name, kind and hash of the reference that a run rests on; None without one."""
+    folder = reference_folder(str(config.get("reference", NONE)))
+    try:
+        manifest = read_manifest(folder) if folder else None
+    except InputProblem:
+        return None
+    if manifest is None:
+        return None
+    return {"name": manifest.name, "kind": manifest.kind, "sha256": manifest.sha256}
 
 
 def reference_problems(folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from relapsescope import __version__
 from relapsescope.figures.evidence import Evidence
+from relapsescope.reference.manifest import reference_of
 
 TEXTS = jinja2.Environment(
     loader=jinja2.PackageLoader("relapsescope.report", "templates"),
@@ -65,6 +66,7 @@ def methods_text(
             for library in evidence.libraries.values()
             if library.get("ambient_fraction") is not None
         },
+        reference=(reference_of(config) or {}) | {"placed": _is_placed(results)},
         panel={"n_cells": 0, "n_donors": 0, "reason": "", **evidence.normal_plasma},
         applied={
             "map": bool(cells["umap_1"].notna().any()),
@@ -93,6 +95,11 @@ def has_values(path: Path, column: str) -> bool:
         return False
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     return column in table and bool((table[column] != "").any())
+
+
+def _is_placed(results: Path) -> bool:
+    """Return whether cells were placed on a reference's atlas instead of one of their own."""
+    return (results / "tables/novelty.tsv").is_file()
 
 
 def _cited(versions: Mapping[str, str]) -> Callable[..., str]:

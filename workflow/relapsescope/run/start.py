@@ -18,6 +18,7 @@ from relapsescope.provenance.record import (
     share_package,
     write_run_manifest,
 )
+from relapsescope.reference.manifest import reference_of
 from relapsescope.run.places import hold_results
 from relapsescope.run.resource_models import Size, total_size
 from relapsescope.settings import plain_values
@@ -75,6 +76,7 @@ class Run:
             sheet=Path(self.config["samples"]),
             state=state,
             started=self.started,
+            reference=reference_of(self.config),
         )
         if state == "running":
             atexit.register(self._record_break)

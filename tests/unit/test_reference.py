@@ -390,7 +390,7 @@ def test_limits_come_from_left_out_libraries():
         own, others = latent[library == name], latent[library != name]
         distance = np.sqrt(((own[:, None] - others[None]) ** 2).sum(axis=2))
         quantiles.append(np.log(np.quantile(np.sort(distance, axis=1)[:, :15].mean(axis=1), 0.99)))
-    reach = stats.t.ppf(0.95, 2) * np.sqrt(4 / 3) * np.std(quantiles, ddof=1)
+    reach = stats.t.ppf(0.975, 2) * np.sqrt(4 / 3) * np.std(quantiles, ddof=1)
     assert limits["NK"].distance == pytest.approx(np.exp(np.mean(quantiles) + reach), rel=0.01)
     assert limits["NK"].n_libraries == 3
     few = left_out_limits(latent[:120], np.full(120, "NK", dtype=object), library[:120])

@@ -22,7 +22,7 @@ MIN_TYPE_CELLS = 20
 MIN_LIBRARIES = 3
 # Share of a library's cells that may lie beyond its type's limit, and how surely a new library's.
 BEYOND = 0.01
-ONE_SIDED = 0.95
+ONE_SIDED = 0.975
 ALL_TYPES = ""
 
 

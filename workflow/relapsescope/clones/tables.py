@@ -162,16 +162,13 @@ def clone_rows(
             )
             if link == "same_ig_same_subclone" and not seen:
                 link = "not_assessable"
-                reason += "; too few cells for an arm to show whether the subclone is the same"
+                reason += "; the same immunoglobulin, but a new subclone could not have been seen"
             if link == "same_ig_same_subclone" and gained:
                 link = "not_assessable"
                 reason += (
                     f"; {';'.join(gained)} differ from the cells before, but no subclone holds in "
                     "every sample of the cells: a new subclone is not excluded"
                 )
-            if link == "same_ig_same_subclone" and (why or clone.arms is None):
-                link = "not_assessable"
-                reason += "; the same immunoglobulin, but a new subclone could not have been seen"
             changed = _changed(cells, clone, [number[name] for name in before])
             if changed and link == "same_ig_same_subclone":
                 reason += (

@@ -10,6 +10,7 @@ from relapsescope.commands.app import app
 from relapsescope.errors import InputProblem
 from relapsescope.intake.genes import gene_table
 from relapsescope.intake.sheet import read_sheet
+from relapsescope.run.places import LOCK
 from relapsescope.simulate.tenx import write_tenx
 from relapsescope.submissions import inbox as inbox_module
 from relapsescope.submissions import sheet_file
@@ -372,6 +373,17 @@ def test_forget_takes_the_row_the_results_and_the_traces(outs, sheet, tmp_path):
     assert (outs / FILTERED).is_file()
     with pytest.raises(InputProblem, match="there is no sample"):
         forget("P1_relapse_d370", sheet, results)
+
+
+def test_nothing_is_forgotten_while_a_run_is_at_work(outs, sheet, tmp_path):
+    submit(outs, sheet, TOLD)
+    results = tmp_path / "results"
+    results.mkdir()
+    with open(results / LOCK, "a") as run:
+        fcntl.flock(run, fcntl.LOCK_EX)
+        with pytest.raises(InputProblem, match="a run is at work"):
+            forget("P1_relapse_d370", sheet, results)
+    assert len(read_sheet(sheet)) == 1
 
 
 def test_lines_of_a_sheet_by_hand():

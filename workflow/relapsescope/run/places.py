@@ -116,6 +116,19 @@ def hold_results(results: Path) -> None:
     _held.append(handle)
 
 
+def holder_of(results: Path) -> str:
+    """Return which process runs in a folder of results, "" where none does."""
+    try:
+        with open(results / LOCK, "a+", encoding="utf-8") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return ""
+    except BlockingIOError:
+        with open(results / LOCK, encoding="utf-8") as handle:
+            return _who(handle)
+    except OSError:
+        return ""
+
+
 def _who(handle: TextIO) -> str:
     """Return which process holds a folder, as its lock says."""
     try:

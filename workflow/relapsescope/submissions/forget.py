@@ -1,11 +1,12 @@
 """Take a sample out again: its row, its results, and what was joined from it."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from relapsescope.errors import InputProblem
 from relapsescope.intake.sheet import read_sheet
+from relapsescope.run.leftovers import files_of_library, files_of_patient, remove
+from relapsescope.run.places import holder_of
 from relapsescope.submissions.sheet_file import locked, read_lines, without_sample, write_lines
 
 # What is made of all samples together, and made again by the next run.
@@ -34,8 +35,10 @@ def forget(
     Raises
     ------
     InputProblem
-        Where the sheet has no such sample.
+        Where the sheet has no such sample, or a run is at work in `results`.
     """
+    if results.is_dir() and (holder := holder_of(results)):
+        raise InputProblem(f"{results}: a run is at work ({holder}); wait for its end")
     with locked(sheet):
         libraries = {one.sample_id: one for one in read_sheet(sheet)}
         if sample_id not in libraries:
@@ -44,17 +47,13 @@ def forget(
         paths = traces(sample_id, library.patient_id, results, here)
         if not dry_run:
             write_lines(sheet, without_sample(read_lines(sheet), sample_id))
-            for path in paths:
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            remove(paths)
     return Forgotten(tuple(paths), Path(library.matrix))
 
 
 def traces(sample_id: str, patient_id: str, results: Path, here: Path) -> list[Path]:
     """Return what of a sample and its patient lies in a folder of results, and beside it."""
-    places = [results / "libraries" / sample_id, results / "patients" / patient_id]
-    for kind in ("logs", "benchmarks"):
-        for name in (sample_id, patient_id):
-            places += sorted((results / kind).glob(f"*/{name}.*"))
-    places += [results / name for name in JOINED]
-    places += [here / path for path in REMEMBERED]
-    return [path for path in places if path.exists()]
+    joined = [results / name for name in JOINED]
+    own = [*files_of_library(results, sample_id), *files_of_patient(results, patient_id)]
+    own = [path for path in own if not any(path.is_relative_to(whole) for whole in joined)]
+    return [path for path in (*own, *joined, *(here / one for one in REMEMBERED)) if path.exists()]

@@ -5,6 +5,7 @@ Layout: https://anndata.readthedocs.io/en/latest/fileformat-prose.html, and the 
 (compound tables, `raw.X`, `h5sparse_format`, category references) of anndata 0.6 and 0.7.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +33,28 @@ from relapsescope.intake.hdf5 import (
     first_line,
 )
 from relapsescope.intake.identity import OTHER_SPECIES_ID, human_id
-from relapsescope.intake.tenx import DAMAGED, UNREADABLE
+from relapsescope.intake.tenx import CORRECTED, DAMAGED, UNREADABLE
 
-COUNT_LAYERS = ("counts", "raw_counts", "count")
+# Layers of counts by name, the surest first; `matrix` is velocyto's sum, `raw` CellBender's input.
+COUNT_LAYERS = (
+    "counts",
+    "raw_counts",
+    "count",
+    "counts_raw",
+    "umi_counts",
+    "umis",
+    "matrix",
+    "raw",
+)
+# The parts that velocyto and kallisto's nac workflow set apart: their sum are the counts.
+PARTS = (("spliced", "unspliced", "ambiguous"), ("mature", "nascent", "ambiguous"))
+# What CellBender writes of each cell beside the counts that it corrected.
+CELLBENDER = (
+    {"cell_probability", "background_fraction"},
+    {"latent_cell_probability", "latent_scale"},
+)
+# Counts of fewer than this share of the genes are those of a selection.
+SELECTION = 0.5
 SYMBOL_COLUMNS = (
     "gene_symbols",
     "gene_symbol",
@@ -54,6 +74,7 @@ class Candidate:
     var: h5py.Group | h5py.Dataset
     shape: tuple[int, int]
     values: np.ndarray
+    parts: tuple[h5py.Group | h5py.Dataset, ...] = ()
 
 
 def index_of(table: h5py.Group | h5py.Dataset) -> np.ndarray:
@@ -135,11 +156,16 @@ def find_counts(path: Path, handle: h5py.File) -> tuple[Candidate, tuple[str, ..
     InputProblem
         Where no place holds counts.
     """
-    layers = handle.get("layers", {})
-    places = [(f"layers[{n!r}]", layers[n], handle["var"]) for n in COUNT_LAYERS if n in layers]
-    if "X" in handle:
+    layers = {name.lower(): (name, node) for name, node in handle.get("layers", {}).items()}
+    places = [
+        (f"layers[{layers[n][0]!r}]", layers[n][1], handle["var"])
+        for n in COUNT_LAYERS
+        if n in layers and _has_values(layers[n][1])
+    ]
+    if "X" in handle and _has_values(handle["X"]):
         places.append(("X", handle["X"], handle["var"]))
-    if "raw" in handle and "X" in handle["raw"]:
+    # Newer anndata writes an absent raw as an empty value.
+    if isinstance(handle.get("raw"), h5py.Group) and "X" in handle["raw"]:
         places.append(("raw", handle["raw"]["X"], handle["raw"]["var"]))
     elif "raw.X" in handle:
         places.append(("raw", handle["raw.X"], handle["raw.var"]))
@@ -155,7 +181,50 @@ def find_counts(path: Path, handle: h5py.File) -> tuple[Candidate, tuple[str, ..
             "save the raw UMI counts as layers['counts']",
         )
     chosen = max(good, key=lambda candidate: candidate.shape[1])
+    _refuse_selection(path, chosen, candidates)
+    if chosen.name in ("X", "raw"):
+        columns = set(column_names(handle["obs"])) if "obs" in handle else set()
+        if any(written <= columns for written in CELLBENDER):
+            refuse(path, f"counts that CellBender corrected, in {chosen.name}", CORRECTED)
+        chosen = _whole(chosen, {name: node for name, (_, node) in layers.items()})
     return chosen, (f"raw counts read from {chosen.name} of the .h5ad",)
+
+
+def _has_values(node: h5py.Group | h5py.Dataset) -> bool:
+    """Return whether a place holds a matrix; anndata writes an empty one for X=None."""
+    return not isinstance(node, h5py.Dataset) or node.shape is not None
+
+
+def _refuse_selection(path: Path, chosen: Candidate, candidates: list[Candidate]) -> None:
+    """Refuse counts of some genes where the file has values of many more."""
+    largest = max(candidates, key=lambda candidate: candidate.shape[1])
+    if chosen.shape[1] < SELECTION * largest.shape[1]:
+        refuse(
+            path,
+            f"{chosen.name} has counts of {chosen.shape[1]} selected genes, {largest.name} values "
+            f"of {largest.shape[1]} that are no counts",
+            "save the raw UMI counts of all genes as layers['counts']",
+        )
+
+
+def _whole(chosen: Candidate, layers: dict[str, h5py.Group | h5py.Dataset]) -> Candidate:
+    """Return the sum of the layers where the chosen place is only the spliced (mature) part."""
+    for names in PARTS:
+        parts = tuple(layers[name] for name in names if name in layers)
+        if len(parts) < 2 or names[0] not in layers or chosen.shape != _shape(parts[0]):
+            continue
+        first = _look(names[0], parts[0], chosen.var)
+        if np.array_equal(first.values, chosen.values):
+            told = f"the layers {', '.join(n for n in names if n in layers)}, added up,"
+            return Candidate(told, parts[0], chosen.var, chosen.shape, first.values, parts)
+    return chosen
+
+
+def _shape(node: h5py.Group | h5py.Dataset) -> tuple[int, int]:
+    if isinstance(node, h5py.Dataset):
+        return node.shape
+    shape = node.attrs.get("shape", node.attrs.get("h5sparse_shape"))
+    return int(shape[0]), int(shape[1])
 
 
 def _look(name: str, node: h5py.Group | h5py.Dataset, var) -> Candidate:
@@ -164,9 +233,8 @@ def _look(name: str, node: h5py.Group | h5py.Dataset, var) -> Candidate:
         parts = [node[:]] if node.size <= WHOLE else [node[:few], node[-few:]]
         values = np.concatenate([part.ravel() for part in parts])
         return Candidate(name, node, var, node.shape, values)
-    shape = node.attrs.get("shape", node.attrs.get("h5sparse_shape"))
     values = np.concatenate(both_ends(node["data"]))
-    return Candidate(name, node, var, (int(shape[0]), int(shape[1])), values)
+    return Candidate(name, node, var, _shape(node), values)
 
 
 def sparse_format(node: h5py.Group) -> str:
@@ -177,7 +245,11 @@ def sparse_format(node: h5py.Group) -> str:
 
 
 def read_values(path: Path, found: Candidate) -> sparse.csr_matrix:
-    """Return the checked counts of the place that was found."""
+    """Return the checked counts of the place that was found, of its parts together."""
+    if found.parts:
+        each = [dataclasses.replace(found, node=node, parts=()) for node in found.parts]
+        total = sum(read_values(path, part).astype(np.int64) for part in each)
+        return count_matrix(path, total.data, total.indices, total.indptr, found.shape)
     node = found.node
     if isinstance(node, h5py.Dataset):
         step = max(1, 20_000_000 // max(1, node.shape[1]))
@@ -202,10 +274,15 @@ def read_h5ad(path: Path) -> FileMatrix:
     """
     try:
         with h5py.File(path, "r") as handle:
-            found, notes, barcodes, (ids, names, feature_types) = _found_in(path, handle)
-            matrix = read_values(path, found)
+            return read_tables(path, handle)
     except UNREADABLE as error:
         refuse(path, f"cannot be read as an .h5ad file ({first_line(error)})", DAMAGED)
+
+
+def read_tables(path: Path, handle: h5py.Group) -> FileMatrix:
+    """Return the raw counts of an AnnData object in HDF5: a file, or a modality of one."""
+    found, notes, barcodes, (ids, names, feature_types) = _found_in(path, handle)
+    matrix = read_values(path, found)
     return FileMatrix(matrix, barcodes, ids, names, feature_types, notes)
 
 

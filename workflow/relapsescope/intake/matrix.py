@@ -1,5 +1,6 @@
 """Count matrices of any supported kind: read into counts by Ensembl ID, or looked at quickly."""
 
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from relapsescope.errors import InputProblem
 from relapsescope.intake.counts import (
     GENE_EXPRESSION,
     TRANSGENE,
@@ -20,7 +22,15 @@ from relapsescope.intake.gene_space import costly_libraries, shared_genes
 from relapsescope.intake.genes import mitochondrial_ids, olfactory_ids
 from relapsescope.intake.h5ad import h5ad_barcodes, peek_h5ad, read_h5ad
 from relapsescope.intake.identity import identify_counts, identify_features, likely_transgenes
-from relapsescope.intake.limits import refuse_unsafe_hdf5
+from relapsescope.intake.limits import read_unpacked, refuse_unsafe_hdf5
+from relapsescope.intake.other_formats import (
+    header_of,
+    is_dense_table,
+    read_dense,
+    read_h5mu,
+    read_loom,
+    read_zarr,
+)
 from relapsescope.intake.regular_files import NOT_THERE, nearest_file, why_not_a_file
 from relapsescope.intake.tenx import peek_tenx, read_tenx, tenx_barcodes
 from relapsescope.intake.tenx_folder import folder_barcodes, peek_folder, read_folder
@@ -42,6 +52,8 @@ __all__ = [
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Cells whose sums are looked at to tell normalised values: more than chance could make equal.
 EQUAL_SUMS = 20
+# So many bytes show whether a text is a table.
+TABLE_START = 1_000_000
 # With fewer genes a file may be a panel, or a part of an annotation.
 WHOLE_TRANSCRIPTOME = 10_000
 
@@ -53,7 +65,7 @@ class MatrixHeader:
     Attributes
     ----------
     kind
-        ``10x .h5``, ``10x folder`` or ``.h5ad``.
+        A key of `READERS`, e.g. ``10x .h5``.
     n_barcodes, n_features, n_genes, n_values
         Genes are those features that are human genes; values are the counts that are stored.
     feature_types
@@ -87,7 +99,7 @@ class MatrixHeader:
 
 
 def read_counts(path: str | Path, *, genome: str | None = None) -> Counts:
-    """Return the counts of a library from a 10x ``.h5``, a 10x folder or an ``.h5ad``.
+    """Return the counts of a library from a file or folder of any of the `READERS`.
 
     Parameters
     ----------
@@ -103,11 +115,9 @@ def read_counts(path: str | Path, *, genome: str | None = None) -> Counts:
     """
     path = Path(path)
     kind = matrix_kind(path)
-    if kind == "10x folder":
-        return identify_counts(path, read_folder(path))
-    if kind == ".h5ad":
-        return identify_counts(path, read_h5ad(path))
-    return identify_counts(path, read_tenx(path, genome=genome))
+    if kind == "10x .h5":
+        return identify_counts(path, read_tenx(path, genome=genome))
+    return identify_counts(path, READERS[kind](path))
 
 
 def read_header(path: str | Path) -> MatrixHeader:
@@ -120,8 +130,8 @@ def read_header(path: str | Path) -> MatrixHeader:
         where the sampled values are no counts.
     """
     path = Path(path)
-    peek = {"10x .h5": peek_tenx, "10x folder": peek_folder, ".h5ad": peek_h5ad}
-    header = peek[matrix_kind(path)](path)
+    kind = matrix_kind(path)
+    header = PEEKERS[kind](path) if kind in PEEKERS else header_of(kind, READERS[kind](path))
     if not header.n_barcodes or not header.n_values or not len(header.ids):
         refuse(path, "an empty matrix", "leave the library out of the sheet, or give its counts")
     complaint = not_counts(header.values)
@@ -187,12 +197,12 @@ def read_barcodes(path: str | Path) -> np.ndarray:
         Where the file is missing, damaged or of another kind.
     """
     path = Path(path)
-    read = {"10x .h5": tenx_barcodes, "10x folder": folder_barcodes, ".h5ad": h5ad_barcodes}
-    return read[matrix_kind(path)](path)
+    kind = matrix_kind(path)
+    return BARCODES[kind](path) if kind in BARCODES else READERS[kind](path).barcodes
 
 
 def matrix_kind(path: Path) -> str:
-    """Return ``10x .h5``, ``10x folder`` or ``.h5ad``, by content rather than by name.
+    """Return the kind of a matrix (a key of `READERS`), by content rather than by name.
 
     Raises
     ------
@@ -200,7 +210,8 @@ def matrix_kind(path: Path) -> str:
         Where there is no such file, it cannot be opened, or it is something else.
     """
     if path.is_dir():
-        return "10x folder"
+        zarr = any((path / name).is_file() for name in (".zgroup", ".zattrs", "zarr.json"))
+        return "zarr" if zarr else "10x folder"
     if fault := why_not_a_file(path):
         what, remedy = fault
         refuse(path, what, nearest_file(path) if what == NOT_THERE else remedy)
@@ -215,12 +226,42 @@ def matrix_kind(path: Path) -> str:
     if start != HDF5_SIGNATURE:
         if "matrix.mtx" in path.name:
             refuse(path, "a single file of a 10x folder", "give the folder that holds it")
+        if start.startswith(b"PK"):
+            refuse(path, "a zip archive", "unpack it, and give the matrix in it")
+        if _is_table(path):
+            return "dense table"
         refuse(path, f"not a count matrix (it begins with {start[:4]!r})", supported)
     try:
         with h5py.File(path, "r") as handle:
             refuse_unsafe_hdf5(path, handle)
+            if "mod" in handle and "obs" in handle:
+                return ".h5mu"
+            if "row_attrs" in handle and "col_attrs" in handle:
+                return "loom"
             return ".h5ad" if "obs" in handle and "var" in handle else "10x .h5"
     except (OSError, RuntimeError) as error:
         cut = "truncated" in str(error)
         what = "the file was cut short" if cut else f"cannot be opened as HDF5 ({error})"
         refuse(path, what, "copy it again or export it anew")
+
+
+def _is_table(path: Path) -> bool:
+    """Return whether a file, gzipped or not, begins as a table of text does."""
+    try:
+        return is_dense_table(read_unpacked(path, TABLE_START))
+    except (InputProblem, OSError, EOFError, zlib.error):
+        return False
+
+
+READERS = {
+    "10x .h5": read_tenx,
+    "10x folder": read_folder,
+    ".h5ad": read_h5ad,
+    ".h5mu": read_h5mu,
+    "loom": read_loom,
+    "zarr": read_zarr,
+    "dense table": read_dense,
+}
+"""Kinds of matrices and their readers."""
+PEEKERS = {"10x .h5": peek_tenx, "10x folder": peek_folder, ".h5ad": peek_h5ad}
+BARCODES = {"10x .h5": tenx_barcodes, "10x folder": folder_barcodes, ".h5ad": h5ad_barcodes}

@@ -16,6 +16,9 @@ from relapsescope.intake.counts import (
 from relapsescope.intake.feature_types import UNTYPED
 from relapsescope.intake.hdf5 import WHOLE_INDICES, both_ends, count_repeats, decode, first_line
 
+# Groups beside the matrix in files of CellBender 0.3, and in the matrix in those of 0.2.
+CELLBENDER = {"droplet_latents", "global_latents", "latent_cell_probability", "ambient_expression"}
+CORRECTED = "give the raw counts that Cell Ranger wrote: ambient RNA is taken off later"
 DAMAGED = "the file is damaged or was cut short; copy it again"
 # What h5py raises on damaged files and on files that are laid out otherwise.
 UNREADABLE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, IndexError)
@@ -36,6 +39,7 @@ def choose_group(
     path: Path, handle: h5py.File, genome: str | None
 ) -> tuple[h5py.Group, tuple[str, ...]]:
     """Return the matrix group to read, the wanted or the human one, and notes."""
+    _refuse_corrected(path, handle)
     groups = matrix_groups(handle)
     if not groups:
         refuse(
@@ -55,14 +59,26 @@ def choose_group(
     return groups[chosen], tuple(f"genome {name} left out" for name in names if name != chosen)
 
 
+def _refuse_corrected(path: Path, handle: h5py.File) -> None:
+    """Refuse what CellBender wrote: its counts are without ambient RNA."""
+    title = handle.attrs.get("TITLE", "")
+    title = title.decode("utf-8", "replace") if isinstance(title, bytes) else str(title)
+    inside = {*handle, *handle.get("matrix", ())}
+    if "cellbender" in title.lower() or inside & CELLBENDER:
+        refuse(path, "CellBender output, whose counts are corrected", CORRECTED)
+
+
 def read_features(group: h5py.Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return ids, names and feature types of a 10x matrix group."""
     if "features" in group:
         features = group["features"]
-        ids, names = decode(features["id"][:]), decode(features["name"][:])
+        ids = decode(features["id"][:])
+        names = decode(features["name"][:]) if "name" in features else ids
     else:
         features = {}
-        ids, names = decode(group["genes"][:]), decode(group["gene_names"][:])
+        # HDF5Array writes the rows' names alone.
+        ids = decode(group["genes"][:])
+        names = decode(group["gene_names"][:]) if "gene_names" in group else ids
     types = np.full(len(ids), UNTYPED, object)
     if "feature_type" in features:
         types = decode(features["feature_type"][:])

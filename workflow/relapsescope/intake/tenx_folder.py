@@ -2,7 +2,9 @@
 
 import io
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from scipy import sparse
@@ -22,6 +24,42 @@ from relapsescope.intake.regular_files import why_not_a_file
 DAMAGED = "the file is damaged or was cut short; copy it again"
 # Matrices whose compressed size is beyond this are not read to their end in the header.
 LARGE_FILE = 64_000_000
+# Comments and the size line lie within so many bytes.
+SIZE_LINE = 100_000
+
+
+@dataclass(frozen=True)
+class FolderParts:
+    """The files of a folder; `by_cell`: the matrix' rows are cells, as kb and Parse write it."""
+
+    matrix: Path
+    features: Path
+    barcodes: Path
+    by_cell: bool = False
+
+
+# Names of the matrix, the features and the barcodes, and whether rows are cells: of
+# kallisto-bustools (total, else the plain one), Parse's split-pipe, Cell Ranger and STARsolo, and
+# deposits.
+LAYOUTS = (
+    (
+        ("cells_x_genes.total.mtx", "cells_x_genes.mtx"),
+        ("cells_x_genes.genes.txt",),
+        ("cells_x_genes.barcodes.txt",),
+        True,
+    ),
+    (("count_matrix.mtx", "DGE.mtx"), ("all_genes.csv",), ("cell_metadata.csv",), True),
+    (("matrix.mtx",), ("features.tsv", "genes.tsv"), ("barcodes.tsv",), False),
+    (("counts.mtx",), ("features.tsv", "genes.tsv"), ("barcodes.tsv",), False),
+)
+OUTER = {
+    "Solo.out": "STARsolo's folder",
+    "Gene": "STARsolo's folder",
+    "counts_unfiltered": "a kallisto-bustools folder",
+    "counts_filtered": "a kallisto-bustools folder",
+    "DGE_filtered": "a folder of Parse's split-pipe",
+    "outs": "a Cell Ranger folder",
+}
 
 
 def find_part(folder: Path, *names: str) -> Path | None:
@@ -38,29 +76,66 @@ def find_part(folder: Path, *names: str) -> Path | None:
     return None
 
 
-def folder_parts(folder: Path) -> tuple[Path, Path, Path]:
-    """Return the matrix, features and barcodes files of a 10x folder.
+def folder_parts(folder: Path) -> FolderParts:
+    """Return the matrix, features and barcodes files of a folder.
 
     Raises
     ------
     InputProblem
-        Where one is missing.
+        Where one is missing, or the folder is another's.
     """
-    matrix = find_part(folder, "matrix.mtx")
-    if matrix is None:
-        inside = sorted(p for p in folder.rglob("*matrix*") if "raw" not in p.as_posix())
-        hint = (
-            f"give {inside[0].relative_to(folder.parent)}"
-            if inside
-            else ("give a 10x .h5 file, or the folder that holds matrix.mtx.gz")
+    for matrix_names, feature_names, barcode_names, by_cell in LAYOUTS:
+        matrix = find_part(folder, *matrix_names)
+        if matrix is None:
+            continue
+        features = find_part(folder, *feature_names)
+        barcodes = find_part(folder, *barcode_names)
+        if by_cell and (features is None or barcodes is None):
+            continue
+        for part, name in (
+            (features, "features.tsv (or genes.tsv)"),
+            (barcodes, "barcodes.tsv"),
+        ):
+            if part is None:
+                refuse(folder, f"a 10x folder without {name}", "copy the whole folder")
+        return FolderParts(matrix, features, barcodes, by_cell)
+    _refuse_folder(folder)
+
+
+def _refuse_folder(folder: Path) -> NoReturn:
+    """Say what a folder without a matrix of its own is, and what to give instead."""
+    many = sorted(
+        path.name.partition("matrix.mtx")[0]
+        for path in folder.glob("*matrix.mtx*")
+        if path.name.partition("matrix.mtx")[0]
+    )
+    if len(many) > 1:
+        refuse(
+            folder,
+            f"a folder of {len(many)} libraries ({', '.join(m.rstrip('_.-') for m in many[:4])}"
+            f"{', …' if len(many) > 4 else ''})",
+            "move each library's three files into a folder of its own, and give those",
         )
-        refuse(folder, "a folder without matrix.mtx", hint)
-    features = find_part(folder, "features.tsv", "genes.tsv")
-    barcodes = find_part(folder, "barcodes.tsv")
-    for part, name in ((features, "features.tsv (or genes.tsv)"), (barcodes, "barcodes.tsv")):
-        if part is None:
-            refuse(folder, f"a 10x folder without {name}", "copy the whole folder")
-    return matrix, features, barcodes
+    inside = sorted(
+        {
+            path.parent
+            for names, *_ in LAYOUTS
+            for name in names
+            for path in folder.rglob(f"*{name}*")
+        },
+        key=lambda path: ("raw" in path.as_posix() or "unfiltered" in path.as_posix(), str(path)),
+    )
+    kind = next((told for name, told in OUTER.items() if (folder / name).exists()), "a folder")
+    found = sorted(
+        path for path in folder.rglob("*.h5") if "filtered" in path.name and "feature" in path.name
+    )
+    hint = found[0] if found else inside[0] if inside else None
+    remedy = (
+        f"give {hint.relative_to(folder.parent)}"
+        if hint
+        else "give a 10x .h5 file, or the folder that holds matrix.mtx.gz"
+    )
+    refuse(folder, f"{kind} without matrix.mtx", remedy)
 
 
 def read_bytes(path: Path, limit: int = -1) -> bytes:
@@ -78,19 +153,49 @@ def read_lines(path: Path) -> list[str]:
     return read_bytes(path).decode("utf-8-sig", "replace").splitlines()
 
 
-def read_feature_table(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return ids, names and feature types of ``features.tsv`` or ``genes.tsv``."""
-    rows = [line.split("\t") for line in read_lines(path)]
-    ids = [row[0].strip() for row in rows]
-    names = [row[1].strip() if len(row) > 1 else row[0].strip() for row in rows]
-    types = [row[2].strip() if len(row) > 2 else UNTYPED for row in rows]
+def read_feature_table(
+    path: Path, n_features: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return ids, names and feature types of a table of features, in whatever form.
+
+    Parameters
+    ----------
+    path
+        ``features.tsv`` or ``genes.tsv``, kallisto's list, Parse's ``all_genes.csv``.
+    n_features
+        How many the matrix has: a line more is a header.
+    """
+    rows = table_rows(path, n_features)
+    ids = [row[0] for row in rows]
+    names = [row[1] if len(row) > 1 else row[0] for row in rows]
+    types = [row[2] if len(row) > 2 else UNTYPED for row in rows]
     return tuple(np.array(column, dtype=object) for column in (ids, names, types))
+
+
+def read_barcode_table(path: Path, n_barcodes: int | None = None) -> np.ndarray:
+    """Return the barcodes of a folder: the first column that is no row number."""
+    return np.array([row[0] for row in table_rows(path, n_barcodes)], dtype=object)
+
+
+def table_rows(path: Path, n_rows: int | None) -> list[list[str]]:
+    """Return a table's cells without quotes, header and row numbers, as R's write.table adds."""
+    sign = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
+    rows = [[cell.strip().strip('"') for cell in line.split(sign)] for line in read_lines(path)]
+    if n_rows is not None and len(rows) == n_rows + 1:
+        rows = rows[1:]
+    numbered = len(rows) > 1 and all(
+        len(row) > 1 and row[0] == str(i) for i, row in enumerate(rows, start=1)
+    )
+    return [row[1:] for row in rows] if numbered else rows
 
 
 def mtx_size(path: Path, text: bytes) -> tuple[int, tuple[int, int, int]]:
     """Return where the entries of a Matrix Market text begin, and (rows, columns, entries)."""
     place = 0
     head = text[:200].lower()
+    if head.startswith(b"%%matrixmarket matrix coordinate pattern"):
+        what = "a pattern of which genes are seen, without their counts"
+        refuse(path, what, "write the matrix with its counts (field integer)")
     if not head.startswith(b"%%matrixmarket matrix coordinate") or b"symmetric" in head:
         refuse(path, "not a general coordinate Matrix Market file", "give Cell Ranger's own file")
     while text[place : place + 1] == b"%":
@@ -143,25 +248,29 @@ def read_folder(folder: Path) -> FileMatrix:
     InputProblem
         Where a file is missing or damaged, or the values are no counts.
     """
-    matrix_path, features_path, barcodes_path = folder_parts(folder)
-    features = read_feature_table(features_path)
-    barcodes = np.array(read_lines(barcodes_path), dtype=object)
+    parts = folder_parts(folder)
+    matrix_path = parts.matrix
     text = read_bytes(matrix_path)
     start, size = mtx_size(matrix_path, text)
-    _check_size(folder, size, len(features[0]), len(barcodes))
+    n_features, n_barcodes = size[1::-1] if parts.by_cell else size[:2]
+    features = read_feature_table(parts.features, n_features)
+    barcodes = read_barcode_table(parts.barcodes, n_barcodes)
+    _check_size(folder, (n_features, n_barcodes), len(features[0]), len(barcodes))
     feature, barcode, values = parse_entries(matrix_path, text[start:])
+    if parts.by_cell:
+        feature, barcode = barcode, feature
     del text
     if len(values) != size[2]:
         refuse(matrix_path, f"it holds {len(values)} of {size[2]} values", DAMAGED)
     inside = len(values) == 0 or (
         min(feature.min(), barcode.min()) >= 1
-        and feature.max() <= size[0]
-        and barcode.max() <= size[1]
+        and feature.max() <= n_features
+        and barcode.max() <= n_barcodes
     )
     if not inside:
         refuse(matrix_path, "values lie outside its size", DAMAGED)
     by_barcode = sparse.coo_matrix(
-        (values, (barcode - 1, feature - 1)), shape=(size[1], size[0])
+        (values, (barcode - 1, feature - 1)), shape=(n_barcodes, n_features)
     ).tocsr()
     counts = count_matrix(
         matrix_path, by_barcode.data, by_barcode.indices, by_barcode.indptr, by_barcode.shape
@@ -171,7 +280,9 @@ def read_folder(folder: Path) -> FileMatrix:
 
 def folder_barcodes(folder: Path) -> np.ndarray:
     """Return the barcodes of a 10x folder."""
-    return np.array(read_lines(folder_parts(folder)[2]), dtype=object)
+    parts = folder_parts(folder)
+    _, size = mtx_size(parts.matrix, read_bytes(parts.matrix, SIZE_LINE))
+    return read_barcode_table(parts.barcodes, size[0] if parts.by_cell else size[1])
 
 
 def peek_folder(folder: Path) -> FileHeader:
@@ -182,13 +293,15 @@ def peek_folder(folder: Path) -> FileHeader:
     InputProblem
         Where a file is missing or damaged, or they do not fit together.
     """
-    matrix_path, features_path, barcodes_path = folder_parts(folder)
-    features = read_feature_table(features_path)
-    barcodes = read_lines(barcodes_path)
+    parts = folder_parts(folder)
+    matrix_path = parts.matrix
     large = matrix_path.stat().st_size > LARGE_FILE
     text = read_bytes(matrix_path, 4_000_000 if large else -1)
     start, size = mtx_size(matrix_path, text)
-    _check_size(folder, size, len(features[0]), len(barcodes))
+    n_features, n_barcodes = size[1::-1] if parts.by_cell else size[:2]
+    features = read_feature_table(parts.features, n_features)
+    barcodes = read_barcode_table(parts.barcodes, n_barcodes)
+    _check_size(folder, (n_features, n_barcodes), len(features[0]), len(barcodes))
     if not large:
         n_values = text.count(b"\n", start) + (len(text) > start and not text.endswith(b"\n"))
         if n_values < size[2]:
@@ -199,6 +312,8 @@ def peek_folder(folder: Path) -> FileHeader:
         # A sign or a decimal point somewhere: only then is it worth parsing every value.
         sample = text[start : text.rfind(b"\n") + 1]
     feature, barcode, values = parse_entries(matrix_path, sample)
+    if parts.by_cell:
+        feature, barcode = barcode, feature
     # The last barcode of the sample may go on beyond it.
     whole = (
         barcode < barcode[-1] if len(sample) < len(text) - start else np.ones(len(barcode), bool)
@@ -213,16 +328,14 @@ def peek_folder(folder: Path) -> FileHeader:
         feature_types=features[2],
         values=values,
         totals=np.asarray(totals, dtype=float),
-        n_repeated_barcodes=(
-            count_repeats(np.array(barcodes)) if len(barcodes) < MANY_BARCODES else 0
-        ),
-        seen=seen_features(feature - 1, size[2], size[0]),
+        n_repeated_barcodes=count_repeats(barcodes) if len(barcodes) < MANY_BARCODES else 0,
+        seen=seen_features(feature - 1, size[2], n_features),
     )
 
 
-def _check_size(folder: Path, size: tuple[int, int, int], n_features: int, n_barcodes: int) -> None:
+def _check_size(folder: Path, size: tuple[int, int], n_features: int, n_barcodes: int) -> None:
     """Refuse a folder whose matrix does not fit its features and barcodes."""
-    if size[:2] == (n_features, n_barcodes):
+    if size == (n_features, n_barcodes):
         return
     refuse(
         folder,

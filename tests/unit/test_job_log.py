@@ -1,11 +1,16 @@
-"""What a job leaves in its log."""
+"""What a job is given, and what it leaves in its log."""
 
+import inspect
 import re
+from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from relapsescope.errors import InputProblem
-from relapsescope.run.job_log import PEAK, job_log
+from relapsescope.paths import REPOSITORY
+from relapsescope.provenance.job import Job
+from relapsescope.run.job_log import PEAK, job_log, run
 
 
 def peak(log) -> float:
@@ -31,3 +36,61 @@ def test_a_failed_job_says_it_too_after_its_traceback(tmp_path, capsys):
     assert "Traceback" in text
     assert peak(tmp_path / "job.log") > 0
     assert capsys.readouterr().err == "samples.tsv:7 matrix: cannot be read; copy it again\n"
+
+
+SCRIPTS = sorted((REPOSITORY / "workflow/scripts").glob("*.py"))
+SEAM = '"""Seam of rule `{rule}`."""\n\nfrom relapsescope.{room}.jobs import {rule}\n' + (
+    "from relapsescope.run.job_log import run\n\nrun({rule}, snakemake)\n"
+)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_every_script_has_one_shape_and_every_job_one_signature(script):
+    text = script.read_text()
+    (room,) = re.findall(r"from relapsescope\.(\w+)\.jobs import", text)
+    assert text == SEAM.format(rule=script.stem, room=room)
+    function = getattr(import_module(f"relapsescope.{room}.jobs"), script.stem)
+    (parameter,) = inspect.signature(function).parameters.values()
+    assert (parameter.name, parameter.annotation) == ("job", Job)
+    assert function.__doc__
+
+
+def given(folder):
+    """Return what Snakemake gives a script."""
+    return SimpleNamespace(
+        log=[str(folder / "job.log")], rule="clones", input={}, output={}, params={}, config={}
+    )
+
+
+def test_a_job_is_told_what_snakemake_gives_and_its_answer_is_shown(tmp_path, capsys):
+    seen = []
+
+    def clones(job):
+        print("inside")
+        seen.append(job)
+        return "one line"
+
+    run(clones, given(tmp_path))
+    assert seen == [Job("clones", {}, {}, {}, {})]
+    assert (tmp_path / "job.log").read_text().startswith("inside\n")
+    assert capsys.readouterr().err == "one line\n"
+
+
+def test_a_jobs_libraries_are_its_rows_with_the_paths_of_their_files():
+    job = Job(
+        "niche",
+        inputs={"counts": ["a.h5", "b.h5"], "summaries": ["a.json", "b.json"], "car_cells": "c"},
+        outputs={},
+        params={"rows": [{"sample_id": "a"}, {"sample_id": "b"}]},
+        config={},
+    )
+    assert job.libraries() == [
+        {"sample_id": "a", "counts": "a.h5", "summary": "a.json"},
+        {"sample_id": "b", "counts": "b.h5", "summary": "b.json"},
+    ]
+
+
+def test_more_rows_than_files_are_an_error():
+    job = Job("niche", {"counts": ["a.h5"]}, {}, {"rows": [{}, {}]}, {})
+    with pytest.raises(ValueError, match="shorter"):
+        job.libraries()

@@ -39,7 +39,11 @@ def forget_hashes():
 def package(tmp_path, monkeypatch, forget_hashes):
     """A package in which script `clones` reaches room `a` and its template, not room `c`."""
     files = {
-        "workflow/scripts/clones.py": "from relapsescope.a.b import x\n",
+        "workflow/scripts/clones.py": "from relapsescope.a.jobs import clones\n",
+        "workflow/relapsescope/a/jobs.py": (
+            "def clones(job):\n    from relapsescope.a.b import x\n\n\n"
+            "def others(job):\n    from relapsescope.c.e import y\n"
+        ),
         "workflow/relapsescope/a/__init__.py": "",
         "workflow/relapsescope/a/b.py": "def f():\n    from relapsescope import d\n",
         "workflow/relapsescope/a/page.html": "<p>",
@@ -63,6 +67,7 @@ def package(tmp_path, monkeypatch, forget_hashes):
     ("name", "changes"),
     [
         ("workflow/scripts/clones.py", True),
+        ("workflow/relapsescope/a/jobs.py", True),
         ("workflow/relapsescope/a/__init__.py", True),
         ("workflow/relapsescope/a/b.py", True),
         ("workflow/relapsescope/a/page.html", True),
@@ -83,7 +88,7 @@ def test_a_rules_hash_follows_from_its_script(package, forget_hashes, name, chan
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_change_in_any_reached_file_changes_the_rules_hash(rule, forget_hashes, monkeypatch):
-    files = provenance.reached_files([provenance.SCRIPTS / f"{rule}.py"])
+    files = provenance.files_of_rule(rule)
     assert any(path.suffix == ".py" and path.parent != provenance.SCRIPTS for path in files)
     before = provenance._hash_of(files)
     known = {path: provenance._content_hash(path) for path in files}
@@ -91,6 +96,20 @@ def test_a_change_in_any_reached_file_changes_the_rules_hash(rule, forget_hashes
         changed = known | {edited: b"edited"}
         monkeypatch.setattr(provenance, "_content_hash", changed.__getitem__)
         assert provenance._hash_of(files) != before, edited
+
+
+def syntax_of(file, rule):
+    """Return the syntax tree of a module; of a room's jobs without the other rules' functions."""
+    tree = ast.parse(file.read_text())
+    if file.name == "jobs.py":
+        tree.body = [
+            node
+            for node in tree.body
+            if not isinstance(node, ast.FunctionDef)
+            or node.name == rule
+            or node.name.startswith("_")
+        ]
+    return tree
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -102,7 +121,7 @@ def test_what_a_rule_reaches_is_what_a_parser_finds(rule):
         if file in found or not file.is_file():
             continue
         found.add(file)
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(syntax_of(file, rule)):
             if isinstance(node, ast.ImportFrom) and node.module.startswith("relapsescope"):
                 names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
             elif isinstance(node, ast.Import):
@@ -115,7 +134,14 @@ def test_what_a_rule_reaches_is_what_a_parser_finds(rule):
                     waiting.append(provenance.PACKAGE.joinpath(*parts).with_suffix(".py"))
                     for n in range(1, len(parts) + 1):
                         waiting.append(provenance.PACKAGE.joinpath(*parts[:n], "__init__.py"))
-    assert found <= provenance.reached_files([provenance.SCRIPTS / f"{rule}.py"])
+    assert len(found) > 5
+    assert found <= provenance.files_of_rule(rule)
+
+
+def test_a_rule_does_not_hash_what_only_another_rule_of_its_room_runs():
+    names = {path.name for path in provenance.files_of_rule("clone_table")}
+    assert "patient_tables.py" in names
+    assert "subclones.py" not in names
 
 
 def test_a_job_loads_no_module_beyond_those_that_it_hashes():
@@ -126,7 +152,7 @@ def test_a_job_loads_no_module_beyond_those_that_it_hashes():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(map(Path, run.stdout.split()))
     assert provenance.PACKAGE / "antigens/tables.py" in loaded
-    assert loaded <= provenance.reached_files([provenance.SCRIPTS / "molecules.py"])
+    assert loaded <= provenance.files_of_rule("molecules")
 
 
 def test_every_rule_with_a_script_passes_that_scripts_hash():
@@ -172,7 +198,7 @@ def test_the_stamp_of_a_file_is_its_size_and_time(tmp_path):
 
 
 def test_code_version_of_the_library_job_covers_its_steps():
-    names = {path.name for path in provenance.reached_files([provenance.SCRIPTS / "library.py"])}
+    names = {path.name for path in provenance.files_of_rule("library")}
     assert {"library.py", "quality.py", "ambient.py", "doublets.py", "lineage.py"} <= names
     assert {"settings.py", "genes.tsv", "markers.tsv"} <= names
     assert "cohort.py" not in names

@@ -1,7 +1,6 @@
 """Seam of rule `clone_table`."""
 
-from relapsescope.clones.patient_tables import join_clones
-from relapsescope.run.job_log import job_log
+from relapsescope.clones.jobs import clone_table
+from relapsescope.run.job_log import run
 
-with job_log(snakemake.log[0]):
-    join_clones(snakemake.input.clones, snakemake.output.clones)
+run(clone_table, snakemake)

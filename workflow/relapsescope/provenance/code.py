@@ -11,6 +11,7 @@ from relapsescope.paths import REPOSITORY
 
 PACKAGE = Path(__file__).resolve().parents[1]
 SCRIPTS = PACKAGE.parent / "scripts"
+JOBS = "jobs.py"
 # Parsing whole modules for their imports costs half a second, in every job on a cluster.
 IMPORT = re.compile(
     r"^[ \t]*(?:import relapsescope[^\n]*|from relapsescope\S* import (?:\([^)]*\)|[^\n]*))", re.M
@@ -38,10 +39,39 @@ def code_of(rule: str) -> str:
     ValueError
         When there is no such script: its hash would stand for nothing.
     """
+    return _hash_of(files_of_rule(rule))
+
+
+def files_of_rule(rule: str) -> set[Path]:
+    """Return the files that a rule's job depends on; see `code_of`.
+
+    Of a room's `jobs.py`, which holds the functions of several rules, only the imports of this
+    rule's function count.
+
+    Raises
+    ------
+    ValueError
+        When there is no such script.
+    """
     script = SCRIPTS / f"{rule}.py"
     if not script.is_file():
         raise ValueError(f"no such script: {script}")
-    return _hash_of(reached_files([script]))
+    own = {script}
+    starts: list[Path] = []
+    for file in _imports(script):
+        if file.name == JOBS:
+            own.add(file)
+            starts += _imported(_of_function(file.read_text(encoding="utf-8"), rule))
+        else:
+            starts.append(file)
+    return own | reached_files(starts)
+
+
+def _of_function(text: str, name: str) -> str:
+    """Return a module without the functions that are public and named otherwise."""
+    parts = re.split(r"(?m)^(?=def )", text)
+    kept = [part for part in parts[1:] if part.startswith((f"def {name}(", "def _"))]
+    return "".join([parts[0], *kept])
 
 
 @lru_cache
@@ -91,8 +121,12 @@ def _content_hash(path: Path) -> bytes:
 @cache
 def _imports(file: Path) -> tuple[Path, ...]:
     """Return the files of the package modules that a module names in its imports."""
+    return _imported(file.read_text(encoding="utf-8"))
+
+
+def _imported(text: str) -> tuple[Path, ...]:
     files: list[Path] = []
-    for statement in IMPORT.findall(file.read_text(encoding="utf-8")):
+    for statement in IMPORT.findall(text):
         (node,) = ast.parse(statement.strip()).body
         names = [alias.name for alias in node.names]
         if isinstance(node, ast.ImportFrom):

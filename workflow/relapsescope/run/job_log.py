@@ -4,12 +4,12 @@ import contextlib
 import resource
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from relapsescope.errors import InputProblem
-from relapsescope.intake.sheet import read_sheet
+from relapsescope.provenance.job import Job
 
 PEAK = "Peak memory: "
 
@@ -18,6 +18,25 @@ def peak_memory_mb() -> float:
     """Return the most resident memory (MB) that this process has had."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def run(function: Callable[[Job], str | None], snakemake: Any) -> None:
+    """Run a job's function on what Snakemake gives a script, with the rule's log.
+
+    What the function returns is printed on the terminal, for the person who waits.
+    """
+    with job_log(snakemake.log[0]):
+        told = function(
+            Job(
+                rule=snakemake.rule,
+                inputs=dict(snakemake.input.items()),
+                outputs=dict(snakemake.output.items()),
+                params=dict(snakemake.params.items()),
+                config=snakemake.config,
+            )
+        )
+    if told:
+        print(told, file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -49,15 +68,3 @@ def job_log(path: str) -> Iterator[None]:
     except Exception as error:
         print(f"{type(error).__name__}: {error} (details: {path})", file=sys.stderr)
         raise SystemExit(1) from None
-
-
-def report_library(summary: Mapping[str, Any], summary_path: str, sheet: str) -> None:
-    """Print one line on the terminal: this library's verdict and how many are done."""
-    folder = Path(summary_path).parents[1]
-    sample_ids = [library.sample_id for library in read_sheet(Path(sheet))]
-    done = sum((folder / sample_id / "library.json").exists() for sample_id in sample_ids)
-    line = (
-        f"[libraries {done} of {len(sample_ids)} done] {summary['sample_id']}: "
-        f"{summary['verdict']}, {summary['n_pass']} of {summary['n_barcodes']} cells kept"
-    )
-    print(line + (f" ({summary['reason']})" if summary["reason"] else ""), file=sys.stderr)

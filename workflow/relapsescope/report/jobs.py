@@ -1,0 +1,20 @@
+"""The jobs of this room, one function a rule and named as the rule; each imports what it runs."""
+
+from pathlib import Path
+
+from relapsescope.provenance.job import Job
+
+
+def page(job: Job) -> None:
+    """Write the page of the cohort and one a patient."""
+    from relapsescope.provenance.record import versions
+    from relapsescope.report.page import build_report
+
+    build_report(
+        Path(job.outputs["page"]).parents[1],
+        Path(job.outputs["page"]),
+        config=job.params["config"],
+        versions=versions(),
+        sheet=job.params["rows"],
+        patients=job.params["patients"],
+    )

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-RESOURCES = REPOSITORY / "resources"
+# Not written with slashes: a module that is seen to name a folder depends on all that it holds.
+RESOURCES = REPOSITORY.joinpath("resources")
 
 
 def table_paths(results: str | Path, names: Iterable[str]) -> dict[str, str]:

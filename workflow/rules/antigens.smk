@@ -1,4 +1,9 @@
-"""Antigens, ANXA1 and targets: molecules counted a patient, compared over the cohort."""
+"""Antigens, ANXA1 and targets: molecules counted a patient, compared over the cohort.
+
+Reads: files of a patient's libraries, clone probabilities, the course, a reference's molecules.
+Writes: `patients/{patient}/` (molecules), `tables/antigens.tsv` and the other tables of antigens.
+Steps: molecules (a patient) -> antigens (the cohort).
+"""
 
 MOLECULAR = molecular_paths(RESULTS)
 MOLECULAR_SETTINGS = ("antigens", "anxa1")

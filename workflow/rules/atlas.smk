@@ -1,4 +1,9 @@
-"""The map of the immune compartment, over all patients."""
+"""The map of the immune compartment, over all patients.
+
+Reads: every library's counts, cells, genes and summary; a reference with an atlas.
+Writes: `atlas/` (embedding, latent space, genes, markers, bundle), `tables/novelty.tsv`.
+Steps: atlas (trained on the cohort), or place (on the reference).
+"""
 
 LIBRARY_FILES = {
     name: expand(f"{RESULTS}/libraries/{{sample}}/{file}", sample=RUN.libraries)

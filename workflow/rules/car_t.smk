@@ -1,4 +1,9 @@
-"""CAR-T cells: which they are, whether they divide, whether they are exhausted."""
+"""CAR-T cells: which they are, whether they divide, whether they are exhausted.
+
+Reads: files of a patient's libraries; over the cohort also receptors.
+Writes: `patients/{patient}/` (CAR-T cells), `tables/car_t.tsv`, `tables/exhaustion.tsv`.
+Steps: car_cells (a patient) -> car_t (the cohort).
+"""
 
 CAR_SETTINGS = ("car_calls", "cell_cycle", "t_cell_scores", "exhaustion")
 CAR_TABLES = {name: f"{RESULTS}/tables/{name}.tsv" for name in CAR_TABLE_NAMES}

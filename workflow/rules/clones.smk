@@ -1,4 +1,9 @@
-"""Normal plasma cells of the cohort, and each patient's malignant cells and clones."""
+"""Normal plasma cells of the cohort, and each patient's malignant cells and clones.
+
+Reads: files of the panel's and of a patient's libraries, BCR contigs, a reference's panel.
+Writes: `clones/` (the panel), `patients/{patient}/` (clones), `tables/clones.tsv`.
+Steps: normal_plasma (the cohort) -> clones (a patient) -> clone_table (the cohort).
+"""
 
 SAMPLES_OF = libraries_by_patient(RUN.libraries.values())
 DONORS = donors(RUN.libraries.values())

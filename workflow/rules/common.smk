@@ -1,4 +1,8 @@
-"""What all rules share. The checked sheet, the paths, the pinned threads."""
+"""What all rules share: the checked sheet, the paths, the pinned threads, what a job is made by.
+
+Reads: the configuration, the sheet, headers of matrices, clinical tables; the first process only
+checks them. Writes: `run_manifest.json` at start and end.
+"""
 
 import re
 

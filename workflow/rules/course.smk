@@ -1,4 +1,9 @@
-"""The clinical course: response, progression, survival and salvage; genes in bulk cohorts."""
+"""The clinical course: response, progression, survival and salvage; genes in bulk cohorts.
+
+Reads: clinical tables, tables of bulk cohorts; no library.
+Writes: `tables/course.tsv`, `course/`.
+Steps: course.
+"""
 
 COURSE = {name: str(path) for name, path in course_paths(Path(RESULTS)).items()}
 

@@ -1,4 +1,9 @@
-"""One job a library: everything that needs no other library."""
+"""One job a library: everything that needs no other library.
+
+Reads: the matrix of a row of the sheet, its unfiltered matrix.
+Writes: `libraries/{sample}/` (counts, cells, genes, summary).
+Steps: library.
+"""
 
 LIBRARY_NAMES = {
     "counts": "counts.h5",

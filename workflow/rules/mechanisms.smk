@@ -1,4 +1,9 @@
-"""What the evidence means: mechanisms of relapse, the answers in words, the study's claims."""
+"""What the evidence means: mechanisms of relapse, the answers in words, the study's claims.
+
+Reads: tables of samples, clones, antigens, CAR-T cells, suppression and the course.
+Writes: `tables/mechanisms.tsv`, `tables/answers.tsv`, `tables/claims.tsv`.
+Steps: answers.
+"""
 
 EVIDENCE = {
     "samples": f"{RESULTS}/tables/samples.tsv",

@@ -1,4 +1,11 @@
-"""Microenvironment. Composition, suppressive programmes, ligands and receptors."""
+"""Microenvironment. Composition, suppressive programmes, ligands and receptors.
+
+Reads: tables of cells and samples, files of a patient's libraries, a reference's composition.
+Writes: `patients/{patient}/` (programmes, pairs), `tables/microenvironment.tsv`,
+`tables/suppression.tsv`, `tables/interactions.tsv`, `tables/composition_shifts.tsv`.
+Steps: microenvironment -> composition_shifts; niche (a patient) -> suppression; ligand_receptor (a
+patient) -> interactions.
+"""
 
 NICHE = niche_paths(RESULTS)
 

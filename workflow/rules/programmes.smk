@@ -1,4 +1,9 @@
-"""Gene programmes: the relapse clones against the tumours before CAR-T."""
+"""Gene programmes: the relapse clones against the tumours before CAR-T.
+
+Reads: patients' pooled molecules and clones, gene sets.
+Writes: `tables/programmes.tsv`, `tables/programme_comparisons.tsv`, `tables/enrichment.tsv`.
+Steps: programmes.
+"""
 
 PROGRAMMES = programme_paths(RESULTS)
 

@@ -1,4 +1,9 @@
-"""Figures from their source data, and the pages."""
+"""Figures from their source data, and the pages.
+
+Reads: every table of the run.
+Writes: `source_data/`, `figures/`, `report/`.
+Steps: figures -> page.
+"""
 
 CAPTIONS = sorted(path.stem for path in (REPOSITORY / "workflow/report").glob("*.rst"))
 FIGURES = [name for name in CAPTIONS if name.startswith("figure_")]

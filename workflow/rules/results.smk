@@ -1,4 +1,9 @@
-"""The contract's tables, joined from what each step added."""
+"""The contract's tables, joined from what each step added.
+
+Reads: every library's cells and summary, the map, patients' clones, CAR-T cells and T cell states.
+Writes: `tables/cells.parquet`, `tables/samples.tsv`, and `cellxgene/cohort.h5ad` on request.
+Steps: cells, samples; cellxgene.
+"""
 
 
 rule cells:

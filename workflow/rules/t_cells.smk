@@ -1,4 +1,10 @@
-"""T cells: receptors and states a patient, their tables over the cohort."""
+"""T cells: receptors and states a patient, their tables over the cohort.
+
+Reads: files of a patient's libraries, TCR contigs, CAR-T cells.
+Writes: `patients/{patient}/` (receptors, states), `tables/clonotypes.tsv`, `tables/receptors.tsv`,
+`tables/t_cell_states.tsv`, `tables/t_cell_measures.tsv`.
+Steps: receptors, t_cell_states (a patient) -> t_cells (the cohort).
+"""
 
 T_CELLS = t_cell_paths(RESULTS)
 

@@ -14,7 +14,7 @@ SIMULATOR := $(wildcard workflow/relapsescope/simulate/*.py resources/simulate/*
 
 RESULTS ?= results
 
-.PHONY: help run demo-data check-inputs unlock report figures check expected crate test test-cluster lint bench bench-resources bench-cluster lock clean
+.PHONY: help run demo-data check-inputs unlock report figures check expected docs crate test test-cluster lint bench bench-resources bench-cluster lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ check: run ## Run the demo cohort, then say for each panel and table whether it 
 
 expected: run ## Make the demo cohort's results the deposited ones (after a change that is meant)
 	$(BIN)/relapsescope deposit results $(EXPECTED)
+
+docs: $(READY) ## docs/outputs.md anew, after a change of resources/columns.tsv
+	$(BIN)/python -c "from relapsescope.deposit.columns import outputs_page; print(outputs_page(), end='')" > docs/outputs.md
 
 crate: $(READY) ## Describe a run as an RO-Crate for a deposit (RESULTS=folder)
 	$(BIN)/relapsescope crate $(RESULTS)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from relapsescope.cohort.cells import CELL_COLUMNS, SAMPLE_COLUMNS
+from relapsescope.deposit.columns import described
 from relapsescope.intake.patients import libraries_by_patient
 from relapsescope.run.check import check_inputs
 from relapsescope.run.resource_models import model_of, request, total_size
@@ -459,6 +460,31 @@ def test_snakemakes_own_report_is_made(finished):
     text = page.read_text()
     panels = pd.read_csv(finished.results / "figures/manifest.tsv", sep="\t")["panel"]
     assert [panel for panel in panels if f"{panel}.svg" not in text] == []
+
+
+def test_every_column_that_is_written_is_in_the_dictionary_with_its_type(finished):
+    found = {}
+    for path in sorted((finished.results / "tables").glob("*.tsv")):
+        found[path.stem] = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    cells = pd.read_parquet(finished.results / "tables/cells.parquet")
+    found["cells"] = cells.astype("string").fillna("").astype(object)
+    assert len(found) > 20
+    wrong = []
+    for table, frame in found.items():
+        for name in frame.columns:
+            column = described(table, name)
+            if column is None:
+                wrong.append(f"{table} {name}: add it to resources/columns.tsv and run `make docs`")
+                continue
+            given = frame[name][frame[name] != ""]
+            logical = given.str.upper().isin(["TRUE", "FALSE"])
+            if len(given) and logical.all() != (column.type == "logical"):
+                wrong.append(f"{table} {name}: {given.iloc[0]} is not {column.type}")
+            if column.type in ("integer", "number"):
+                numbers = pd.to_numeric(given, errors="coerce")
+                if numbers.isna().any() or (column.type == "integer" and (numbers % 1 != 0).any()):
+                    wrong.append(f"{table} {name}: {given.iloc[0]} is not {column.type}")
+    assert wrong == []
 
 
 def test_the_cellxgene_file_opens(finished):

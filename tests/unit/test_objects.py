@@ -17,8 +17,8 @@ from relapsescope.deposit.cellxgene import TERMS, assay_term, retired_genes, ter
 from relapsescope.deposit.objects import (
     count_blocks,
     log_normalised,
+    read_results_table,
     run_selection,
-    typed_frame,
     write_h5ad,
 )
 from relapsescope.errors import InputProblem
@@ -310,21 +310,24 @@ def test_a_site_without_a_term_is_named_with_what_to_do():
 
 
 @pytest.mark.parametrize(
-    ("values", "kind", "missing"),
+    ("column", "values", "kind", "missing"),
     [
-        (["TRUE", "FALSE"], "bool", 0),
-        (["TRUE", ""], "boolean", 1),
-        (["1", "2.5", ""], "float64", 1),
-        (["1", "two", ""], "category", 1),
-        (["", ""], "category", 2),
+        ("is_relapse_clone", ["TRUE", "FALSE"], "bool", 0),
+        ("is_relapse_clone", ["TRUE", ""], "boolean", 1),
+        ("fraction", ["1", "2.5", ""], "float64", 1),
+        ("n_cells", ["1", ""], "float64", 1),
+        ("clone_id", ["007", "2"], "category", 0),
+        ("cnv_events", ["", ""], "category", 2),
     ],
 )
-def test_columns_of_text_get_the_type_of_their_values(values, kind, missing):
-    found = typed_frame(pd.DataFrame({"x": values, "patient_id": values}))
-    assert str(found["x"].dtype) == kind
-    assert found["x"].isna().sum() == missing
-    if kind == "float64":
-        assert str(found["patient_id"].dtype) == "category"
+def test_columns_of_a_table_get_the_type_of_the_dictionary(tmp_path, column, values, kind, missing):
+    path = tmp_path / "clones.tsv"
+    path.write_text("\n".join([f"{column}\tx", *(f"{value}\t1" for value in values)]) + "\n")
+    found = read_results_table(path)[column]
+    assert str(found.dtype) == kind
+    assert found.isna().sum() == missing
+    if column == "clone_id":
+        assert list(found) == values
 
 
 def test_a_barcode_without_counts_stays_empty():

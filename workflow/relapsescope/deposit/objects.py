@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from relapsescope.deposit.columns import described
 from relapsescope.errors import InputProblem
 from relapsescope.intake.fragments import read_blocks, read_fragment, read_genes
 from relapsescope.intake.gene_space import shared_genes
@@ -249,41 +250,43 @@ def library_object(path: Path) -> anndata.AnnData:
 
 
 def read_results_table(path: Path) -> pd.DataFrame:
-    """Return a table of a run with the types of its columns (`typed_frame`)."""
-    return typed_frame(read_tsv(path))
+    """Return a table of a run with the types that the dictionary of columns gives it."""
+    table = read_tsv(path)
+    return pd.DataFrame({name: _read_as(path.stem, name, table[name]) for name in table.columns})
 
 
-def typed_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return columns as logical, numbers or categories; one form of missing value in each.
+def _read_as(table: str, name: str, texts: pd.Series) -> pd.Series:
+    known = described(table, name)
+    kind = known.type if known else "text"
+    if kind == "text":
+        return texts.where(texts != "").astype("category")
+    if kind == "logical":
+        return _logical(texts.map(TRUTH))
+    return pd.to_numeric(texts, errors="coerce").astype(np.float64)
 
-    A logical column with missing values is a nullable one, all others hold NaN. Identifiers stay
-    text, whatever they look like (`007`).
+
+def typed_frame(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of `cells.parquet` as logical, numbers or categories.
+
+    One form of missing value in each: a logical column with missing values is a nullable one, all
+    others hold NaN. Text stays text, whatever it looks like (`007`).
     """
-    return pd.DataFrame({str(name): _typed(str(name), frame[name]) for name in frame.columns})
+    return pd.DataFrame({str(name): _typed(str(name), cells[name]) for name in cells.columns})
 
 
 def _typed(name: str, values: pd.Series) -> pd.Series:
     if pd.api.types.is_bool_dtype(values.dtype):
-        return values.astype(bool) if values.notna().all() else values.astype("boolean")
+        return _logical(values)
     if pd.api.types.is_numeric_dtype(values.dtype):
         plain = pd.api.types.is_integer_dtype(values.dtype) and values.notna().all()
         return values.astype(np.int64) if plain else values.astype(np.float64)
     texts = values.astype(object).where(values.notna(), "").astype(str)
-    given = texts[texts != ""]
-    if len(given) and given.isin(list(TRUTH)).all():
-        logical = texts.map(TRUTH)
-        return logical.astype(bool) if len(given) == len(texts) else logical.astype("boolean")
-    if len(given) and not _identifies(name):
-        numbers = pd.to_numeric(given, errors="coerce")
-        if numbers.notna().all():
-            return pd.to_numeric(texts, errors="coerce").astype(np.float64)
-    if name == "barcode":
-        return texts.astype(object)
-    return texts.where(texts != "").astype("category")
+    # Every barcode is another one: as a category it would be kept twice.
+    return texts if name == "barcode" else texts.where(texts != "").astype("category")
 
 
-def _identifies(name: str) -> bool:
-    return name.endswith(("_id", "sample", "samples")) or name in ("barcode", "leiden", "gene")
+def _logical(values: pd.Series) -> pd.Series:
+    return values.astype(bool) if values.notna().all() else values.astype("boolean")
 
 
 def usable_counts(results: Path) -> dict[str, Path]:

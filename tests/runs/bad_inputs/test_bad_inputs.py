@@ -1,6 +1,7 @@
 """Bad inputs: each kind breaks a valid cohort and names the messages that must come of it."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from relapsescope.errors import InputProblem
+from relapsescope.intake.genes import gene_table
 from relapsescope.paths import REPOSITORY
 from relapsescope.run.check import check_inputs
 
@@ -261,6 +263,48 @@ def quote_not_closed(cohort):
 @bad("samples.tsv:3 chemistry: ", "holds a control character", "remove it")
 def chemistry_with_a_line_separator(cohort):
     cohort.cell(3, "chemistry", "v3\u2028b")
+
+
+@bad("samples.tsv:4 matrix: ", "the same cells with the same counts as 'P1_pre' in line 3", "once")
+def library_twice_as_a_copy(cohort):
+    shutil.copy(cohort.folder / "P1_pre/filtered.h5", cohort.folder / "P1_rel/filtered.h5")
+
+
+@bad("samples.tsv:4 matrix: ", "the same cells with the same counts as 'P1_pre' in line 3", "once")
+def library_twice_under_other_barcode_suffixes(cohort):
+    copy = cohort.folder / "P1_rel/filtered.h5"
+    shutil.copy(cohort.folder / "P1_pre/filtered.h5", copy)
+    with h5py.File(copy, "r+") as handle:
+        barcodes = handle["matrix/barcodes"][:]
+        del handle["matrix/barcodes"]
+        handle["matrix/barcodes"] = np.array([code[:-1] + b"7" for code in barcodes])
+
+
+@bad("samples.tsv:4 matrix: ", "the same cells with the same counts as 'H1_BM' in line 2", "once")
+def library_twice_in_another_format(cohort):
+    # Both are written from the same counts.
+    folder = cohort.mtx_folder("P1_rel/mtx")
+    cohort.cell(4, "matrix", "P1_rel/mtx")
+    cohort.matrix("H1/filtered.h5", cohort.counts(), first_barcode=9000)
+    assert folder.is_dir()
+
+
+@bad("samples.tsv: the 3 libraries share only 0 genes", "P1_pre alone lacks", "one reference")
+def libraries_without_common_genes(cohort):
+    table = gene_table()
+    others = [i for i in table.gene_ids if i not in set(cohort.ids)][:200]
+    cohort.matrix(
+        "P1_pre/filtered.h5",
+        cohort.counts(),
+        ids=[*others, "BCMA_CAR"],
+        names=[*others, "BCMA_CAR"],
+    )
+    cohort.cell(3, "raw_matrix", "")
+
+
+@bad("samples.tsv:3 car_feature: ", "'TNFRSF17' is a gene", "the CAR's own sequence")
+def car_feature_is_a_gene(cohort):
+    cohort.cell(3, "car_feature", "TNFRSF17")
 
 
 @bad("samples.tsv:2 patient_id: ", "the cell is empty", "give an identifier")
@@ -762,3 +806,23 @@ def test_eight_digits_in_an_id_are_warned_of(cohort):
     cohort.cell(2, "sample_id", "B19500131")
     (line,) = check_inputs(cohort.sheet).warnings
     assert "'B19500131' may hold a date" in line
+
+
+def test_more_counts_than_molecules_are_warned_of(cohort):
+    counts = cohort.counts()
+    counts[3] *= 20_000
+    cohort.matrix("P1_rel/filtered.h5", counts)
+    (line,) = [w for w in check_inputs(cohort.sheet).warnings if "counts a cell" in w]
+    assert line.startswith("samples.tsv:4 matrix: up to ")
+
+
+def test_two_parts_of_one_library_are_no_copies(cohort):
+    """Cells sorted apart share barcodes by chance only; half the cells of another are a copy."""
+    counts = cohort.counts()
+    cohort.matrix("P1_pre/filtered.h5", counts, first_barcode=5000)
+    cohort.cell(3, "raw_matrix", "")
+    cohort.matrix("P1_rel/filtered.h5", counts[:5] + 1, first_barcode=5000)
+    assert len(check_inputs(cohort.sheet).libraries) == 3
+    cohort.matrix("P1_rel/filtered.h5", counts[:15], first_barcode=5000)
+    with pytest.raises(InputProblem, match="the same cells with the same counts"):
+        check_inputs(cohort.sheet)

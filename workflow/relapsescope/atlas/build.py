@@ -200,7 +200,10 @@ def find_markers(
     All genes that the libraries share are tested, so that a marker outside the selected genes is
     found too.
     """
-    gene_ids = shared_genes([library.genes.gene_ids for library in libraries])
+    gene_ids = shared_genes(
+        [library.genes.gene_ids for library in libraries],
+        names=[library.sample_id for library in libraries],
+    )
     symbol_of = dict(zip(libraries[0].genes.gene_ids, libraries[0].genes.symbols, strict=True))
     sample = draw_sketch(
         leiden, leiden, size=settings.marker_cells, random=np.random.default_rng(seed)

@@ -17,10 +17,12 @@ from relapsescope.intake.counts import (
     not_counts,
     refuse,
 )
+from relapsescope.intake.fingerprint import fingerprint, pack_genes
 from relapsescope.intake.fragments import read_fragment, write_fragment
 from relapsescope.intake.gene_space import costly_libraries, shared_genes
 from relapsescope.intake.genes import mitochondrial_ids, olfactory_ids
 from relapsescope.intake.h5ad import h5ad_barcodes, peek_h5ad, read_h5ad
+from relapsescope.intake.hdf5 import MANY_BARCODES
 from relapsescope.intake.identity import identify_counts, identify_features, likely_transgenes
 from relapsescope.intake.limits import read_unpacked, refuse_unsafe_hdf5
 from relapsescope.intake.other_formats import (
@@ -80,6 +82,12 @@ class MatrixHeader:
         What was ambiguous or left out.
     has_mitochondrial
         Whether mitochondrial genes are among the genes.
+    fingerprint
+        What tells the library from others (`intake.fingerprint`); empty of unfiltered matrices.
+    packed_genes
+        Its genes, as `fingerprint.pack_genes` writes them.
+    largest_total
+        The largest sum of a barcode's counts, or single count, that was seen.
     undetected_removed
         Whether it seems that genes without a molecule were left out.
     """
@@ -95,6 +103,9 @@ class MatrixHeader:
     median_counts: float
     notes: tuple[str, ...]
     has_mitochondrial: bool = True
+    fingerprint: tuple[str, ...] = ()
+    packed_genes: str = ""
+    largest_total: float = 0.0
     undetected_removed: bool = False
 
 
@@ -172,6 +183,13 @@ def read_header(path: str | Path) -> MatrixHeader:
         median_counts=float(np.median(header.totals)) if len(header.totals) else float("nan"),
         notes=(*header.notes, *notes),
         has_mitochondrial=bool(mitochondrial_ids().intersection(ids)),
+        fingerprint=(
+            fingerprint(read_barcodes(path), header.totals)
+            if header.n_barcodes <= MANY_BARCODES
+            else ()
+        ),
+        packed_genes=pack_genes(ids),
+        largest_total=float(np.max(header.totals, initial=np.max(header.values, initial=0))),
         undetected_removed=_undetected_removed(ids, header.seen),
     )
 

@@ -13,12 +13,14 @@ from relapsescope.errors import InputProblem
 from relapsescope.intake.contigs import REQUIRED, peek_contigs
 from relapsescope.intake.feature_types import ANTIBODIES, antibody_of
 from relapsescope.intake.gene_space import FEWEST_GENES
+from relapsescope.intake.identity import symbol_meant
 from relapsescope.intake.matrix import MatrixHeader, likely_transgenes, read_header
 from relapsescope.intake.regular_files import why_not_a_file
 from relapsescope.intake.sheet import CAR_T_COURSE, Library, parse_sheet
-from relapsescope.intake.text_tables import Table, shown
+from relapsescope.intake.text_tables import LONGEST_WORD, Table, shown
 from relapsescope.paths import RESOURCES
 from relapsescope.run.check_cells import check_cells, check_contig_cells
+from relapsescope.run.check_cohort import check_copies, check_shared_genes
 from relapsescope.run.header_memory import HeaderMemory
 from relapsescope.run.resource_models import Size
 
@@ -26,6 +28,10 @@ from relapsescope.run.resource_models import Size
 # the usual one, it is the unfiltered matrix (Cell Ranger's lists hold 737,280 and more).
 UNFILTERED_BARCODES = 60_000
 UNFILTERED_MEDIAN = 20
+# Droplet methods find some 10,000 molecules in a plasma cell, 100,000 at most.
+MOST_UMIS = 1_000_000
+# Names that are compared with one that is not there.
+MOST_COMPARED = 2_000
 TELL_EVERY_S = 10.0
 HeaderReader = Callable[[Path], MatrixHeader]
 
@@ -74,7 +80,8 @@ def check_inputs(
     sizes: dict[str, Size] = {}
     if contents:
         known = HeaderMemory(memory) if memory else None
-        header_of = known.header if known else read_header
+        seen: dict[Path, MatrixHeader] = {}
+        header_of = _once(known.header if known else read_header, seen)
         told = time.monotonic()
         for done, library in enumerate(libraries):
             if tell and time.monotonic() > told + TELL_EVERY_S:
@@ -83,6 +90,9 @@ def check_inputs(
             sizes[library.sample_id] = _check_matrices(table, library, header_of)
             for column in ("tcr_contigs", "bcr_contigs"):
                 _check_contigs(table, library, column)
+        headers = {one.sample_id: seen[one.matrix] for one in libraries if one.matrix in seen}
+        check_copies(table, libraries, headers)
+        check_shared_genes(table, headers)
         if known:
             known.save()
     patient_ids = {library.patient_id for library in libraries}
@@ -91,6 +101,17 @@ def check_inputs(
     if problems:
         raise InputProblem(*problems)
     return CheckResult(libraries, [*_by_line(table.warnings), *records.warnings], sizes)
+
+
+def _once(header_of: HeaderReader, seen: dict[Path, MatrixHeader]) -> HeaderReader:
+    """Return a reader that looks at each path once and keeps in `seen` what it found."""
+
+    def header(path: Path) -> MatrixHeader:
+        if path not in seen:
+            seen[path] = header_of(path)
+        return seen[path]
+
+    return header
 
 
 def explain(problems: Sequence[str]) -> str:
@@ -133,6 +154,7 @@ def _check_matrices(table: Table, library: Library, header_of: HeaderReader) -> 
         _check_car_feature(table, library, filtered)
         _check_antibodies(table, library, filtered)
         _check_missing_genes(table, library, filtered)
+        _check_totals(table, library, filtered)
     n_cells = filtered.n_barcodes if filtered else 0
     if filtered:
         n_cells = check_cells(table, library, filtered, raw)
@@ -165,13 +187,34 @@ def _check_filtered(
         )
 
 
+def _check_totals(table: Table, library: Library, header: MatrixHeader) -> None:
+    """Warn of more counts than a cell has molecules."""
+    if header.largest_total > MOST_UMIS:
+        table.warn(
+            library.line,
+            "matrix",
+            f"up to {header.largest_total:,.0f} counts a cell, more than any cell has molecules",
+            "give UMI counts, not reads, and cells, not their sums",
+        )
+
+
 def _check_car_feature(table: Table, library: Library, header: MatrixHeader) -> None:
     features = [name for names in header.features.values() for name in names]
     likely = likely_transgenes(features)
     for name in library.car_feature:
         if name in features:
             continue
-        close = difflib.get_close_matches(name, features, n=1, cutoff=0.6)
+        if meant := symbol_meant(name, {}):
+            table.problem(
+                library.line,
+                "car_feature",
+                f"{shown(name)} is a gene ({meant}): its counts are the cells' own",
+                "name the feature of the CAR's own sequence, or leave the cell empty",
+            )
+            continue
+        close = difflib.get_close_matches(
+            name[:LONGEST_WORD], features[:MOST_COMPARED], n=1, cutoff=0.6
+        )
         hint = close or likely[:1] or list(header.features.get("Transgene", ()))[:1]
         table.problem(
             library.line,

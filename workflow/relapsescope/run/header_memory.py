@@ -71,4 +71,5 @@ def _state(path: Path) -> list[list]:
 
 def _header(values: dict[str, Any]) -> MatrixHeader:
     features = {name: tuple(names) for name, names in values["features"].items()}
-    return MatrixHeader(**values | {"features": features, "notes": tuple(values["notes"])})
+    lists = {name: tuple(values[name]) for name in ("notes", "fingerprint")}
+    return MatrixHeader(**values | {"features": features, **lists})

@@ -141,6 +141,40 @@ def test_cells_without_a_lineage_count_as_if_none_were_given(mixed_library):
     np.testing.assert_array_equal(unknown.score, call_doublets(counts, use=use).score)
 
 
+@pytest.fixture(scope="module")
+def rare_plasma():
+    """Return a library of 250 T, 250 B and 8 plasma cells, and 30 doublets of T and B cells."""
+    rng = np.random.default_rng(3)
+    base = rng.gamma(0.5, 1, 600)
+    profiles = [base * rng.lognormal(0, 1.2, 600) for _ in range(3)]
+    rates = np.array([p / p.sum() for p in profiles])
+    kind = np.repeat([0, 1, 2], [250, 250, 8])
+    mean = rates[kind] * rng.lognormal(np.log(2500), 0.3, len(kind))[:, None]
+    pairs = mean[:30] + mean[250:280]
+    counts = rng.poisson(np.concatenate([mean, 0.8 * pairs]))
+    lineage = np.append(kind, np.zeros(30, int))
+    return counts, lineage, np.repeat([False, True], [len(kind), 30])
+
+
+def test_a_rare_pure_type_is_not_called_for_its_neighbours_alone(rare_plasma):
+    counts, lineage, doublet = rare_plasma
+    library = as_counts(counts, np.array([f"GENE{i}" for i in range(600)], dtype=object))
+    common = {
+        "use": np.ones(len(lineage), bool),
+        "lineage_probability": np.eye(3)[lineage],
+        "lineages": ("T", "B", "Plasma"),
+    }
+    shown = np.where(doublet, 5.0, -3.0)
+    for seed in range(4):
+        calls = call_doublets(library, second_evidence=shown, seed=seed, **common)
+        assert not calls.predicted[~doublet].any()
+        assert calls.predicted[doublet].mean() > 0.5
+    everywhere = call_doublets(library, second_evidence=np.full(len(lineage), 5.0), **common)
+    without = call_doublets(library, **common)
+    np.testing.assert_array_equal(everywhere.predicted, without.predicted)
+    assert without.predicted.any()
+
+
 def test_ambient_immunoglobulin_changes_nothing(mixed_library):
     counts, truth, _ = mixed_library
     soup = np.random.default_rng(1).poisson(400, (len(truth), 2))

@@ -273,6 +273,15 @@ def test_a_failed_relapse_library_leaves_only_the_course():
     assert "failed quality control (24 counts)" in found["antigen_escape"]["not_assessed"]
 
 
+def test_plasma_cells_that_were_set_aside_are_named_where_no_malignant_cell_was_found():
+    gone = ("clones", {"sample_id": "P_relapse"}, None)
+    aside = ("samples", {"sample_id": "P_relapse"}, {"n_plasma_set_aside": "17"})
+    said = rows(gone, aside)["antigen_escape"]["not_assessed"]
+    assert "; 17 plasma cells of P_relapse were set aside" in said
+    assert "set aside" not in rows(gone)["antigen_escape"]["not_assessed"]
+    assert rows(aside) == rows()
+
+
 def test_no_clinical_tables_leave_residual_disease_open_and_the_rest_decided():
     bare = (("course", {}, None), ("assessments", {}, None))
     assert verdicts(*bare) == verdicts() | {"residual_disease": NOT_ASSESSABLE}

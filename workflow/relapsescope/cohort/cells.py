@@ -61,6 +61,7 @@ SAMPLE_COLUMNS = (
     "ambient_fraction_low",
     "ambient_fraction_high",
     "ambient_source",
+    "n_plasma_set_aside",
     *share_columns(),
 )
 

@@ -5,11 +5,18 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from scipy.special import log_ndtr
 
 from relapsescope.intake.counts import Counts, select_columns
 from relapsescope.intake.genes import gene_classes
 
 CHUNK = 512
+COEXPRESSION_GENES = 500  # as in scds
+# Standard errors from which a pair of genes counts as shown apart. In a library of one type none
+# does; a sum over many pairs of chance would be another word for depth.
+LEAST_SURPLUS = 5.0
+# Simulated doublets whose scores are compared with those of cells; more change no threshold.
+SCORED_DOUBLETS = 2000
 LEFT_OUT = (
     "immunoglobulin",
     "haemoglobin",
@@ -40,11 +47,16 @@ class Embedding:
         (n_pairs, n_components + 1) float32.
     parents
         (2, n_pairs) positions of the parents among the cells.
+    coexpression_of_cells, coexpression_of_simulated
+        (n_cells,) how much each shows genes together that cells show apart; of the first
+        `SCORED_DOUBLETS` simulated doublets as well, which stand for all.
     """
 
     cells: np.ndarray
     simulated: np.ndarray
     parents: np.ndarray
+    coexpression_of_cells: np.ndarray
+    coexpression_of_simulated: np.ndarray
 
 
 def variable_counts(
@@ -172,18 +184,64 @@ def embed(
     pair_depth = np.maximum((depth[pairs.first] + depth[pairs.second]) * pairs.share, 1)
     target = float(np.median(depth))
     observed = log_normalise(matrix, depth, target)
-    simulated = log_normalise(doublet_counts(matrix, pairs, rng), pair_depth, target)
+    doublets = doublet_counts(matrix, pairs, rng)
+    simulated = log_normalise(doublets, pair_depth, target)
     sample = observed if len(reference) == len(depth) else observed[reference]
     mean = np.asarray(sample.mean(axis=0), dtype=np.float32).ravel()
     axes = principal_axes(sample, mean, n_components, rng)
-    cells, doublets = (part @ axes - mean @ axes for part in (observed, simulated))
+    cells, points = (part @ axes - mean @ axes for part in (observed, simulated))
 
     log_depth = np.log(depth)
     unit = depth_weight * cells.std(axis=0).mean() / max(log_depth.std(), 1e-3)
     return Embedding(
         np.column_stack([cells, unit * log_depth]).astype(np.float32),
-        np.column_stack([doublets, unit * np.log(pair_depth)]).astype(np.float32),
+        np.column_stack([points, unit * np.log(pair_depth)]).astype(np.float32),
         np.stack([pairs.first, pairs.second]),
+        *coexpression(observed, simulated[:SCORED_DOUBLETS], reference),
+    )
+
+
+def coexpression(
+    observed: sparse.csr_matrix, simulated: sparse.csr_matrix, reference: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how much cells, and simulated doublets, show genes together that cells show apart.
+
+    Each pair of genes weighs by how surely more of the reference cells show exactly one of them
+    than independent genes would give, in nats; a cell's value is the sum over the pairs that it
+    shows. The score is `cxds` of Bais and Kostka 2020, Bioinformatics 36:1150, but a gene that
+    most cells have counts as shown above its median only, so that deep libraries say something.
+
+    Parameters
+    ----------
+    observed, simulated
+        (n_cells, n_genes) and (n_pairs, n_genes) log-normalised counts.
+    reference
+        Positions of the cells that the pairs' weights come from.
+    """
+    sample = observed[reference].tocsc()
+    limit = np.zeros(sample.shape[1], np.float32)
+    often = np.flatnonzero(np.diff(sample.indptr) > 0.5 * sample.shape[0])
+    limit[often] = np.median(sample[:, often].toarray(), axis=0)
+    shown = np.bincount(
+        np.repeat(np.arange(sample.shape[1]), np.diff(sample.indptr))[
+            sample.data > np.repeat(limit, np.diff(sample.indptr))
+        ],
+        minlength=sample.shape[1],
+    ) / max(sample.shape[0], 1)
+    genes = np.argsort(-shown * (1 - shown), kind="stable")[:COEXPRESSION_GENES]
+    share, limit = shown[genes], limit[genes]
+    binary = (select_columns(observed, genes).toarray() > limit).astype(np.float32)
+    both = (binary[reference].T @ binary[reference]).astype(np.float64)
+    only_one = np.add.outer(both.diagonal(), both.diagonal()) - 2 * both
+    apart = np.outer(share, 1 - share)
+    apart += apart.T
+    spread = np.sqrt(len(reference) * apart * (1 - apart))
+    surplus = (only_one - len(reference) * apart) / np.maximum(spread, 1e-9)
+    weight = np.where(surplus > LEAST_SURPLUS, -log_ndtr(-surplus), 0).astype(np.float32)
+    np.fill_diagonal(weight, 0)
+    doublets = (select_columns(simulated, genes).toarray() > limit).astype(np.float32)
+    return tuple(
+        np.einsum("ij,ij->i", part @ weight, part, dtype=np.float64) for part in (binary, doublets)
     )
 
 

@@ -10,6 +10,8 @@ from relapsescope.libraries.doublet_simulation import Embedding, embed, share_ne
 from relapsescope.libraries.settings import DoubletLimits
 
 NOTHING_CALLED = np.inf
+LEAST_UPPER = 0.4  # share of simulated doublets above a score that still bounds the cells' share
+MOST_ASKED = 1000  # simulated doublets whose scores stand for all
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,9 @@ class DoubletCalls:
     Attributes
     ----------
     score
-        (n_barcodes,) share of simulated doublets among the cell's neighbours, 0 to 1, near
-        neighbours counting more; NaN for barcodes that were not judged.
+        (n_barcodes,) 0 to 1: mean of the share of simulated doublets among the cell's
+        neighbours, near ones counting more, and the share of simulated doublets that show fewer
+        genes together that cells show apart; NaN for barcodes that were not judged.
     predicted
         (n_barcodes,) bool; False for barcodes that were not judged.
     expected_rate
@@ -44,6 +47,7 @@ def call_doublets(
     use: np.ndarray,
     lineage_probability: np.ndarray | None = None,
     lineages: tuple[str, ...] = (),
+    second_evidence: np.ndarray | None = None,
     ambient: Any = None,
     limits: DoubletLimits | None = None,
     seed: int = 0,
@@ -67,6 +71,10 @@ def call_doublets(
         simulated doublets within one lineage are no evidence against a cell.
     lineages
         Names of the columns of `lineage_probability`; `Unknown` counts as no lineage.
+    second_evidence
+        (n_barcodes,) nats by which a second lineage shows in a barcode's own counts, or None.
+        Where given, no cell of a known lineage is called for its neighbours alone: the cells of
+        a rare type have few neighbours but doublets simulated from each other.
     ambient
         The library's `relapsescope.libraries.ambient.Ambient`, or None. Genes whose counts are
         mostly ambient are left out of the comparison.
@@ -99,8 +107,11 @@ def call_doublets(
         note = f"doublets were not called: only {matrix.shape[1]} genes vary between cells"
         return DoubletCalls(score, predicted, expected, NOTHING_CALLED, (note,))
     lineage = None
+    excused = np.zeros(len(cells), dtype=bool)
     if lineage_probability is not None:
         lineage = most_likely_lineage(lineage_probability[cells], lineages)
+        if second_evidence is not None:
+            excused = (lineage >= 0) & (second_evidence[cells] < limits.min_evidence)
 
     reference = np.arange(len(cells))
     if len(cells) > limits.max_reference_cells:
@@ -122,7 +133,7 @@ def call_doublets(
             embedding, reference[~suspected[reference]], lineage, limits.simulated_per_cell
         )
         rate, threshold = score_threshold(of_cells, of_simulated, expected, limits)
-        suspected = of_cells >= threshold
+        suspected = (of_cells >= threshold) & ~excused
     score[cells] = of_cells
     predicted[cells] = suspected
     notes = () if suspected.any() else (no_calls_note(of_cells, of_simulated, rate),)
@@ -143,7 +154,11 @@ def neighbour_scores(
     lineage: np.ndarray | None,
     simulated_per_cell: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scores of all cells, and those of at most 1,000 simulated doublets.
+    """Return the scores of all cells, and those of at most `MOST_ASKED` simulated doublets.
+
+    A score is the mean of two shares: of simulated doublets among the nearest points, and of
+    simulated doublets that show fewer genes together that cells show apart. The first knows
+    where doublets lie, the second does not depend on how many cells of a kind there are.
 
     Parameters
     ----------
@@ -169,9 +184,19 @@ def neighbour_scores(
 
     own = np.arange(len(embedding.cells))
     of_cells = share_near(embedding.cells, np.stack([own, own]), points, kin, weight, n_near)
-    asked = np.flatnonzero(evidence)[:1000]
+    together = embedding.coexpression_of_simulated
+    at = np.flatnonzero(valid)
+    asked = np.flatnonzero((evidence > 0) & (at < len(together)))[:MOST_ASKED]
     of_simulated = share_near(simulated[asked], parents[:, asked], points, kin, weight, n_near)
+    together = together[at[asked]]
+    of_simulated = (of_simulated + share_below(together, together)) / 2
+    of_cells = (of_cells + share_below(embedding.coexpression_of_cells, together)) / 2
     return of_cells, of_simulated
+
+
+def share_below(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the share of `others` below each of `values`, 0 where there is none to compare."""
+    return np.searchsorted(np.sort(others), values) / max(len(others), 1)
 
 
 def score_threshold(
@@ -196,7 +221,7 @@ def score_threshold(
     simulated = 1 - np.searchsorted(of_simulated, candidates) / len(of_simulated)
     # The loading rate speaks with the weight of 100 cells.
     ratio = (found + 100 * expected * simulated) / ((n_cells + 100) * np.maximum(simulated, 1e-9))
-    rate = float(min(ratio[simulated >= 0.2].min(), limits.max_share))
+    rate = float(min(ratio[simulated >= LEAST_UPPER].min(), limits.max_share))
     precision = rate * simulated * n_cells / np.maximum(found, 1)
     good = (precision >= limits.min_precision) & (found > 0)
     good &= found <= limits.max_share * n_cells

@@ -11,9 +11,9 @@ import numpy as np
 from scipy import sparse
 
 from relapsescope.intake.genes import gene_classes
-from relapsescope.libraries.contradiction import contradicting_lineage
 from relapsescope.libraries.markers import Markers, align_markers, lineage_numbers, read_markers
 from relapsescope.libraries.neighbours import refine_types
+from relapsescope.libraries.second_lineage import related_lineages, second_lineage_evidence
 from relapsescope.libraries.settings import LineageLimits
 from relapsescope.libraries.state_model import (
     Depth,
@@ -47,8 +47,11 @@ class LineageCalls:
     posterior
         (n_barcodes, n_lineages) in the order of `LINEAGES`, rows sum to 1.
     contradiction
-        (n_barcodes,) empty, or a second lineage whose identity genes the barcode carries
+        (n_barcodes,) empty, or a second, unrelated lineage that the barcode's counts show
         beyond what ambient RNA explains.
+    second_evidence
+        (n_barcodes,) nats by which the best pair of lineages, related or not, explains the
+        barcode better than its own alone; `-inf` where none comes near.
     notes
         Sentences for the report.
     type_shares
@@ -60,6 +63,7 @@ class LineageCalls:
     probability: np.ndarray
     posterior: np.ndarray
     contradiction: np.ndarray
+    second_evidence: np.ndarray
     notes: tuple[str, ...]
     type_shares: Mapping[str, TypeShare] = field(default_factory=dict)
 
@@ -103,7 +107,8 @@ def call_lineages(
     ambient_rates = np.asarray(ambient.profile @ sums).ravel()
     counted = _counted_genes(counts)
     depth = _depth(counts, ambient, counted)
-    by_state, evidence, of_type_genes = _state_posterior(
+    deep_enough = depth.native >= limits.min_native_umi
+    by_state, evidence, of_type_genes, rates = _state_posterior(
         shown, ambient_rates, depth, markers, use=use, limits=limits
     )
     by_state, evidence = decide_by_type_genes(
@@ -111,7 +116,7 @@ def call_lineages(
         evidence,
         of_type_genes,
         markers,
-        use=use & (depth.native >= limits.min_native_umi),
+        use=use & deep_enough,
         least_share=limits.call_probability,
         decisive=limits.decisive,
     )
@@ -121,22 +126,23 @@ def call_lineages(
         counts.matrix,
         counted & ~np.isin(counts.symbols.astype(str), list(judged)),
         markers,
-        use=use & (depth.native >= limits.min_native_umi),
+        use=use & deep_enough,
         least_share=limits.call_probability,
         n_neighbours=limits.neighbours,
         least_cells=limits.neighbour_cells,
     )
     posterior, lineage, cell_type, probability = _name(by_state, markers, depth, limits)
-    contradiction = contradicting_lineage(
+    second = second_lineage_evidence(
         shown,
         ambient_rates,
         depth,
         markers,
-        lineage,
-        stray_rate=limits.rate_levels["off"],
-        p_value=limits.contradiction_p,
-        n_genes=limits.contradiction_genes,
+        rates,
+        by_state,
+        use=deep_enough,
+        gene_limit=_gene_limits(markers, limits),
     )
+    contradiction = _contradiction(second, posterior, limits.contradiction_nats)
     shares = type_shares(
         by_state,
         of_type_genes,
@@ -145,7 +151,16 @@ def call_lineages(
         rate_log_sd=limits.type_rate_log_sd,
     )
     notes = _notes(markers, lineage, use)
-    return LineageCalls(lineage, cell_type, probability, posterior, contradiction, notes, shares)
+    return LineageCalls(
+        lineage,
+        cell_type,
+        probability,
+        posterior,
+        contradiction,
+        second.max(axis=1),
+        notes,
+        shares,
+    )
 
 
 def _counted_genes(counts: Counts) -> np.ndarray:
@@ -172,17 +187,19 @@ def _state_posterior(
     *,
     use: np.ndarray,
     limits: LineageLimits,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return posteriors and log-likelihoods, learned from sure cells; (n_barcodes, n_states) each.
 
-    The log-likelihoods are those of all genes but those that tell types apart, and of these.
+    The log-likelihoods are those of all genes but those that tell types apart, and of these. The
+    rates that they are from come last, (n_features, n_states).
     """
     lineage_of = lineage_numbers(markers)
     type_of = _types(markers)[1]
     learnable = use & (depth.native >= limits.min_native_umi)
     flat = _flat_prior(markers)
     prior = np.log(flat)
-    evidence, of_type_genes = _evidence(shown, ambient_rates, depth, markers, markers.rates, limits)
+    rates = markers.rates
+    evidence, of_type_genes = _evidence(shown, ambient_rates, depth, markers, rates, limits)
     by_state = softmax(evidence + limits.marker_weight * of_type_genes + prior)
     for _ in range(limits.rounds if learnable.any() else 0):
         weights = _learning_weights(by_state, type_of, learnable, limits.confident)
@@ -199,7 +216,7 @@ def _state_posterior(
         evidence, of_type_genes = _evidence(shown, ambient_rates, depth, markers, rates, limits)
         prior = np.log(_learned_prior(by_state[learnable], flat))
         by_state = softmax(evidence + limits.marker_weight * of_type_genes + prior)
-    return by_state, evidence, of_type_genes
+    return by_state, evidence, of_type_genes, rates
 
 
 def _evidence(
@@ -211,8 +228,7 @@ def _evidence(
     limits: LineageLimits,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return log-likelihoods of all genes but the types' (weighed), and of the types' genes."""
-    is_identity = np.logical_or.reduce([*markers.identity.values(), markers.type_identity])
-    gene_limit = np.where(is_identity, limits.identity_limit, limits.gene_limit)
+    gene_limit = _gene_limits(markers, limits)
     by_column = shown.tocsc()
     others, of_type_genes = (
         marker_log_likelihood(
@@ -225,6 +241,20 @@ def _evidence(
         for genes in (~markers.type_identity, markers.type_identity)
     )
     return limits.marker_weight * others, of_type_genes
+
+
+def _gene_limits(markers: Markers, limits: LineageLimits) -> np.ndarray:
+    """Return (n_features,) the nats that each detected gene may say at most."""
+    is_identity = np.logical_or.reduce([*markers.identity.values(), markers.type_identity])
+    return np.where(is_identity, limits.identity_limit, limits.gene_limit)
+
+
+def _contradiction(second: np.ndarray, posterior: np.ndarray, least: float) -> np.ndarray:
+    """Return (n_barcodes,) the unrelated lineage that `least` nats or more speak for, or ""."""
+    own = posterior[:, :UNKNOWN].argmax(axis=1)
+    unrelated = np.where(related_lineages()[own], -np.inf, second)
+    words = np.array(LINEAGES, dtype=object)[unrelated.argmax(axis=1)]
+    return np.where(unrelated.max(axis=1) >= least, words, "").astype(object)
 
 
 def _keep_identity(rates: np.ndarray, markers: Markers, lineage_of: np.ndarray) -> np.ndarray:
@@ -325,4 +355,7 @@ def _all_unknown(n_barcodes: int, note: str) -> LineageCalls:
     posterior[:, UNKNOWN] = 1
     words = np.full(n_barcodes, "Unknown", dtype=object)
     empty = np.full(n_barcodes, "", dtype=object)
-    return LineageCalls(words, words.copy(), np.zeros(n_barcodes), posterior, empty, (note,))
+    nothing = np.full(n_barcodes, -np.inf)
+    return LineageCalls(
+        words, words.copy(), np.zeros(n_barcodes), posterior, empty, nothing, (note,)
+    )

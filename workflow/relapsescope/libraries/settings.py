@@ -94,12 +94,13 @@ class DoubletLimits:
     max_share: Share = 0.2
     min_separation: Share = 0.75
     n_genes: Count = 1500
-    n_components: Count = 20
+    n_components: Count = 30
     simulated_per_cell: Annotated[float, Within(0, 100, open=True)] = 2.0
     lowest_umi_share: Share = 0.6
     depth_weight: NotNegative = 0.25
-    max_reference_cells: Count = 4000
+    max_reference_cells: Count = 3000
     max_ambient_share: Share = 0.5
+    min_evidence: NotNegative = 2.0
 
     ORDER: ClassVar = (Order("n_components", "n_genes", equal=True),)
 
@@ -119,8 +120,7 @@ class LineageLimits:
     min_native_umi: NotNegative
     neighbours: Count
     neighbour_cells: Count
-    contradiction_p: Share
-    contradiction_genes: Count
+    contradiction_nats: NotNegative
     decisive: NotNegative
     type_rate_log_sd: NotNegative
 

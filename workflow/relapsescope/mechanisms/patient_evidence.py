@@ -121,12 +121,23 @@ class PatientEvidence:
         return cited("the relapse library failed quality control ({reason})", reason=reason)
 
     def why_no_clone(self) -> Cited:
-        """Return why no clone is known at relapse, as the clones' own table says it."""
+        """Return why no clone is known at relapse, as the clones' own table says it.
+
+        Where plasma cells were set aside before any could be judged, how many.
+        """
         rows = [r for r in self.tables["clones"] if r["timepoint"] == TIMEPOINTS[-1]]
         told = [row.word("reason") for row in rows if not row["clone_id"] and row["reason"]]
-        return self.why_no_relapse() or (
+        why = self.why_no_relapse() or (
             told[0] if told else Cited("malignant cells could not be told at relapse")
         )
+        for row in self.at_relapse("samples"):
+            if row["n_plasma_set_aside"] not in ("", "0"):
+                why += cited(
+                    "; {n} plasma cells of {sample} were set aside (doublets, quality)",
+                    n=row.number("n_plasma_set_aside"),
+                    sample=row.word("sample_id"),
+                )
+        return why
 
     def at_relapse(self, table: str) -> list[Row]:
         """Return the rows of the relapse libraries, marrow first."""

@@ -126,9 +126,7 @@ def _refuse_folder(folder: Path) -> NoReturn:
         key=lambda path: ("raw" in path.as_posix() or "unfiltered" in path.as_posix(), str(path)),
     )
     kind = next((told for name, told in OUTER.items() if (folder / name).exists()), "a folder")
-    found = sorted(
-        path for path in folder.rglob("*.h5") if "filtered" in path.name and "feature" in path.name
-    )
+    found = sorted(path for path in folder.rglob("*matrix*.h5") if "raw" not in path.name)
     hint = found[0] if found else inside[0] if inside else None
     remedy = (
         f"give {hint.relative_to(folder.parent)}"

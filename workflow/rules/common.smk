@@ -52,7 +52,7 @@ onstart:
 
 
 onsuccess:
-    RUN.record("succeeded")
+    RUN.close()
 
 
 onerror:

@@ -81,6 +81,15 @@ class Run:
         if state == "running":
             atexit.register(self._record_break)
 
+    def close(self) -> None:
+        """Record that the run succeeded, and say what came out and where to look."""
+        self.record("succeeded")
+        # It comes with pandas, and every job on a cluster imports this module.
+        from relapsescope.run.closing import closing_lines
+
+        for line in closing_lines(Path(self.results)):
+            print(line, file=sys.stderr)
+
     def _record_break(self) -> None:
         if run_state(self.manifest) == "running":
             self.record("failed")

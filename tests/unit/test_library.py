@@ -1,5 +1,6 @@
 """A library's job as a whole, where it meets what it cannot process."""
 
+import gzip
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import yaml
 from relapsescope.errors import InputProblem
 from relapsescope.intake.counts import Counts
+from relapsescope.intake.matrix import read_counts
 from relapsescope.libraries import library
 from relapsescope.libraries.library_counts import read_or_explain
 from relapsescope.simulate import simulate_cohort
@@ -27,7 +29,7 @@ def process(matrix, tmp_path, repository):
     files = ("counts.h5", "cells.parquet", "genes.parquet", "summary.json")
     paths = {f"{name.partition('.')[0]}_path": str(tmp_path / name) for name in files}
     row = {"sample_id": "P1_relapse", "matrix": str(matrix), "raw_matrix": None}
-    return lambda: library.process_library(row, settings=settings, **paths)
+    return lambda **other: library.process_library(row | other, settings=settings, **paths)
 
 
 def break_doublets(monkeypatch, error):
@@ -98,3 +100,29 @@ def test_umis_of_a_gene_are_its_column_and_unknown_where_there_is_none():
     assert library.gene_umi(counts, "ENSG00000135046").tolist() == [3.0, 0.0, 5.0]
     assert library.gene_umi(counts, "ENSG00000000003").tolist() == [0.0, 2.0, 0.0]
     assert np.isnan(library.gene_umi(counts, "ENSG00000000005")).tolist() == [True] * 3
+
+
+def test_cells_are_called_where_only_the_unfiltered_matrix_is_given(process, matrix, tmp_path):
+    row = {"matrix": None, "raw_matrix": str(matrix.parent / "raw_feature_bc_matrix.h5")}
+    summary = process(**row)
+    assert "cells were called from the unfiltered matrix" in summary["reason"]
+    filtered = set(read_counts(matrix).barcodes)
+    called = set(read_columns(tmp_path / "cells.parquet")["barcode"])
+    assert len(called & filtered) >= 0.9 * len(filtered)
+    gone = process(matrix=None, raw_matrix=str(matrix.parent / "gone.h5"))
+    assert (gone["verdict"], gone["n_barcodes"]) == ("fail", 0)
+    assert gone["reason"].startswith("gone.h5: there is no such file")
+
+
+def test_a_list_of_barcodes_makes_a_library_of_a_part_of_a_matrix(process, matrix, tmp_path):
+    everything = list(read_counts(matrix).barcodes)
+    listed = tmp_path / "own.txt.gz"
+    # As another tool writes them: without the well, under a header.
+    own = [code.removesuffix("-1") for code in everything[:12]]
+    listed.write_bytes(gzip.compress("\n".join(["barcode", *own]).encode()))
+    process(barcodes=str(listed))
+    assert list(read_columns(tmp_path / "cells.parquet")["barcode"]) == everything[:12]
+    listed.write_bytes(gzip.compress(b"AAAA\nCCCC\n"))
+    summary = process(barcodes=str(listed))
+    assert summary["verdict"] == "fail"
+    assert "0% of its 2 barcodes are in the matrix" in summary["reason"]

@@ -109,8 +109,8 @@ class Library:
     """One row of the sample sheet.
 
     Paths are relative to the working directory or absolute, as the sheet's own path is; empty
-    optional cells are None, `car_feature` then an empty tuple. `line` is the row's line in the
-    sheet, for messages; it is no part of what a library is.
+    cells are None (`matrix` only where there is a `raw_matrix`), `car_feature` then an empty
+    tuple. `line` is the row's line in the sheet, for messages; it is no part of what a library is.
     """
 
     sample_id: str
@@ -119,7 +119,7 @@ class Library:
     day: int | None
     tissue: str
     sorting: str
-    matrix: Path
+    matrix: Path | None
     raw_matrix: Path | None = None
     car_feature: tuple[str, ...] = ()
     tcr_contigs: Path | None = None
@@ -128,6 +128,11 @@ class Library:
     barcodes: Path | None = None
     site: str = ""
     line: int = field(default=0, compare=False)
+
+    @property
+    def counts(self) -> Path:
+        """The filtered counts, or the unfiltered ones of which cells are to be called."""
+        return self.matrix or self.raw_matrix
 
     def as_params(self) -> dict[str, Any]:
         """Return the row's values as plain JSON types, without its place in the sheet."""
@@ -182,7 +187,8 @@ def _library(table: Table, row: Row, folder: Path) -> Library | None:
         _check_day(table, row, timepoint, day)
         _check_tissue(table, row, timepoint, tissue)
         _check_site(table, row, tissue, site)
-    if not (sample_id and patient_id and timepoint and tissue and paths["matrix"]):
+    counts = paths["matrix"] or paths["raw_matrix"]
+    if not (sample_id and patient_id and timepoint and tissue and counts):
         return None
     return Library(
         sample_id=sample_id,
@@ -203,8 +209,10 @@ def _path(table: Table, row: Row, column: str, folder: Path) -> Path | None:
     """Return a path relative to the sheet's folder, None where the cell is empty or wrong."""
     value = known(table, row, column)
     if not value:
-        if column == "matrix" and column in table.columns and not row.cells[column].strip():
-            table.problem(row.line, column, "the cell is empty", "give the path of the counts")
+        empty = column == "matrix" and column in table.columns and not row.cells[column].strip()
+        if empty and not known(table, row, "raw_matrix"):
+            remedy = "give the path of the counts, or of unfiltered counts as raw_matrix"
+            table.problem(row.line, column, "the cell is empty", remedy)
         return None
     if re.match(r"[a-z][a-z0-9+]+://", value):
         table.problem(row.line, column, f"{shown(value)} is a URL", "download it, give its path")

@@ -80,7 +80,7 @@ def call_cells(matrix: sparse.csr_matrix, *, limits: CellCallingLimits, seed: in
     nothing = CellCalls(by_size, int(by_size.sum()), 0, cutoff, 0.0)
     if not small.size:
         return nothing
-    usual = usual_size(total[small], cutoff)
+    usual = usual_size(total[small], cutoff, int(by_size.sum()))
     tested = small[total[small] > max(usual, limits.min_counts)]
     by_profile = np.zeros(total.size, dtype=bool)
     for _ in range(2):
@@ -120,16 +120,24 @@ def size_cutoff(total: np.ndarray, ratio: float) -> float:
     return float(cutoffs[np.argmin(loss)])
 
 
-def usual_size(total: np.ndarray, cutoff: float) -> float:
+def usual_size(total: np.ndarray, cutoff: float, n_cells: int) -> float:
     """Return the UMIs of the usual empty droplet: the mode of the sizes, on the log scale.
 
     A raw matrix also lists hundreds of thousands of barcodes with a few UMIs that were never in a
-    droplet: sizes under a hundredth of the cutoff are left out. In a clean library, whose empty
-    droplets are no larger, the mode is then that limit, and what lies near it is ambient as well.
+    droplet: sizes under a hundredth of the cutoff are left out. Where fewer barcodes are larger
+    than cells are by their size, the empty droplets are not: that limit is then returned.
+
+    Parameters
+    ----------
+    total
+        (n,) UMIs of the barcodes that are no cells by their size.
+    cutoff, n_cells
+        UMIs from which a barcode is a cell by its size, and how many are.
     """
-    large = total[total >= max(cutoff * LEAST_OF_CUTOFF, 1.0)]
-    if not large.size:
-        return float(total.max())
+    limit = max(cutoff * LEAST_OF_CUTOFF, 1.0)
+    large = total[total >= limit]
+    if large.size < max(n_cells, 1):
+        return float(limit)
     logs = np.log(large)
     bins = np.arange(logs.min() - 0.05, logs.max() + 0.15, 0.1)
     smooth = np.convolve(np.histogram(logs, bins)[0], np.ones(5) / 5, mode="same")

@@ -28,6 +28,8 @@ from relapsescope.run.resource_models import Size
 # the usual one, it is the unfiltered matrix (Cell Ranger's lists hold 737,280 and more).
 UNFILTERED_BARCODES = 60_000
 UNFILTERED_MEDIAN = 20
+# Cells that an unfiltered matrix is taken to hold at most, for what its job may ask: a full lane.
+CELLS_CALLED = 20_000
 # Droplet methods find some 10,000 molecules in a plasma cell, 100,000 at most.
 MOST_UMIS = 1_000_000
 # Names that are compared with one that is not there.
@@ -147,7 +149,7 @@ def _header(
 
 
 def _check_matrices(table: Table, library: Library, header_of: HeaderReader) -> Size:
-    filtered = _header(table, library, "matrix", header_of)
+    filtered = _header(table, library, "matrix", header_of) if library.matrix else None
     raw = _header(table, library, "raw_matrix", header_of) if library.raw_matrix else None
     if filtered:
         _check_filtered(table, library, filtered, raw)
@@ -155,12 +157,17 @@ def _check_matrices(table: Table, library: Library, header_of: HeaderReader) -> 
         _check_antibodies(table, library, filtered)
         _check_missing_genes(table, library, filtered)
         _check_totals(table, library, filtered)
-    n_cells = filtered.n_barcodes if filtered else 0
+    elif raw and not library.matrix:
+        _check_car_feature(table, library, raw)
+        _check_antibodies(table, library, raw)
+        _check_missing_genes(table, library, raw)
+    n_cells = min(raw.n_barcodes, CELLS_CALLED) if raw and not library.matrix else 0
     if filtered:
         n_cells = check_cells(table, library, filtered, raw)
+    counts = filtered if library.matrix else raw
     return Size(
         n_barcodes=n_cells,
-        n_values=filtered.n_values if filtered else 0,
+        n_values=counts.n_values if counts else 0,
         n_raw_values=raw.n_values if raw else 0,
         n_tcr_bytes=_length(library.tcr_contigs),
         n_libraries=1,
@@ -183,7 +190,8 @@ def _check_filtered(
             "matrix",
             f"{filtered.n_barcodes} barcodes with a median of {filtered.median_counts:g} UMIs: "
             "this is the unfiltered matrix",
-            "give filtered_feature_bc_matrix.h5, and this one as raw_matrix",
+            "give filtered_feature_bc_matrix.h5, and this one as raw_matrix; where there is none, "
+            "leave matrix empty: cells are then called",
         )
 
 

@@ -56,7 +56,7 @@ def check_contig_cells(table: Table, library: Library, column: str, contigs: Seq
     if len(contigs) < MANY_CONTIGS:
         return
     try:
-        cells = _barcodes(library.matrix)
+        cells = _barcodes(library.counts)
     except InputProblem:
         # The matrix has its own complaint.
         return

@@ -48,7 +48,7 @@ def forget(
         if not dry_run:
             write_lines(sheet, without_sample(read_lines(sheet), sample_id))
             remove(paths)
-    return Forgotten(tuple(paths), Path(library.matrix))
+    return Forgotten(tuple(paths), Path(library.counts))
 
 
 def traces(sample_id: str, patient_id: str, results: Path, here: Path) -> list[Path]:

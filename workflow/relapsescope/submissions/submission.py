@@ -258,7 +258,7 @@ def same_content(matrix: Path, sheet: Path, sample_id: str) -> str:
 
 
 def _same(own: Mapping[str, Path], library: Library) -> bool:
-    other = _contents(Path(library.matrix))
+    other = _contents(Path(library.counts))
     if not own or own.keys() != other.keys():
         return False
     if any(own[name].stat().st_size != other[name].stat().st_size for name in own):

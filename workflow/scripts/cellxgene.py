@@ -1,6 +1,6 @@
 """Seam of rule `cellxgene`."""
 
-from relapsescope.cohort.jobs import cellxgene
+from relapsescope.deposit.jobs import cellxgene
 from relapsescope.run.job_log import run
 
 run(cellxgene, snakemake)

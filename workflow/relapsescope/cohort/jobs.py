@@ -18,20 +18,6 @@ def cells(job: Job) -> None:
     )
 
 
-def cellxgene(job: Job) -> None:
-    """Write the cohort as one ``.h5ad``."""
-    from relapsescope.deposit.objects import write_cohort
-
-    write_cohort(
-        job.inputs["counts"],
-        cells_path=job.inputs["cells"],
-        samples_path=job.inputs["samples"],
-        latent_path=job.inputs["latent"],
-        tables=job.inputs["tables"],
-        output=job.outputs["h5ad"],
-    )
-
-
 def samples(job: Job) -> None:
     """Write the table of one row a library."""
     from relapsescope.cohort.cells import write_samples

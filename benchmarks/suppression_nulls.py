@@ -22,10 +22,11 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
 
 from relapsescope.microenvironment.settings import SuppressionSettings  # noqa: E402
-from relapsescope.microenvironment.suppression import NOT_RAISED, OVERALL, RAISED, suppression_rows  # noqa: E402
+from relapsescope.microenvironment.suppression import OVERALL, suppression_rows  # noqa: E402
 from relapsescope.microenvironment.suppressive_programmes import CD4_T, MYELOID, programmes  # noqa: E402
 from relapsescope.microenvironment.tallies import GENE, MARKED  # noqa: E402
 from relapsescope.settings import settings_of  # noqa: E402
+from relapsescope.vocabulary import NOT_RAISED, RAISED  # noqa: E402
 
 # Molecules a million in unsuppressed monocytes with macrophages, and in CD4 T cells: the order of
 # magnitude of the healthy donors of a simulated cohort. Genes without a number: 3.

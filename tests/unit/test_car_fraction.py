@@ -3,14 +3,7 @@
 import numpy as np
 import pytest
 import yaml
-from relapsescope.car_t.fraction import (
-    INDETERMINATE,
-    NOT_PERSISTENT,
-    PERSISTENT,
-    car_fraction,
-    detection_limit,
-    persistence_of,
-)
+from relapsescope.car_t.fraction import car_fraction, detection_limit, persistence_of
 from relapsescope.car_t.proliferation import DividingCells, Peak, at_equal_depth, proliferation_of
 from relapsescope.car_t.sensitivity import (
     Rate,
@@ -23,6 +16,7 @@ from relapsescope.car_t.settings import CarSettings, FractionSettings, Prolifera
 from relapsescope.libraries.settings import CycleSettings
 from relapsescope.paths import REPOSITORY
 from relapsescope.statistics.proportions import exact_proportion
+from relapsescope.vocabulary import INDETERMINATE, NOT_PERSISTENT, PERSISTENT
 
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
 CALLS = CarSettings(**CONFIG["car_calls"])

@@ -7,9 +7,6 @@ import pytest
 import yaml
 from relapsescope.car_t.contrasts import Sample, contrast_for, earlier_samples, is_earlier
 from relapsescope.car_t.exhaustion import (
-    EXHAUSTED,
-    INDETERMINATE,
-    NOT_EXHAUSTED,
     Effect,
     Joint,
     Scores,
@@ -25,6 +22,7 @@ from relapsescope.settings import settings_of
 from relapsescope.statistics.leanings import normal_leaning
 from relapsescope.t_cells.scores import clean_sets, score_t_cells
 from relapsescope.t_cells.settings import ScoreSettings
+from relapsescope.vocabulary import EXHAUSTED, INDETERMINATE, NOT_EXHAUSTED
 from scipy import stats
 
 from .t_cell_cohort import ACTIVATION, Visit, draw_visit, exhaustion_of, pair, verdict

@@ -5,11 +5,8 @@ from relapsescope.microenvironment.settings import SuppressionSettings
 from relapsescope.microenvironment.suppression import (
     COLUMNS,
     EARLIER,
-    INDETERMINATE,
-    NOT_RAISED,
     OVERALL,
     PANEL,
-    RAISED,
     suppression_rows,
 )
 from relapsescope.microenvironment.suppression_measures import measured, measures
@@ -25,6 +22,7 @@ from relapsescope.microenvironment.tallies import (
     marked_row,
     population_members,
 )
+from relapsescope.vocabulary import INDETERMINATE, NOT_RAISED, RAISED
 
 SETTINGS = SuppressionSettings(
     min_cells=20,

@@ -9,6 +9,9 @@ TIMEPOINTS = (
     "remission",
     "relapse",
 )
+BEFORE_TREATMENT = ("untreated", "pre_infusion")
+AFTER_INFUSION = ("expansion", "remission", "relapse")
+CAR_T_COURSE = ("pre_infusion", "infusion_product", *AFTER_INFUSION)
 TISSUES = ("bone_marrow", "blood", "infusion_product", "extramedullary")
 SORTINGS = ("none", "CD138_positive", "CD138_negative", "CD3_positive", "CAR_positive")
 LINEAGES = (
@@ -64,3 +67,12 @@ VERDICTS = ("pass", "warn", "fail")
 COHORT, FROZEN, SHIPPED = "cohort", "frozen", "shipped"
 # In the notes of an atlas, where that is so: its results come again in kind, not byte for byte.
 ON_GPU = "scVI was trained on a GPU"
+# Verdicts of the tables. What the evidence cannot decide is the same word everywhere.
+INDETERMINATE = "INDETERMINATE"
+LOST, REDUCED, RETAINED = "LOST", "REDUCED", "RETAINED"
+HIGH, NOT_HIGH = "HIGH", "NOT_HIGH"
+PERSISTENT, NOT_PERSISTENT = "PERSISTENT", "NOT_PERSISTENT"
+EXHAUSTED, NOT_EXHAUSTED = "EXHAUSTED", "NOT_EXHAUSTED"
+RAISED, NOT_RAISED = "RAISED", "NOT_RAISED"
+# Responses of the IMWG that count as one (partial or better).
+RESPONDED = ("sCR", "CR", "VGPR", "PR")

@@ -19,16 +19,7 @@ from relapsescope.antigens.references import (
     reference_for,
 )
 from relapsescope.antigens.settings import AntigenSettings
-from relapsescope.antigens.verdicts import (
-    EPITOPE,
-    INDETERMINATE,
-    LOST,
-    REDUCED,
-    RETAINED,
-    judged,
-    needed_umi,
-    verdict_of,
-)
+from relapsescope.antigens.verdicts import EPITOPE, judged, needed_umi, verdict_of
 from relapsescope.statistics.library_effects import Key, LibraryEffects, Pooled
 from relapsescope.statistics.rates import (
     Interval,
@@ -51,7 +42,7 @@ from relapsescope.statistics.retention import (
     spread_weights,
     weighted,
 )
-from relapsescope.vocabulary import FROZEN, SHIPPED
+from relapsescope.vocabulary import FROZEN, INDETERMINATE, LOST, REDUCED, RETAINED, SHIPPED
 
 SOURCE_WORDS = {
     FROZEN: " of the frozen reference",

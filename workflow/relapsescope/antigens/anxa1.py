@@ -17,7 +17,7 @@ from relapsescope.antigens.anxa1_contrasts import (
     with_doublets,
 )
 from relapsescope.antigens.cell_groups import ALL_MALIGNANT
-from relapsescope.antigens.molecules import BEFORE_TREATMENT, Clones, Molecules
+from relapsescope.antigens.molecules import Clones, Molecules
 from relapsescope.antigens.references import MALIGNANT_KEY, GivenRate
 from relapsescope.antigens.settings import Anxa1Settings
 from relapsescope.statistics.library_effects import (
@@ -36,8 +36,8 @@ from relapsescope.statistics.rates import (
     ratio,
 )
 from relapsescope.statistics.retention import counted_interval
+from relapsescope.vocabulary import BEFORE_TREATMENT, HIGH, INDETERMINATE, NOT_HIGH
 
-HIGH, NOT_HIGH, INDETERMINATE = "HIGH", "NOT_HIGH", "INDETERMINATE"
 COLUMNS = (
     *("patient_id", "sample_id", "timepoint", "compartment", "n_cells", "rate_cpm"),
     *("rate_ci_low", "rate_ci_high", "ambient_cpm", "contrast", "log2_ratio"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relapsescope.antigens.cell_groups import REFERENCE_LINEAGES
-from relapsescope.antigens.molecules import BEFORE_TREATMENT, Clones, Molecules
+from relapsescope.antigens.molecules import Clones, Molecules
 from relapsescope.antigens.references import (
     MALIGNANT_KEY,
     NORMAL_KEY,
@@ -17,6 +17,7 @@ from relapsescope.antigens.references import (
 from relapsescope.antigens.settings import Anxa1Settings
 from relapsescope.statistics.library_effects import Key
 from relapsescope.statistics.rates import Tally, estimate, log_error, pool, with_floor
+from relapsescope.vocabulary import BEFORE_TREATMENT
 
 # Untreated patients from which their spread says how a new one may differ.
 MIN_PATIENTS = 3

@@ -11,9 +11,8 @@ from relapsescope.antigens.counted_cells import CellKey, read_counted_cells
 from relapsescope.statistics.rates import Tally, pool
 from relapsescope.statistics.retention import CellCounts, joined
 from relapsescope.tables import is_true, read_tsv
-from relapsescope.vocabulary import COHORT
+from relapsescope.vocabulary import BEFORE_TREATMENT, COHORT
 
-BEFORE_TREATMENT = ("untreated", "pre_infusion")
 ALL_CELLS = -1
 
 

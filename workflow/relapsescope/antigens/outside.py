@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from relapsescope.antigens.molecules import BEFORE_TREATMENT, Molecules
+from relapsescope.antigens.molecules import Molecules
 from relapsescope.antigens.references import (
     MALIGNANT_KEY,
     NORMAL_KEY,
@@ -16,7 +16,7 @@ from relapsescope.antigens.settings import ReferenceLimits
 from relapsescope.statistics.library_effects import Key
 from relapsescope.statistics.library_variation import Variation
 from relapsescope.statistics.rates import Tally, estimate, pool
-from relapsescope.vocabulary import COHORT
+from relapsescope.vocabulary import BEFORE_TREATMENT, COHORT
 
 
 def given_rates(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from relapsescope.antigens.molecules import Clones, Molecules
-from relapsescope.antigens.verdicts import EPITOPE, INDETERMINATE, LOST, REDUCED, RETAINED, percent
+from relapsescope.antigens.verdicts import EPITOPE, percent
 from relapsescope.course.genetics import (
     EPITOPE_MUTATED,
     GENETIC_LOSS,
@@ -18,6 +18,7 @@ from relapsescope.course.genetics import (
 )
 from relapsescope.paths import RESOURCES
 from relapsescope.statistics.rates import rate
+from relapsescope.vocabulary import INDETERMINATE, LOST, REDUCED, RETAINED
 
 COLUMNS = (
     *("patient_id", "clone_id", "antigen", "verdict", "agents", "off_tumour", "note"),

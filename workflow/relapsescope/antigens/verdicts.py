@@ -8,8 +8,8 @@ import numpy as np
 from relapsescope.antigens.settings import AntigenSettings
 from relapsescope.statistics.rates import Interval, Tally, log_error
 from relapsescope.statistics.retention import MOST_PARTIAL
+from relapsescope.vocabulary import INDETERMINATE, LOST, REDUCED, RETAINED
 
-LOST, REDUCED, RETAINED, INDETERMINATE = "LOST", "REDUCED", "RETAINED", "INDETERMINATE"
 EPITOPE = "RNA retained does not exclude loss of the epitope or of the surface protein"
 Z_95 = 1.96
 # Molecules of other clones' cells under which nothing is said of them.

@@ -11,8 +11,8 @@ from relapsescope.car_t.settings import ExhaustionSettings
 from relapsescope.libraries.signatures import TOP_RANKS, largest_scores
 from relapsescope.statistics.leanings import normal_leaning
 from relapsescope.statistics.settings import LeaningSettings
+from relapsescope.vocabulary import EXHAUSTED, INDETERMINATE, NOT_EXHAUSTED
 
-EXHAUSTED, NOT_EXHAUSTED, INDETERMINATE = "EXHAUSTED", "NOT_EXHAUSTED", "INDETERMINATE"
 # A random gene is drawn from this many whose mean is nearest to the gene it stands for.
 NEAREST = 100
 INSEPARABLE = (

@@ -8,10 +8,11 @@ import numpy as np
 
 from relapsescope.car_t.calls import DETECTED, NOT_DETECTED
 from relapsescope.car_t.contrasts import STRATA, Contrast, Sample, contrast_for
-from relapsescope.car_t.exhaustion import INDETERMINATE, Effect, Joint, Scores, effects, verdict_of
+from relapsescope.car_t.exhaustion import Effect, Joint, Scores, effects, verdict_of
 from relapsescope.car_t.settings import ExhaustionSettings
 from relapsescope.libraries.signatures import GeneSet, ranked_genes, set_weights
 from relapsescope.t_cells.scores import ScoredLibrary
+from relapsescope.vocabulary import INDETERMINATE
 
 EFFECT_COLUMNS = (
     *("patient_id", "sample_id", "timepoint", "population", "set", "role", "n_genes"),

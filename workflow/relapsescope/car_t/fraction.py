@@ -9,9 +9,8 @@ from relapsescope.car_t.sensitivity import SORTED, Sensitivity
 from relapsescope.car_t.settings import FractionSettings
 from relapsescope.statistics.leanings import small_share_leaning
 from relapsescope.statistics.settings import LeaningSettings
+from relapsescope.vocabulary import AFTER_INFUSION, INDETERMINATE, NOT_PERSISTENT, PERSISTENT
 
-PERSISTENT, NOT_PERSISTENT, INDETERMINATE = "PERSISTENT", "NOT_PERSISTENT", "INDETERMINATE"
-AFTER_INFUSION = ("expansion", "remission", "relapse")
 SHOWN_WITH = 0.95
 # Libraries whose gate says nothing of the share of CAR-T cells among T cells.
 WITHOUT_SHARE = {

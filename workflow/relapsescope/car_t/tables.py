@@ -46,14 +46,13 @@ from relapsescope.car_t.settings import (
     ProliferationSettings,
 )
 from relapsescope.intake.identity import likely_transgenes
-from relapsescope.intake.sheet import CAR_T_COURSE
 from relapsescope.libraries.settings import CycleSettings
 from relapsescope.settings import settings_of
 from relapsescope.statistics.settings import LeaningSettings
 from relapsescope.t_cells.clonotypes import clonality
 from relapsescope.tables import is_true, read_tsv, write_tsv
+from relapsescope.vocabulary import CAR_T_COURSE, INDETERMINATE
 
-INDETERMINATE = "INDETERMINATE"
 CONTRACT = (
     *("patient_id", "sample_id", "timepoint", "population", "n_cells", "fraction_of_t"),
     *("fraction_ci_low", "fraction_ci_high", "cycling_fraction", "cycling_ci_low"),

@@ -16,9 +16,9 @@ from relapsescope.survival.curves import (
     kaplan_meier,
     median_survival,
 )
+from relapsescope.vocabulary import RESPONDED
 
 DAYS_A_MONTH = 365.25 / 12
-RESPONDED = ("sCR", "CR", "VGPR", "PR")
 T_CELL_ENGAGING = ("car_t", "bispecific")
 SALVAGE_COLUMNS = [
     "patient_id",

@@ -12,8 +12,9 @@ from relapsescope.figures.verdicts import (
     verdict_shape,
     with_numbers,
 )
+from relapsescope.vocabulary import INDETERMINATE, LOST, REDUCED, RETAINED
 
-WORDS = ("LOST", "REDUCED", "RETAINED", "INDETERMINATE")
+WORDS = (LOST, REDUCED, RETAINED, INDETERMINATE)
 # Rates below are drawn at the left edge: a logarithmic axis has no zero.
 LEAST = 0.5
 COLUMNS_OF_PANELS = 3

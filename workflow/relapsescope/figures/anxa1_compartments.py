@@ -13,8 +13,9 @@ from relapsescope.figures.verdicts import (
     verdict_shape,
     with_numbers,
 )
+from relapsescope.vocabulary import HIGH, INDETERMINATE, NOT_HIGH
 
-WORDS = ("HIGH", "NOT_HIGH", "INDETERMINATE")
+WORDS = (HIGH, NOT_HIGH, INDETERMINATE)
 # Log2 changes beyond are drawn at the edge; few molecules set no limit.
 FARTHEST = 6.0
 

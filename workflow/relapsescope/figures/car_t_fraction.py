@@ -7,8 +7,9 @@ from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import INK, ROW
 from relapsescope.figures.verdicts import verdict_colour, with_numbers
+from relapsescope.vocabulary import INDETERMINATE, NOT_PERSISTENT, PERSISTENT
 
-WORDS = ("PERSISTENT", "NOT_PERSISTENT", "INDETERMINATE")
+WORDS = (PERSISTENT, NOT_PERSISTENT, INDETERMINATE)
 # Smaller fractions are drawn at the left edge: a logarithmic axis has no zero.
 LEAST = 0.001
 BORDER = 0.01

@@ -7,8 +7,9 @@ from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import INK, ROW
 from relapsescope.figures.verdicts import verdict_colour, with_numbers
+from relapsescope.vocabulary import EXHAUSTED, INDETERMINATE, NOT_EXHAUSTED
 
-WORDS = ("EXHAUSTED", "NOT_EXHAUSTED", "INDETERMINATE")
+WORDS = (EXHAUSTED, NOT_EXHAUSTED, INDETERMINATE)
 COLUMNS_OF_PANELS = 2
 # Effects beyond are drawn at the edge.
 FARTHEST = 3.0

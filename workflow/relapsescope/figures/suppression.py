@@ -10,8 +10,9 @@ from relapsescope.figures.verdicts import verdict_colour, verdict_shape, with_nu
 from relapsescope.microenvironment.suppression import EARLIER, OVERALL
 from relapsescope.microenvironment.suppression import PANEL as UNTREATED
 from relapsescope.microenvironment.suppression_measures import MEASURE_WORDS, PRIMARY
+from relapsescope.vocabulary import INDETERMINATE, NOT_RAISED, RAISED
 
-WORDS = ("RAISED", "NOT_RAISED", "INDETERMINATE")
+WORDS = (RAISED, NOT_RAISED, INDETERMINATE)
 TITLES = {EARLIER: "against earlier marrow", UNTREATED: "against marrow without CAR-T"}
 # Log2 ratios beyond are drawn at the edge: fractions of a cell or two set no limit.
 FARTHEST = 6.0

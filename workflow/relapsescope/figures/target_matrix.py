@@ -7,8 +7,9 @@ from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import INK, ROW
 from relapsescope.figures.verdicts import verdict_colour, with_numbers
+from relapsescope.vocabulary import INDETERMINATE, LOST, REDUCED, RETAINED
 
-WORDS = ("LOST", "REDUCED", "RETAINED", "INDETERMINATE")
+WORDS = (LOST, REDUCED, RETAINED, INDETERMINATE)
 
 
 def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:

@@ -19,7 +19,7 @@ from relapsescope.intake.text_tables import (
     whole_number,
     word,
 )
-from relapsescope.vocabulary import SORTINGS, TIMEPOINTS, TISSUES
+from relapsescope.vocabulary import AFTER_INFUSION, SORTINGS, TIMEPOINTS, TISSUES
 
 REQUIRED = ("sample_id", "patient_id", "timepoint", "tissue", "matrix")
 PATHS = ("matrix", "raw_matrix", "tcr_contigs", "bcr_contigs", "barcodes")
@@ -97,11 +97,9 @@ SORTING_ALIASES = {
     "unsorted": "none",
     "no": "none",
 }
-AFTER_INFUSION = ("expansion", "remission", "relapse")
 # BCMA CAR-T cells peak in blood within about four weeks; this is far beyond.
 LAST_EXPANSION_DAY = 90
 SITE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
-CAR_T_COURSE = ("pre_infusion", "infusion_product", *AFTER_INFUSION)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ import math
 
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined
 from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
-from relapsescope.mechanisms.patient_evidence import AFTER_INFUSION, RESPONDED, PatientEvidence
+from relapsescope.mechanisms.patient_evidence import WITH_CAR_T, PatientEvidence
+from relapsescope.vocabulary import RESPONDED
 
 # Strength where only the response shows that CAR-T cells were there.
 BY_RESPONSE_ONLY = 0.5
@@ -25,7 +26,7 @@ def car_t_non_persistence(patient: PatientEvidence) -> Finding:
         return Finding("undecided", evidence, not_assessed=told, leaning=leaning)
     if verdict == "PERSISTENT":
         return Finding("present", evidence, 0.0)
-    earlier = [r for r in patient.car_t(AFTER_INFUSION) if _shows_car_t(r)]
+    earlier = [r for r in patient.car_t(WITH_CAR_T) if _shows_car_t(r)]
     if earlier:
         peak = _highest(earlier)
         seen = cited(
@@ -73,7 +74,7 @@ def _ever_there(patient: PatientEvidence) -> float:
     """Return the probability that CAR-T cells were there after the infusion."""
     line = patient.car_line
     responded = line is not None and line["best_response"] in RESPONDED
-    seen = any(_shows_car_t(row) for row in patient.car_t(AFTER_INFUSION))
+    seen = any(_shows_car_t(row) for row in patient.car_t(WITH_CAR_T))
     return 1.0 if seen or responded else patient.beliefs.ever_there
 
 

@@ -10,8 +10,8 @@ from relapsescope.mechanisms.cited import Cited, Row, cited
 from relapsescope.statistics.settings import LeaningSettings
 from relapsescope.vocabulary import TIMEPOINTS
 
-AFTER_INFUSION = ("infusion_product", "expansion", "remission")
-RESPONDED = ("sCR", "CR", "VGPR", "PR")
+# With CAR-T cells, before the relapse.
+WITH_CAR_T = ("infusion_product", "expansion", "remission")
 MARROW = "bone_marrow"
 COMPLETE = ("sCR", "CR")
 

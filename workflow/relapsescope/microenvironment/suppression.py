@@ -33,9 +33,8 @@ from relapsescope.statistics.library_variation import (
     holm,
     measured_variation,
 )
-from relapsescope.vocabulary import COHORT, FROZEN, TIMEPOINTS
+from relapsescope.vocabulary import COHORT, FROZEN, INDETERMINATE, NOT_RAISED, RAISED, TIMEPOINTS
 
-RAISED, NOT_RAISED, INDETERMINATE = "RAISED", "NOT_RAISED", "INDETERMINATE"
 EARLIER, PANEL = "earlier_marrow", "untreated_panel"
 OVERALL = "overall"
 MARROW = "bone_marrow"

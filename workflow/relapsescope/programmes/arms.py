@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from relapsescope.antigens.molecules import BEFORE_TREATMENT
 from relapsescope.intake.genes import gene_table
 from relapsescope.tables import is_true, read_tsv
+from relapsescope.vocabulary import BEFORE_TREATMENT
 
 ArmChanges = dict[tuple[str, str], dict[str, str]]
 

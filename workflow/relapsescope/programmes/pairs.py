@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from relapsescope.antigens.cell_groups import REFERENCE_LINEAGES
-from relapsescope.antigens.molecules import BEFORE_TREATMENT, Clones
+from relapsescope.antigens.molecules import Clones
 from relapsescope.antigens.references import MALIGNANT_KEY
 from relapsescope.programmes.changes import Changes, changes
 from relapsescope.programmes.pseudobulk import PatientPseudobulks, Pseudobulk, without_doublets
 from relapsescope.programmes.settings import ProgrammeSettings
 from relapsescope.statistics.library_effects import LibraryEffects
+from relapsescope.vocabulary import BEFORE_TREATMENT
 
 REFERENCE_TISSUE = "bone_marrow"
 

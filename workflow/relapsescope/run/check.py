@@ -16,13 +16,14 @@ from relapsescope.intake.gene_space import FEWEST_GENES
 from relapsescope.intake.identity import symbol_meant
 from relapsescope.intake.matrix import MatrixHeader, likely_transgenes, read_header
 from relapsescope.intake.regular_files import why_not_a_file
-from relapsescope.intake.sheet import CAR_T_COURSE, Library, parse_sheet
+from relapsescope.intake.sheet import Library, parse_sheet
 from relapsescope.intake.text_tables import LONGEST_WORD, Table, shown
 from relapsescope.paths import RESOURCES
 from relapsescope.run.check_cells import check_cells, check_contig_cells
 from relapsescope.run.check_cohort import check_copies, check_shared_genes
 from relapsescope.run.header_memory import HeaderMemory
 from relapsescope.run.resource_models import Size
+from relapsescope.vocabulary import CAR_T_COURSE
 
 # A filtered matrix has thousands of cells; beyond this many barcodes, with next to no counts in
 # the usual one, it is the unfiltered matrix (Cell Ranger's lists hold 737,280 and more).

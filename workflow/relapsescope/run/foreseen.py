@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from relapsescope.intake.sheet import AFTER_INFUSION, Library
+from relapsescope.intake.sheet import Library
 from relapsescope.reference.files import reference_files, reference_folder
 from relapsescope.reference.manifest import read_manifest
-from relapsescope.vocabulary import FROZEN, SHIPPED
+from relapsescope.vocabulary import AFTER_INFUSION, FROZEN, SHIPPED
 
 BEFORE = ("untreated", "pre_infusion")
 MARROW = "bone_marrow"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from relapsescope.course.clinical import patients_named
 from relapsescope.errors import InputProblem
-from relapsescope.intake.sheet import CAR_T_COURSE, Library, read_sheet
+from relapsescope.intake.sheet import Library, read_sheet
 from relapsescope.provenance.record import (
     now,
     pin_threads,
@@ -22,6 +22,7 @@ from relapsescope.reference.manifest import reference_of
 from relapsescope.run.places import hold_results
 from relapsescope.run.resource_models import Size, total_size
 from relapsescope.settings import plain_values
+from relapsescope.vocabulary import CAR_T_COURSE
 
 if TYPE_CHECKING:
     from relapsescope.run.check import CheckResult

@@ -17,7 +17,7 @@ PANELS = (
     "salvage_response",
     "bulk_survival_forest",
 )
-RESPONDED = ("sCR", "CR", "VGPR")
+DEEP_RESPONSE = ("sCR", "CR", "VGPR")
 THERAPIES = {"t_cell_engaging": "T-cell-engaging", "car_t": "CAR-T"}
 CURVE_NAMES = {
     "progression_free": "Progression-free survival",
@@ -62,7 +62,7 @@ def _numbers(lines: pd.DataFrame) -> dict[str, str]:
     if lines.empty:
         return {}
     evaluable = lines[is_true(lines["evaluable"])]
-    deep = int(evaluable["best_response"].isin(RESPONDED).sum())
+    deep = int(evaluable["best_response"].isin(DEEP_RESPONSE).sum())
     patients = lines.drop_duplicates("patient_id", keep="last")
     return {
         "Patients with CAR-T": str(len(patients)),

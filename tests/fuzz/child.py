@@ -14,13 +14,12 @@ import warnings
 from pathlib import Path
 
 import yaml
-from relapsescope.clones.contigs import read_contigs
 from relapsescope.errors import InputProblem
+from relapsescope.intake.contigs import read_contigs
 from relapsescope.intake.matrix import read_counts
 from relapsescope.paths import REPOSITORY
 from relapsescope.run.check import check_inputs
 from relapsescope.run.configuration import config_problems
-from relapsescope.t_cells.tcr_contigs import read_tcr_contigs
 
 SECONDS = 20
 MEMORY = 1_000_000_000
@@ -74,13 +73,12 @@ def look(folder: Path) -> dict:
                     read_counts(path)
                 except InputProblem as problem:
                     notes += [f"(the library fails) {line}" for line in problem.problems]
-            if library.tcr_contigs:
-                try:
-                    read_tcr_contigs(library.tcr_contigs)
-                except InputProblem as problem:
-                    notes += [f"(no receptors) {line}" for line in problem.problems]
-            if library.bcr_contigs:
-                read_contigs(str(library.bcr_contigs))
+            for column in ("tcr_contigs", "bcr_contigs"):
+                if path := getattr(library, column):
+                    try:
+                        read_contigs(path, column)
+                    except InputProblem as problem:
+                        notes += [f"(no receptors) {line}" for line in problem.problems]
     return {"outcome": "accepted", "lines": [*checked.warnings, *notes]}
 
 

@@ -55,7 +55,7 @@ def run_ours(sheet: Path, folder: Path, seed: int) -> dict[str, float]:
     from relapsescope.intake.sheet import read_sheet
 
     config = yaml.safe_load((HERE.parent / "config" / "config.yaml").read_text())
-    sections = ("quality", "ambient", "doublets", "lineage", "gene_ranks")
+    sections = ("quality", "ambient", "doublets", "lineage", "b_cell_light_chains", "gene_ranks")
     settings = {"seed": seed, **{name: config[name] for name in sections}}
     files = {"counts": "counts.h5", "cells": "cells.parquet", "genes": "genes.parquet"}
     files["summary"] = "library.json"

@@ -38,6 +38,7 @@ rule library:
                 "ambient",
                 "doublets",
                 "lineage",
+                "b_cell_light_chains",
                 "gene_ranks",
             )
         }

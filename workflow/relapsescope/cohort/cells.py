@@ -62,6 +62,11 @@ SAMPLE_COLUMNS = (
     "ambient_fraction_high",
     "ambient_source",
     "n_plasma_set_aside",
+    "b_cells_kappa",
+    "b_cells_lambda",
+    "b_cell_light_chain_ratio",
+    "b_cell_light_chain_ratio_ci_low",
+    "b_cell_light_chain_ratio_ci_high",
     *share_columns(),
 )
 

@@ -12,6 +12,7 @@ from relapsescope.intake.matrix import Counts, write_fragment
 from relapsescope.intake.privacy import without_folders
 from relapsescope.judged_genes import judged_genes
 from relapsescope.libraries.ambient import Ambient, estimate_ambient
+from relapsescope.libraries.b_cell_light_chains import light_chain_ratio, restricted
 from relapsescope.libraries.doublets import DoubletCalls, call_doublets
 from relapsescope.libraries.gene_ranks import rank_genes
 from relapsescope.libraries.library_counts import LibraryCounts, no_counts, read_library_counts
@@ -27,6 +28,7 @@ from relapsescope.libraries.settings import (
     AmbientLimits,
     CellCallingLimits,
     DoubletLimits,
+    LightChainLimits,
     LineageLimits,
     QualityLimits,
     RankSettings,
@@ -60,7 +62,7 @@ def process_library(
         The sheet's row: `sample_id`, `matrix`, `raw_matrix` and so on.
     settings
         The configuration's `seed` and its sections `cell_calling`, `quality`, `ambient`,
-        `doublets`, `lineage` and `gene_ranks`.
+        `doublets`, `lineage`, `b_cell_light_chains` and `gene_ranks`.
     """
     calling = settings_of(CellCallingLimits, settings["cell_calling"], name="cell_calling")
     library = read_library_counts(row, limits=calling, seed=settings["seed"])
@@ -165,6 +167,12 @@ def assess(
     cells = cell_columns(counts, metrics, singlets, ambient, calls, doublets, doublet)
     if verdict.verdict == "fail":
         set_aside(cells)
+    light_chains = settings_of(
+        LightChainLimits, settings["b_cell_light_chains"], name="b_cell_light_chains"
+    )
+    of_b = light_chain_ratio(
+        counts, singlets.qc_pass & (calls.lineage == "B"), ambient, light_chains
+    )
     immune = cells["qc_pass"] & np.isin(calls.lineage, IMMUNE_LINEAGES)
     ranking = settings_of(RankSettings, settings["gene_ranks"], name="gene_ranks")
     ranks = rank_genes(counts, immune, spans=ranking.loess_spans)
@@ -184,7 +192,17 @@ def assess(
         "n_plasma_set_aside": int(((calls.lineage == "Plasma") & ~cells["qc_pass"]).sum()),
         "umi_ceiling_suspected": ceiling,
         "gene_trend": ranks.trend,
-        "notes": [*ambient.notes, *calls.notes, *doublets.notes],
+        "b_cells_kappa": of_b.kappa,
+        "b_cells_lambda": of_b.lambda_,
+        "b_cell_light_chain_ratio": finite(of_b.ratio),
+        "b_cell_light_chain_ratio_ci_low": of_b.low,
+        "b_cell_light_chain_ratio_ci_high": finite(of_b.high),
+        "notes": [
+            *ambient.notes,
+            *calls.notes,
+            *doublets.notes,
+            *filter(None, [restricted(of_b, light_chains)]),
+        ],
         **{
             column: getattr(calls.type_shares[name], part) if name in calls.type_shares else None
             for column, (name, part) in share_columns().items()
@@ -263,6 +281,11 @@ def gene_umi(counts: Counts, gene_id: str) -> np.ndarray:
     if not column.size:
         return np.full(len(counts.barcodes), np.nan)
     return counts.matrix[:, column[0]].toarray().ravel().astype(float)
+
+
+def finite(value: float | None) -> float | None:
+    """Return a number, None where it has no end."""
+    return value if value is not None and np.isfinite(value) else None
 
 
 def median(values: np.ndarray) -> float | None:

@@ -106,6 +106,18 @@ class DoubletLimits:
 
 
 @dataclass(frozen=True)
+class LightChainLimits:
+    """Numbers of the light-chain ratio of B cells: section `b_cell_light_chains`."""
+
+    min_umi: Positive = 4.0
+    min_share: Annotated[float, Within(0.5, 1)] = 0.8
+    low: Positive = 0.5
+    high: Positive = 4.0
+
+    ORDER: ClassVar = (Order("low", "high"),)
+
+
+@dataclass(frozen=True)
 class LineageLimits:
     """Numbers of the calls of lineages and cell types: section `lineage`."""
 

@@ -19,6 +19,7 @@ from relapsescope.libraries.settings import (
     CellCallingLimits,
     CycleSettings,
     DoubletLimits,
+    LightChainLimits,
     LineageLimits,
     QualityLimits,
     RankSettings,
@@ -78,6 +79,7 @@ class Configuration:
     programmes: ProgrammeSettings
     car_fraction: FractionSettings
     proliferation: ProliferationSettings
+    b_cell_light_chains: LightChainLimits
     gene_ranks: RankSettings
     course: CourseSettings
     claims: ClaimSettings

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -31,12 +32,14 @@ from relapsescope.reference.manifest import read_manifest, reference_problems, w
 from relapsescope.reference.novelty import composition_drift, library_drift, novelty_rows
 from relapsescope.reference.placing import encode, most_common, place
 from relapsescope.reference.settings import NoveltySettings
+from relapsescope.report.run_tables import RunTables
+from relapsescope.report.sections.libraries import strange_to_the_reference
 from relapsescope.run.foreseen import foreseen
 from relapsescope.settings import settings_of
 from relapsescope.tables import write_parquet
 from scipy import sparse, stats
 
-from .mock_patients import CLONE, SETTINGS, USED, World, assess
+from .mock_patients import CLONE, SETTINGS, SPACE, USED, World, assess
 from .molecule_cohort import NO_POOL, STEADY, group, molecules
 
 CONFIG = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
@@ -304,6 +307,31 @@ def test_where_arms_could_not_have_shown_it_no_subclone_is_the_same(lonely):
         assert relapse_row(assess([before, after], panel))["relation"] == "not_assessable"
 
 
+def without_immunoglobulin(library):
+    """Return a library whose matrix has no immunoglobulin genes, as probes may leave out."""
+    kept = np.array([not symbol.startswith("IG") for symbol in SPACE.symbols], dtype=float)
+    return replace(library, counts=(library.counts @ sparse.diags(kept)).tocsr().astype(np.int32))
+
+
+def test_without_immunoglobulin_the_arms_say_that_it_is_the_same_tumour():
+    world = World(33)
+    panel = world.panel()
+    first = world.clone("+1q;-13q;+9p")
+    second = world.clone("-16p;+8q", parent=first)
+    before, _ = world.library("pre", "pre_infusion", [(110, first, CLONE)])
+    after, _ = world.library("rel", "relapse", [(6, first, CLONE), (110, second, CLONE)])
+    row = relapse_row(
+        assess([without_immunoglobulin(before), without_immunoglobulin(after)], panel)
+    )
+    assert row["relation"] == "same_ig_new_subclone"
+    assert row["light_chain"] is None
+    assert "its immunoglobulin is not seen" in row["reason"]
+    other = world.clone("+3p;-6q;+11q")
+    strange, _ = world.library("rel", "relapse", [(110, other, CLONE)])
+    row = relapse_row(assess([before, without_immunoglobulin(strange)], panel))
+    assert row["relation"] == "not_assessable"
+
+
 def test_fractions_of_one_marrow_are_one_moment():
     """The CD138-negative fraction holds a few malignant cells and sorts last by name."""
     first, positive, negative = (
@@ -541,3 +569,26 @@ def test_a_sheet_that_holds_everything_needs_no_note(tmp_path):
         library("P1", "relapse", "CD138_negative"),
     ]
     assert foreseen(libraries, CONFIG | {"clinical": str(tmp_path), "reference": "none"}) == []
+
+
+# On the pages
+
+
+def test_a_page_says_in_what_a_library_is_strange_to_the_reference(tmp_path):
+    (tmp_path / "tables").mkdir()
+    header = "sample_id\tcell_type\tverdict\treason\n"
+    rows = "S1\tall\tout\tthe reference holds no blood\nS1\tMast\twithin\t3 cells\n"
+    (tmp_path / "tables/novelty.tsv").write_text(header + rows + "S2\tNK\twarn\tfar\n")
+
+    def said(sample, reference):
+        context = SimpleNamespace(
+            results=tmp_path, config={"reference": reference}, tables=RunTables(tmp_path)
+        )
+        return strange_to_the_reference(context, sample)
+
+    blood = "Against the reference, the library: the reference holds no blood"
+    assert said("S1", "some/folder") == [blood]
+    assert said("S2", "some/folder") == ["Against the reference, NK: far"]
+    assert said("S3", "some/folder") == []
+    # A table that an earlier run on a reference left says nothing of this one.
+    assert said("S1", "none") == said("S1", "shipped") == []

@@ -92,6 +92,7 @@ rule page:
     input:
         rules.figures.input,
         rules.figures.output,
+        novelty=NOVELTY,
     output:
         page=f"{RESULTS}/report/index.html",
         methods=f"{RESULTS}/report/methods.md",

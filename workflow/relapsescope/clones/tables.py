@@ -71,6 +71,8 @@ ARM_COLUMNS = (
 
 # Probability from which a single cell shows that a clone was there before CAR-T.
 SURE = 0.95
+# Arms changed alike that make two groups of cells one tumour: one may be chance.
+MIN_KIN_ARMS = 2
 # Share of the arms that must have been able to show a gain for "no arm differs" to mean anything.
 ABLE_ARMS = 0.5
 
@@ -141,10 +143,11 @@ def clone_rows(
         if is_relapse:
             ig_cells = np.flatnonzero(malignant & (malignancy.ig_clone == clone.ig_clone))
             same = sum(int((cells.library[ig_cells] == number[name]).sum()) for name in before)
+            kin = () if clone.ig_clone >= 0 else shared_arms(clone, clones, counts, before)
             link, reason = relation(
                 earlier,
                 same_ig_before=same,
-                ig_known=clone.ig_clone >= 0,
+                ig_known=clone.ig_clone >= 0 or len(kin) >= MIN_KIN_ARMS,
                 new_share=settings.new_share,
                 n_sure=_sure(clone, cells.library, [number[name] for name in before]),
             )
@@ -155,6 +158,11 @@ def clone_rows(
                 reason += (
                     "; the cells at relapse split from those before, but not in every sample of "
                     f"the cells (stability {clone.stability:.2f}): a new subclone is not excluded"
+                )
+            if kin and link != "not_assessable":
+                reason += (
+                    f"; its immunoglobulin is not seen: that it is the same tumour is said from "
+                    f"{';'.join(kin)}, which both show"
                 )
             earlier_cells = malignant & np.isin(cells.library, [number[name] for name in before])
             gained, seen = new_events(
@@ -212,6 +220,26 @@ def last_library(relapses: Sequence[Visit], n_malignant: Mapping[str, int]) -> s
     day = relapses[-1].day
     moment = [v for v in relapses if v.day == day or (np.isnan(v.day) and np.isnan(day))]
     return max(moment, key=lambda visit: n_malignant[visit.sample_id]).sample_id
+
+
+def shared_arms(
+    clone: Clone,
+    clones: Sequence[Clone],
+    counts: Mapping[str, Mapping[str, CloneCount]],
+    before: Sequence[str],
+) -> tuple[str, ...]:
+    """Return the events that a clone shares with those seen before CAR-T, in genome order.
+
+    Where no immunoglobulin tells (a matrix without its genes), arms changed alike tell that two
+    groups of cells are one tumour.
+    """
+    earlier = [
+        set(other.events)
+        for other in clones
+        if any(counts[other.clone_id][name].n_cells for name in before)
+    ]
+    shown = set().union(*earlier)
+    return tuple(event for event in clone.events if event in shown)
 
 
 def new_events(

@@ -10,7 +10,9 @@ import pandas as pd
 
 from relapsescope import __version__
 from relapsescope.figures.evidence import Evidence
+from relapsescope.reference.files import NONE
 from relapsescope.reference.manifest import reference_of
+from relapsescope.vocabulary import SHIPPED
 
 TEXTS = jinja2.Environment(
     loader=jinja2.PackageLoader("relapsescope.report", "templates"),
@@ -66,7 +68,7 @@ def methods_text(
             for library in evidence.libraries.values()
             if library.get("ambient_fraction") is not None
         },
-        reference=(reference_of(config) or {}) | {"placed": _is_placed(results)},
+        reference=(reference_of(config) or {}) | {"placed": is_placed(results, config)},
         panel={"n_cells": 0, "n_donors": 0, "reason": "", **evidence.normal_plasma},
         applied={
             "map": bool(cells["umap_1"].notna().any()),
@@ -97,9 +99,11 @@ def has_values(path: Path, column: str) -> bool:
     return column in table and bool((table[column] != "").any())
 
 
-def _is_placed(results: Path) -> bool:
+def is_placed(results: Path, config: Mapping[str, Any]) -> bool:
     """Return whether cells were placed on a reference's atlas instead of one of their own."""
-    return (results / "tables/novelty.tsv").is_file()
+    # A table of an earlier run on a reference says nothing of this one.
+    frozen = config.get("reference", NONE) not in (NONE, SHIPPED)
+    return frozen and (results / "tables/novelty.tsv").is_file()
 
 
 def _cited(versions: Mapping[str, str]) -> Callable[..., str]:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from relapsescope.figures.libraries import cells_by_step
+from relapsescope.reference.novelty import ALL, OUT, WARN
 from relapsescope.report.context import Context, Section
+from relapsescope.report.methods_text import is_placed
 from relapsescope.tables import is_true
 from relapsescope.vocabulary import TIMEPOINTS, VERDICTS
 
@@ -62,10 +64,27 @@ def _row(context: Context, sample: str, row: dict[str, str], steps: dict[str, in
         ),
         "place": VERDICTS.index(row["verdict"]) if row["verdict"] in VERDICTS else "",
         "time": _time(timepoint, sheet.get("day", "")),
-        "notes": [*ceiling, *(library.get("notes") or [])],
+        "notes": [
+            *ceiling,
+            *strange_to_the_reference(context, sample),
+            *(library.get("notes") or []),
+        ],
         "steps": steps,
         "n_steps": sum(steps.values()),
     }
+
+
+def strange_to_the_reference(context: Context, sample: str) -> list[str]:
+    """Return in what a library that was placed on a reference does not resemble it."""
+    if not is_placed(context.results, context.config):
+        return []
+    rows = [row for row in context.tables.rows("novelty") if row["sample_id"] == sample]
+    told = []
+    for row in rows:
+        if row["verdict"] in (WARN, OUT) and row["reason"]:
+            what = "the library" if row["cell_type"] == ALL else row["cell_type"]
+            told.append(f"Against the reference, {what}: {row['reason']}")
+    return told
 
 
 def _time(timepoint: str, day: str) -> str:

@@ -246,7 +246,7 @@ def retention(
         float(np.mean([np.exp(one - top) for one in kind], axis=0).max())
         for kind in (uniform, mixed)
     )
-    nothing = bool(none > 0 and np.log(best / none) < NONE_EXCLUDED)
+    nothing = bool(none > 0 and np.log(best) - np.log(none) < NONE_EXCLUDED)
     ambient = np.maximum(counts.ambient, LEAST_AMBIENT)
     showing = _showing(counts, rate, ambient, mean_spread(spread), float(share @ SHARES))
     return Retention(ratio / ratio.sum(), share, part, showing, nothing)

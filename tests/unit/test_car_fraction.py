@@ -119,6 +119,20 @@ def test_persistence(n, detected, verdict, words):
     assert words in reason
 
 
+def test_cells_sorted_at_the_same_visit_show_that_they_are_not_gone():
+    none = car_fraction(300, 0, exactly(0.7), max_false_share=0.05, seed=1)
+    word, reason = persistence_of(none, "relapse", "none", SETTINGS, elsewhere=("S", 182))
+    assert word == INDETERMINATE
+    assert "182 CAR-T cells in S, sorted for the CAR" in reason
+    few = persistence_of(none, "relapse", "none", SETTINGS, elsewhere=("S", 3))
+    assert few[0] == NOT_PERSISTENT
+    # A share that is shown to lie under one in a hundred stays what it is.
+    many = car_fraction(3000, 0, exactly(0.7), max_false_share=0.05, seed=1)
+    assert persistence_of(many, "relapse", "none", SETTINGS, elsewhere=("S", 182))[0] == (
+        NOT_PERSISTENT
+    )
+
+
 def test_persistence_is_not_asked_of_gates_and_products():
     found = car_fraction(500, 400, exactly(0.9), max_false_share=0.05, seed=1)
     for timepoint, sorting in (
@@ -137,6 +151,9 @@ def test_persistence_is_not_asked_of_gates_and_products():
         (40, 140, None, "PROLIFERATING"),
         (0, 100, None, "NOT_PROLIFERATING"),
         (0, 21, None, "INDETERMINATE"),
+        # One-sided limits of none: 1 - 0.05 ** (1 / 36) is 0.0798, of 35 cells 0.0820.
+        (0, 36, None, "NOT_PROLIFERATING"),
+        (0, 35, None, "INDETERMINATE"),
         (0, 21, (40, 140), "NOT_PROLIFERATING"),
         (0, 21, (2, 140), "INDETERMINATE"),
         (3, 20, (40, 140), "INDETERMINATE"),

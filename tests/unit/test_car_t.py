@@ -12,6 +12,7 @@ from relapsescope.paths import REPOSITORY
 from relapsescope.statistics.settings import LeaningSettings
 
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+BELIEFS = LeaningSettings(**CONFIG["leaning"])
 SETTINGS = CarTSettings(
     CarSettings(**CONFIG["car_calls"]),
     CycleSettings(**CONFIG["cell_cycle"]),
@@ -139,6 +140,26 @@ def test_numbers_of_a_library(rows):
     assert other["n_cells"] == 270
     assert other["fraction_of_t"] == pytest.approx(1 - row["fraction_of_t"])
     assert other["proliferation_verdict"] == "INDETERMINATE"
+
+
+def test_an_open_verdict_leans(cohort):
+    """By hand: no CAR-T cell among 60 T cells leans towards gone, with half of them unseen less."""
+    cohort.t_cells["REL"] = t_cells(60, 0, 0)
+    cohort.effects.clear()
+    rows = {(r["sample_id"], r["population"]): r for r in car_t_rows(cohort, SETTINGS, seed=1)}
+    row = rows["REL", "car_detected"]
+    assert row["persistence_verdict"] == "INDETERMINATE"
+    assert BELIEFS.prior < row["persistence_leaning"] < 0.8
+    assert "persistence_leaning" not in rows["EXP", "car_detected"]
+
+
+def test_a_library_sorted_for_the_car_at_the_same_visit_is_asked(cohort):
+    cohort.sheet["REL_S"] = sheet_row("REL_S", "relapse", 300, sorting="CAR_positive")
+    cohort.t_cells["REL_S"] = t_cells(100, 90, 0)
+    cohort.t_cells["REL"] = t_cells(400, 0, 0)
+    rows = {(r["sample_id"], r["population"]): r for r in car_t_rows(cohort, SETTINGS, seed=1)}
+    assert rows["REL", "car_detected"]["persistence_verdict"] == "INDETERMINATE"
+    assert "REL_S, sorted for the CAR" in rows["REL", "car_detected"]["persistence_reason"]
 
 
 def test_the_peak_divides(rows):

@@ -217,7 +217,10 @@ def joint_of(good, chu, *, error=0.15, null_share=0.001):
     return Joint(mean, mean - 1.645 * error, mean + 1.645 * error, p, null_share)
 
 
-def judged(good, chu, *, contrast="earlier_car_t", null_share=0.001, others=0.5, n=30, error=0.15):
+def judged(good, chu, *, contrast="earlier_car_t", n=30, error=0.15, **more):
+    null_share, others = more.get("null_share", 0.001), more.get("others", 0.5)
+    active = more.get("active", 0.1)
+
     def effect(name, value):
         low, high = value - 0.3, value + 0.3
         return Effect(name, value, low, high, value, low, high, null_share, -0.2, 0.2, 0.1, 10)
@@ -228,6 +231,7 @@ def judged(good, chu, *, contrast="earlier_car_t", null_share=0.001, others=0.5,
         known = contrast_of(sample("R", "relapse", 300), [before, sample("R", "relapse", 300)])
     found = [effect("good2021", good), effect("chu2023", chu)]
     found += [effect("wherry2007", others), effect("cartex", others)]
+    found += [effect("activation", active), effect("effector", 0.0)]
     joint = joint_of(good, chu, error=error, null_share=null_share)
     return verdict_of(found, joint, known, n, SETTINGS)
 
@@ -240,6 +244,7 @@ def judged(good, chu, *, contrast="earlier_car_t", null_share=0.001, others=0.5,
         ({"good": 0.15, "chu": 1.05}, EXHAUSTED, "joint change of the primary sets +0.60 SD"),
         ({"good": 1.2, "chu": 0.05}, INDETERMINATE, "chu2023 did not rise by 0.1 SD"),
         ({"good": 1.0, "chu": 0.8, "null_share": 0.2}, INDETERMINATE, "random sets"),
+        ({"good": 1.0, "chu": 0.8, "active": 1.2}, INDETERMINATE, "activation rose as much"),
         ({"good": 1.0, "chu": 0.8, "others": -0.1}, INDETERMINATE, "only 2 sets point upward"),
         ({"good": 0.0, "chu": 0.1}, NOT_EXHAUSTED, "good2021"),
         ({"good": 0.2, "chu": 0.29}, NOT_EXHAUSTED, "good2021"),

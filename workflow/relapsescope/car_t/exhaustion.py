@@ -15,6 +15,8 @@ from relapsescope.vocabulary import EXHAUSTED, INDETERMINATE, NOT_EXHAUSTED
 
 # A random gene is drawn from this many whose mean is nearest to the gene it stands for.
 NEAREST = 100
+# Sets scored beside: a stimulus raises them, and with them receptors that exhaustion raises too.
+REACTIVE = ("activation", "effector")
 INSEPARABLE = (
     "a rise could not be told from the libraries' own difference, for want of T cells without the "
     "transgene in both"
@@ -329,10 +331,10 @@ def verdict_of(
 
     `EXHAUSTED` needs the joint effect of the primary sets to be at least `min_effect`, its
     one-sided probability under no change at most `max_joint_p` (with and without the control
-    cells) and beyond random sets; every primary set to have risen by `min_set_effect`, so that one
-    alone, which activation raises, does not decide; and enough sets, the sensitivity sets among
-    them, that point upward. `NOT_EXHAUSTED` needs the joint effect's one-sided limit below
-    `absent_effect`, with and without the control cells.
+    cells) and beyond random sets; every primary set to have risen by `min_set_effect`, so that
+    one alone does not decide; enough sets, the sensitivity sets among them, that point upward;
+    and neither activation nor effector function to have risen as much. `NOT_EXHAUSTED` needs the
+    joint effect's one-sided limit below `absent_effect`, with and without the control cells.
     """
     if n_cells < settings.min_cells:
         return INDETERMINATE, (
@@ -353,7 +355,7 @@ def verdict_of(
     if not contrast.controls and not same:
         why = INSEPARABLE
     else:
-        why = _missing(joint, primary, rose, least, settings)
+        why = _missing(joint, primary, rose, least, settings) or _reacting(joint, by_name)
     if not why:
         return EXHAUSTED, told
     if joint.high < settings.absent_effect:
@@ -403,6 +405,14 @@ def _missing(
     if rose < settings.min_agreeing:
         return f"only {rose} sets point upward"
     return ""
+
+
+def _reacting(joint: Joint, by_name: Mapping[str, Effect]) -> str:
+    """Return "" unless activation or effector function rose as much as the exhaustion sets."""
+    names = [
+        name for name in REACTIVE if name in by_name and by_name[name].estimate >= joint.estimate
+    ]
+    return f"{' and '.join(names)} rose as much as the exhaustion sets" if names else ""
 
 
 def exhaustion_leaning(estimate: float, low: float, high: float, beliefs: LeaningSettings) -> float:

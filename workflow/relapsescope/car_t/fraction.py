@@ -111,12 +111,23 @@ def persistence_leaning(
 
 
 def persistence_of(
-    fraction: Fraction | None, timepoint: str, sorting: str, settings: FractionSettings
+    fraction: Fraction | None,
+    timepoint: str,
+    sorting: str,
+    settings: FractionSettings,
+    *,
+    elsewhere: tuple[str, int] | None = None,
 ) -> tuple[str, str]:
     """Return whether CAR-T cells persist in a library, and why it is said.
 
     `NOT_PERSISTENT`: the interval lies below `persistent_fraction`, or no cell is seen in a
-    library that would have shown `gone_limit` of the T cells.
+    library that would have shown `gone_limit` of the T cells, unless a library of the same visit
+    that was sorted for the CAR shows that they are there.
+
+    Parameters
+    ----------
+    elsewhere
+        That library and the CAR-T cells in it.
     """
     if timepoint not in AFTER_INFUSION:
         return INDETERMINATE, "persistence is asked after the infusion"
@@ -134,6 +145,10 @@ def persistence_of(
         return NOT_PERSISTENT, f"{share} are CAR-T cells; the library would have shown {shown}"
     if not fraction.n_detected and limit is not None and limit <= settings.gone_limit:
         told = f"none of {fraction.n_cells} T cells shows the transgene"
+        if elsewhere is not None and elsewhere[1] >= settings.min_cells_for_rate:
+            there = f"{elsewhere[1]} CAR-T cells in {elsewhere[0]}, sorted for the CAR"
+            share = f"under {fraction.high:.1%}"
+            return INDETERMINATE, f"{told}, but they are there ({there}); their share is {share}"
         return NOT_PERSISTENT, f"{told}; the library would have shown {shown}"
     if not fraction.n_detected:
         told = f"none of {fraction.n_cells} T cells shows the transgene, but the library would"

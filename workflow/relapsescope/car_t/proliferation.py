@@ -79,17 +79,20 @@ def proliferation_of(
 ) -> tuple[str, str]:
     """Return the verdict and its reason.
 
-    `PROLIFERATING`: the interval lies above `dividing_share`. `NOT_PROLIFERATING`: it lies below,
-    or the fraction is below and its interval ends under that of the peak at equal depth.
+    Each verdict asks on one side only, so that exact one-sided 95 % limits decide.
+    `PROLIFERATING`: the lower one lies above `dividing_share`. `NOT_PROLIFERATING`: the upper one
+    lies below, or the fraction is below and its interval ends under that of the peak at equal
+    depth.
     """
     limit = settings.dividing_share
     if share.total < settings.min_cells:
         needed = f"at least {settings.min_cells} are needed"
         return INDETERMINATE, f"too few CAR-T cells: {share.total}, {needed}"
     told = f"{share} divide"
-    if share.low > limit:
+    one_sided = exact_proportion(share.count, share.total, confidence=0.90)
+    if one_sided.low > limit:
         return PROLIFERATING, told
-    if share.high < limit:
+    if one_sided.high < limit:
         return NOT_PROLIFERATING, told
     if peak is not None:
         told += f"; {peak.earlier} at the peak ({peak.sample_id}), {peak.own} now at equal depth"

@@ -33,6 +33,7 @@ from relapsescope.car_t.proliferation import (
     proliferation_of,
 )
 from relapsescope.car_t.sensitivity import (
+    SORTED,
     Rate,
     Sensitivity,
     TransgeneCells,
@@ -299,7 +300,13 @@ def _rows(
         max_false_share=settings.calls.max_false_share,
         seed=seed,
     )
-    persistence, why = persistence_of(fraction, row["timepoint"], row["sorting"], settings.fraction)
+    persistence, why = persistence_of(
+        fraction,
+        row["timepoint"],
+        row["sorting"],
+        settings.fraction,
+        elsewhere=_sorted_beside(cohort, name),
+    )
     rows = []
     for status, population in POPULATIONS.items():
         own = table[table["car_status"] == status]
@@ -328,6 +335,20 @@ def _rows(
         found["reason"] = "; ".join(dict.fromkeys(told))
         rows.append(found)
     return rows
+
+
+def _sorted_beside(cohort: Cohort, name: str) -> tuple[str, int] | None:
+    """Return the library sorted for the CAR of the same visit that shows most CAR-T cells."""
+    row = cohort.sheet[name]
+    found = [
+        (other, int((cohort.t_cells[other]["car_status"] == DETECTED).sum()))
+        for other, one in cohort.sheet.items()
+        if other != name
+        and other in cohort.t_cells
+        and one["sorting"] == SORTED
+        and all(one[key] == row[key] for key in ("patient_id", "timepoint", "day"))
+    ]
+    return max(found, key=lambda pair: pair[1], default=None)
 
 
 def _shares(fraction: Fraction, status: str) -> dict[str, float]:

@@ -15,7 +15,7 @@ FILLS = {SUPPORTED: "#A63B00", NOT_SUPPORTED: "#CFE0EC", NOT_ASSESSABLE: "#FFFFF
 WORDS = {
     SUPPORTED: "supported",
     NOT_SUPPORTED: "not supported",
-    NOT_ASSESSABLE: "not assessable (?)",
+    NOT_ASSESSABLE: "undecided (? with the probability it leans to) or not assessable (?)",
 }
 PRIMARY_MARK, UNKNOWN_MARK = "★ ", "?"
 
@@ -25,7 +25,7 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
     table = evidence.answers["mechanisms"]
     if table.empty:
         raise NotAssessableError("no patient of this cohort relapsed")
-    frame = with_numbers(table[list(PANEL.columns)], ("strength",)).reset_index(drop=True)
+    frame = with_numbers(table[list(PANEL.columns)], ("strength", "leaning")).reset_index(drop=True)
     return PanelData(frame, 0, frame["patient_id"].nunique())
 
 
@@ -62,7 +62,7 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
 
 def _text(row: dict) -> str:
     if row["verdict"] == NOT_ASSESSABLE:
-        return UNKNOWN_MARK
+        return UNKNOWN_MARK if pd.isna(row["leaning"]) else f"{UNKNOWN_MARK} {row['leaning']:.2f}"
     strength = "" if pd.isna(row["strength"]) else f"{row['strength']:.2f}"
     return (PRIMARY_MARK if is_true(row["is_primary"]) else "") + strength
 
@@ -78,6 +78,7 @@ PANEL = Panel(
         "strength": "number",
         "is_primary": "text",
         "state": "text",
+        "leaning": "number",
     },
     collect=collect,
     chart=chart,

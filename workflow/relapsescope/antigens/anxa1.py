@@ -246,8 +246,12 @@ def _judged(
         f"{v:.2f}" if np.isfinite(v) else "none" for v in (did.estimate, did.low, did.high)
     )
     beside = "normal plasma cells of the library" if contrast.same_library else "other cells"
+    fold = ""
+    if np.isfinite(did.estimate):
+        way = "up" if did.estimate >= 0 else "down"
+        fold = f"{2 ** abs(did.estimate):.1f}-fold {way}: "
     told = (
-        f"log2 change {middle} beyond that of {beside}, 95 % interval {low} to {high}, "
+        f"{fold}log2 change {middle} beyond that of {beside}, 95 % interval {low} to {high}, "
         f"against {contrast.name.replace('_', ' ')}"
     )
     if not change.lineages:

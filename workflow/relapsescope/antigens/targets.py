@@ -18,7 +18,7 @@ from relapsescope.course.genetics import (
 )
 from relapsescope.paths import RESOURCES
 from relapsescope.statistics.rates import rate
-from relapsescope.vocabulary import INDETERMINATE, LOST, REDUCED, RETAINED
+from relapsescope.vocabulary import INDETERMINATE, LOST, REDUCED, RETAINED, antigen_name
 
 COLUMNS = (
     *("patient_id", "clone_id", "antigen", "verdict", "agents", "off_tumour", "note"),
@@ -42,6 +42,7 @@ THERAPY_CLASSES = {
     "antibody-drug conjugate": "adc",
 }
 CLASS_WORDS = {"car_t": "CAR-T", "adc": "antibody-drug conjugate", "cd38_antibody": "CD38 antibody"}
+CHANGED = "its gene is changed"
 NO_EARLIER_LINE = "no earlier line against it or of its agents' classes"
 
 
@@ -146,7 +147,7 @@ def prior_exposure(antigen: str, agents: pd.DataFrame, lines: Sequence[Mapping[s
             continue
         named = CLASS_WORDS.get(kind, kind.replace("_", " "))
         regimen = f" ({line['regimen']})" if line["regimen"] else ""
-        aim = f" against {target}" if target else ""
+        aim = f" against {antigen_name(target)}" if target else ""
         same = "" if against else ", the same class"
         told.append(f"line {line['line']}: {named}{regimen}{aim}, {_when(line)}{same}")
     return "; ".join(told) or NO_EARLIER_LINE
@@ -158,10 +159,7 @@ def genetic_note(hit: TargetGenetics) -> str:
     if hit.state == GENETIC_LOSS:
         return f"lost by its gene ({told}): agents against it are not listed"
     if hit.state == EPITOPE_MUTATED:
-        return (
-            f"its gene is changed ({told}): which agents still bind is not known, so that none is "
-            "listed"
-        )
+        return f"{CHANGED} ({told}): which agents still bind is not known, so that none is listed"
     return ""
 
 

@@ -87,7 +87,7 @@ def read_library_counts(
     strangers = _strangers(completed.counts, completed.raw, other_cells, limits, seed)
     if len(strangers):
         notes.append(
-            f"raw_matrix holds {len(strangers)} cells that are not the library's (a pool's, or "
+            f"the raw matrix holds {len(strangers)} cells that are not the library's (a pool's, or "
             "left out before): they do not count as empty droplets"
         )
     return LibraryCounts(

@@ -4,6 +4,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from relapsescope.antigens.targets import CHANGED
 from relapsescope.course.genetics import arm_agreement, words_of
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined, parse_cited
 from relapsescope.report.context import PatientContext, Section
@@ -113,7 +114,7 @@ def build_targets(context: PatientContext) -> Section:
             "patient_targets.html",
             rows=[
                 {
-                    "antigen": row["antigen"],
+                    "antigen": antigen_name(row["antigen"]),
                     "share": context.cite(row.percent("retaining_share") + " %")
                     if row["retaining_share"]
                     else "",
@@ -126,8 +127,17 @@ def build_targets(context: PatientContext) -> Section:
                 for row in rows
                 if row["group"] == "shown" and not row["agents"].startswith("none listed")
             ],
-            undecided=[row["antigen"] for row in rows if row["group"] == "undecided"],
-            gone=[row["antigen"] for row in rows if row["group"] == "lost_or_reduced"],
+            undecided=[
+                antigen_name(row["antigen"])
+                for row in rows
+                if row["group"] == "undecided" and not row["note"].startswith(CHANGED)
+            ],
+            changed=[
+                antigen_name(row["antigen"]) for row in rows if row["note"].startswith(CHANGED)
+            ],
+            gone=[
+                antigen_name(row["antigen"]) for row in rows if row["group"] == "lost_or_reduced"
+            ],
             nothing=NO_RELAPSE_CLONE,
             judged=bool(rows),
         ),

@@ -9,12 +9,13 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
+PEERS := .venv/.peers
 DEMO := demo/.complete
 SIMULATOR := $(wildcard workflow/relapsescope/simulate/*.py resources/simulate/*)
 
 RESULTS ?= results
 
-.PHONY: help run demo-data check-inputs unlock report figures check expected docs crate test test-cluster lint bench bench-resources bench-cluster lock clean
+.PHONY: help run demo-data check-inputs unlock report figures check expected docs crate test test-cluster lint bench bench-resources bench-cluster peers lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,7 +69,7 @@ lint: $(READY) demo-data ## Style of the code and of the workflow
 	$(BIN)/snakemake --lint
 
 SHEET ?= ../shared/data/carpall/samples.tsv
-bench: $(READY) ## CPU beside a plain scanpy script (SHEET=…, ARGS="--repeats 1 --labels …")
+bench: $(READY) $(PEERS) ## CPU beside a plain scanpy script (SHEET=…, ARGS="--repeats 1 --labels …")
 	rm -rf results/bench
 	$(BIN)/python benchmarks/bench.py $(SHEET) --work results/bench $(ARGS)
 
@@ -103,7 +104,13 @@ $(READY): envs/lock.txt pyproject.toml
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -e .
 	touch $@
 
-lock: $(READY) ## Pin what is installed in .venv now as envs/lock.txt and envs/relapsescope.yaml
+peers: $(PEERS) ## Install the methods that ours are compared with (benchmarks; not for runs)
+
+$(PEERS): envs/lock-peers.txt | $(READY)
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -r envs/lock.txt -r envs/lock-peers.txt
+	touch $@
+
+lock: $(READY) ## Pin the newest that requirements allow: envs/lock.txt, lock-peers.txt, relapsescope.yaml
 	$(BIN)/python envs/lock.py
 
 clean: ## Remove results, demo data and environment

@@ -21,8 +21,9 @@ from relapsescope.reference.files import FILES, SHIPPED_FOLDER
 from relapsescope.reference.manifest import read_manifest
 from relapsescope.settings import settings_of
 from relapsescope.statistics.library_effects import LibraryEffects, Pooled
-from relapsescope.statistics.rates import RateSettings, tally
+from relapsescope.statistics.rates import tally
 from relapsescope.statistics.retention import cell_counts
+from relapsescope.statistics.settings import RateSettings
 
 GENE, CELLS, DISPERSION = "TNFRSF17", 200, 0.5
 NO_POOL = Pooled(np.array([], dtype=object), {}, *(np.zeros((0, 0)) for _ in range(3)), np.zeros(0))

@@ -65,3 +65,16 @@ def test_a_library_job_imports_little(module):
 def test_the_package_never_imports_snakemake(repository):
     for path in (repository / "workflow/relapsescope").rglob("*.py"):
         assert not re.search(r"^\s*(import|from) snakemake", path.read_text(), re.M), path
+
+
+def test_peers_are_pinned_apart_and_no_run_imports_them(repository, lock):
+    peers = requirement_versions(repository / "envs/requirements-peers.in")
+    pinned = requirement_versions(repository / "envs/lock-peers.txt")
+    assert set(peers) <= set(pinned)
+    assert not set(pinned) & set(lock)
+    names = "|".join(name.replace("-", "_") for name in pinned) + "|skimage"
+    for folder in ("workflow", "tests/unit", "tests/runs", "tests/rules"):
+        for path in (repository / folder).rglob("*.py"):
+            if path.parent.name != "aucell":
+                text = path.read_text()
+                assert not re.search(rf"^\s*(import|from) ({names})\b", text, re.M), path

@@ -1,6 +1,7 @@
 """Write expected.csv: decoupler's AUCell of a matrix, averaged over orders of its genes.
 
-Run in this folder with the packages of envs/lock.txt. decoupler breaks ties by the order of the
+Run in this folder with the packages of envs/lock-peers.txt (`make peers`). decoupler breaks ties
+by the order of the
 genes, so that order is drawn anew each time; without ties (`untied`) no order matters.
 """
 

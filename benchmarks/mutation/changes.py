@@ -1,6 +1,7 @@
 """Small faults put into a module's source, one at a time: what a test should notice."""
 
 import ast
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -39,24 +40,21 @@ class Change:
     function_line: int
     function: str
     what: str
-    source: str
 
 
-def changes(source: str) -> Iterator[Change]:
-    """Yield every fault that can be put into the functions of a module.
+def changes(tree: ast.Module) -> Iterator[Change]:
+    """Yield every fault that can be put into a module's functions; the tree has it meanwhile.
 
     Left alone: texts, annotations, what only raises or logs, and the module's own level.
     """
-    tree = ast.parse(source)
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef):
             continue
         first = min([function.lineno, *(d.lineno for d in function.decorator_list)])
         for node in _own_nodes(function):
             for what, undo in _faults(node):
-                changed = ast.unparse(tree)
+                yield Change(node.lineno, first, function.name, what)
                 undo()
-                yield Change(node.lineno, first, function.name, what, changed)
 
 
 def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
@@ -135,3 +133,10 @@ def _is_text(node) -> bool:
 
 def _is_raise(node) -> bool:
     return isinstance(node, ast.If) and isinstance(node.body[0], ast.Raise)
+
+
+def with_change(source: str, number: int) -> str:
+    """Return a module's source with the fault of that number in it."""
+    tree = ast.parse(source)
+    next(itertools.islice(changes(tree), number, None))
+    return ast.unparse(tree)

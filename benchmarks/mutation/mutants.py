@@ -11,6 +11,7 @@ sample.
 """
 
 import argparse
+import ast
 import importlib.abc
 import importlib.machinery
 import json
@@ -28,7 +29,7 @@ REPOSITORY = HERE.parents[1]
 PACKAGE = REPOSITORY / "workflow" / "relapsescope"
 sys.path[:0] = [str(HERE), str(REPOSITORY / "workflow")]
 
-from changes import Change, changes  # noqa: E402 -- after its folder is known
+from changes import Change, changes, with_change  # noqa: E402 -- after its folder is known
 
 ROOMS = ("antigens", "clones", "t_cells", "car_t", "libraries", "mechanisms", "course", "survival")
 KILLED, SURVIVED, UNREACHED, ENDLESS = "killed", "survived", "unreached", "endless"
@@ -56,13 +57,13 @@ def tests_by_function(path: Path) -> dict[str, list[tuple[float, str]]]:
     return {name: sorted(tests) for name, tests in found.items()}
 
 
-def sample(number: int, seed: int, rooms: tuple[str, ...]) -> list[tuple[Path, Change]]:
-    """Return mutants drawn at random, as many of each room as it has of all that can be made."""
+def sample(number: int, seed: int, rooms: tuple[str, ...]) -> list[tuple[Path, int, Change]]:
+    """Return mutants drawn at random from all that can be made: file, number in it, what it is."""
     every = [
-        (path, change)
+        (path, place, change)
         for room in rooms
         for path in sorted((PACKAGE / room).rglob("*.py"))
-        for change in changes(path.read_text(encoding="utf-8"))
+        for place, change in enumerate(changes(ast.parse(path.read_text(encoding="utf-8"))))
     ]
     return random.Random(seed).sample(every, min(number, len(every)))
 
@@ -86,7 +87,7 @@ class Mutant(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self._source, str(self._path), "exec"), module.__dict__)
 
 
-def meet(path: Path, change: Change, tests: list[tuple[float, str]], most: float) -> str:
+def meet(path: Path, number: int, tests: list[tuple[float, str]], most: float) -> str:
     """Return what became of a mutant."""
     chosen, total = [], 0.0
     for seconds, test in tests:
@@ -98,8 +99,9 @@ def meet(path: Path, change: Change, tests: list[tuple[float, str]], most: float
         return UNREACHED
     child = os.fork()
     if child == 0:
-        os._exit(_run_tests(path, change.source, chosen))
-    ends = time.monotonic() + 60 + 10 * min(total, most)
+        source = with_change(path.read_text(encoding="utf-8"), number)
+        os._exit(_run_tests(path, source, chosen))
+    ends = time.monotonic() + 30 + 4 * min(total, most)
     while time.monotonic() < ends:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -156,10 +158,10 @@ def main() -> None:
     _import_what_tests_need()
     outcomes: Counter[str] = Counter()
     with asked.report.open("w", encoding="utf-8") as report:
-        for path, change in sample(asked.number, asked.seed, tuple(asked.rooms)):
+        for path, number, change in sample(asked.number, asked.seed, tuple(asked.rooms)):
             place = path.relative_to(PACKAGE).as_posix()
             tests = by_function.get(f"{place}:{change.function_line}", [])
-            outcome = meet(path, change, tests, asked.most)
+            outcome = meet(path, number, tests, asked.most)
             outcomes[outcome] += 1
             line = (outcome, place, change.line, change.function, change.what, len(tests))
             report.write("\t".join(map(str, line)) + "\n")

@@ -35,7 +35,7 @@ def main() -> None:
     signal.signal(signal.SIGALRM, _stop)
     _allow(MEMORY)
     for line in sys.stdin:
-        signal.alarm(SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, SECONDS, 1.0)
         try:
             answer = look(Path(json.loads(line)))
         except InputProblem as problem:
@@ -46,7 +46,7 @@ def main() -> None:
             answer = {"outcome": "memory", "lines": traceback.format_exc().splitlines()[-8:]}
         except Exception:
             answer = {"outcome": "crashed", "lines": traceback.format_exc().splitlines()[-8:]}
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         print(json.dumps(answer), flush=True)
 
 

@@ -87,3 +87,41 @@ def test_status_says_what_is_done(run, cohort, tmp_path):
     assert f"{sample_id}\twarn\tonly 90 cells" in result.output
     assert result.output.count("waiting") == 3
     assert "1 of 4 libraries done" in result.output
+
+
+def damaged(folder):
+    """Return the folder of a run whose records are of no use."""
+    for name, content in (
+        ("figures/manifest.tsv", "x" * 50),
+        ("run_manifest.json", "[1, 2"),
+        ("libraries/H1_healthy/library.json", "[]"),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    return folder
+
+
+def test_status_names_a_damaged_library_and_goes_on(run, cohort, tmp_path):
+    results = damaged(tmp_path / "results")
+    found = run("status", "--samples", str(cohort / "samples.tsv"), "--results", str(results))
+    assert found.exit_code == 0, found.output
+    assert "H1_healthy\tdamaged\t" in found.output
+    assert "0 of 4 libraries done" in found.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("figures", "{}"), "no column panel; it is not a run's manifest"),
+        (("crate", "{}"), "run_manifest.json: cannot be read"),
+        (("deposit", "{}", "{}/out"), "run_manifest.json: cannot be read"),
+        (("compare", "{}", "{}"), "no column panel"),
+        (("simulate", "{}/run_manifest.json"), "not a folder; name another one"),
+    ],
+)
+def test_a_damaged_folder_is_one_line(run, tmp_path, arguments, said):
+    results = damaged(tmp_path / "results")
+    found = run(*(argument.format(results) for argument in arguments))
+    assert found.exit_code in (1, 2)
+    assert said in found.output
+    assert isinstance(found.exception, SystemExit)

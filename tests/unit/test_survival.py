@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from relapsescope.statistics.proportions import exact_proportion
-from relapsescope.survival.cox import fit_cox, fit_firth, proportional_hazards
+from relapsescope.survival.cox import fit_cox, fit_firth, has_information, proportional_hazards
 from relapsescope.survival.curves import (
     compare_groups,
     kaplan_meier,
@@ -247,3 +247,36 @@ def test_exact_intervals_equal_binom_test(expected):
     assert exact_proportion(0, 0).share is None
     with pytest.raises(ValueError, match="no share"):
         exact_proportion(3, 2)
+
+
+def nearly_one(noise):
+    """Return two covariates of 60 patients that differ by noise, and their survival."""
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=60)
+    covariates = pd.DataFrame({"first": first, "second": first + noise * rng.normal(size=60)})
+    return covariates, rng.random(60) < 0.4, rng.exponential(size=60) * np.exp(-first)
+
+
+@pytest.mark.parametrize(("noise", "told"), [(1, True), (0.1, True), (0.005, False), (0, False)])
+def test_covariates_that_nearly_repeat_one_another_tell_nothing(noise, told):
+    assert has_information(*nearly_one(noise)) is told
+
+
+def test_units_do_not_decide_what_covariates_tell():
+    covariates, event, time = nearly_one(0.1)
+    assert has_information(covariates * [1e-6, 1e6], event, time)
+    covariates, event, time = nearly_one(0.005)
+    assert not has_information(covariates * [1e-6, 1e6], event, time)
+
+
+def test_the_search_ends_where_the_likelihood_is_nearly_flat(monkeypatch):
+    """Rounding keeps the score from its limit there; steps that gain nothing are the last ones."""
+    tried = []
+    penalised = PartialLikelihood._penalised
+    monkeypatch.setattr(
+        PartialLikelihood, "_penalised", lambda self, b: tried.append(1) or penalised(self, b)
+    )
+    covariates, event, time = nearly_one(1e-7)
+    _, value = PartialLikelihood(covariates.to_numpy(), event, time).maximise_penalised()
+    assert np.isfinite(value)
+    assert len(tried) < 400

@@ -94,6 +94,8 @@ def simulate(
     """Write a cohort with known truth: matrices, sheet, clinical tables, and `truth/`."""
     from relapsescope.simulate import simulate_cohort
 
+    if folder.exists() and not folder.is_dir():
+        _stop(InputProblem(f"{folder}: not a folder; name another one"))
     if folder.exists() and any(folder.iterdir()):
         _stop(InputProblem(f"{folder}: not empty; name another folder or remove it"))
     try:
@@ -133,9 +135,16 @@ def status(
         if not summary.exists():
             print(f"{library.sample_id}\twaiting")
             continue
+        try:
+            content = json.loads(summary.read_text(encoding="utf-8"))
+            line = f"{content['verdict']}\t{content['reason']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            print(
+                f"{library.sample_id}\tdamaged\t{summary} cannot be read; remove it and run again"
+            )
+            continue
         done += 1
-        content = json.loads(summary.read_text(encoding="utf-8"))
-        print(f"{library.sample_id}\t{content['verdict']}\t{content['reason']}")
+        print(f"{library.sample_id}\t{line}")
     gone = leftovers(
         results,
         libraries={library.sample_id for library in libraries},

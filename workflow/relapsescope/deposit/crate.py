@@ -135,8 +135,8 @@ def _ended_run(results: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputProblem(f"{path}: no such file; name the folder of a run")
     try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as problem:
+        run = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as problem:
         raise InputProblem(f"{path}: cannot be read ({problem})") from None
     if run.get("state") not in STATUS:
         raise InputProblem(f"{path}: the run's state is {run.get('state')!r}; let it end first")

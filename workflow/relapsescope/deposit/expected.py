@@ -31,7 +31,10 @@ def write_deposit(results: Path, folder: Path) -> list[Path]:
     manifest = results / "run_manifest.json"
     if not manifest.is_file():
         raise InputProblem(f"{manifest}: no such file; name the folder of a run that has ended")
-    content = json.loads(manifest.read_text(encoding="utf-8"))
+    try:
+        content = dict(json.loads(manifest.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as problem:
+        raise InputProblem(f"{manifest}: cannot be read ({problem}); run again") from None
     if content.get("state") != "succeeded":
         raise InputProblem(f"{manifest}: the run's state is {content.get('state')!r}; finish it")
     if folder.exists() and any(folder.iterdir()) and not (folder / DEPOSIT).is_file():

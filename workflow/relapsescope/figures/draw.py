@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from relapsescope.errors import InputProblem
 from relapsescope.figures import (
     ambient,
     antigen_detection,
@@ -44,7 +45,7 @@ from relapsescope.figures.numbered import compositions, print_png, write_figure_
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import message, to_png, to_svg
 from relapsescope.spreadsheet_cells import frame_as_meant, harmless
-from relapsescope.tables import whole_file, write_tsv
+from relapsescope.tables import read_tsv, whole_file, write_tsv
 
 PANELS: tuple[Panel, ...] = (
     libraries.PANEL,
@@ -152,9 +153,21 @@ def draw_figures(
 
 
 def read_manifest(results: Path) -> pd.DataFrame:
-    """Return `figures/manifest.tsv` with all fields as text, indexed by panel."""
+    """Return `figures/manifest.tsv` with all fields as text, indexed by panel.
+
+    Raises
+    ------
+    InputProblem
+        When it is damaged.
+    """
     path = results / "figures" / "manifest.tsv"
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    try:
+        table = read_tsv(path)
+    except ValueError as problem:  # of pandas' parser and of the encoding
+        what = " ".join(str(problem).split())
+        raise InputProblem(f"{path}: not a table ({what}); run again, or copy it again") from None
+    if "panel" not in table:
+        raise InputProblem(f"{path}: no column panel; it is not a run's manifest")
     return table.set_index("panel", drop=False)
 
 

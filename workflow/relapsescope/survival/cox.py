@@ -16,6 +16,13 @@ from scipy import optimize, stats
 
 from relapsescope.survival.partial_likelihood import PartialLikelihood
 
+# Information about a covariate in standard units; a single death among two groups gives more.
+NO_INFORMATION = 1e-10
+# Smallest eigenvalue of the information in the form of correlations: below it one covariate is all
+# but the sum of others, and its coefficient's variance thousands of times that of it alone. The
+# usual limit of a regression's tolerance (e.g. of SPSS) is as low.
+COLLINEAR = 1e-4
+
 
 @dataclass(frozen=True)
 class CoxFit:
@@ -94,13 +101,18 @@ def has_information(
 
     They do when at the times of events patients at risk differ, in each covariate by itself.
     Where the only deaths are those of the last patients, or covariates repeat one another, no
-    coefficient exists. Parameters as in :func:`fit_cox`.
+    coefficient exists; where they nearly do, its interval would have no end, and looking for it
+    none either. Parameters as in :func:`fit_cox`.
     """
     likelihood = PartialLikelihood(covariates.to_numpy(dtype=float), event, stop, start)
-    n = covariates.shape[1]
-    information = likelihood.at(np.zeros(n)).information
+    information = likelihood.at(np.zeros(covariates.shape[1])).information
     scale = covariates.to_numpy(dtype=float).std(axis=0)
-    return int(np.linalg.matrix_rank(information / np.outer(scale, scale), tol=1e-10)) == n
+    standard = information / np.outer(scale, scale)
+    own = np.diag(standard)
+    if (own < NO_INFORMATION).any():
+        return False
+    alone = standard / np.sqrt(np.outer(own, own))
+    return bool(np.linalg.eigvalsh(alone).min() > COLLINEAR)
 
 
 def fit_firth(

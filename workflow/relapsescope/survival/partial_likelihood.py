@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Below this share of the log likelihood a step is rounding: where it is nearly flat the score may
+# never become as small as wanted.
+LEAST_GAIN = 1e-14
+
 
 @dataclass(frozen=True)
 class Derivatives:
@@ -119,7 +123,10 @@ class PartialLikelihood:
                 if try_value >= value - 1e-12:
                     break
                 step = step / 2
+            gained = try_value - value
             beta, value, score, information = candidate, try_value, try_score, try_information
+            if abs(gained) < LEAST_GAIN * (1 + abs(value)):
+                break
         return beta / self._scale, value + shift
 
     def time_varying_score(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

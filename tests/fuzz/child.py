@@ -13,17 +13,16 @@ import traceback
 import warnings
 from pathlib import Path
 
-import yaml
 from relapsescope.errors import InputProblem
 from relapsescope.intake.contigs import read_contigs
 from relapsescope.intake.matrix import read_counts
-from relapsescope.paths import REPOSITORY
 from relapsescope.run.check import check_inputs
+from relapsescope.run.config_file import read_configuration
 from relapsescope.run.configuration import config_problems
 
 SECONDS = 20
 MEMORY = 1_000_000_000
-SHIPPED = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+COLUMNS = ("matrix", "raw_matrix", "tcr_contigs", "bcr_contigs")
 
 
 class Endless(BaseException):
@@ -52,33 +51,23 @@ def main() -> None:
 
 def look(folder: Path) -> dict:
     """Check the cohort of a folder, and read what a run would read first."""
-    text = (folder / "config.yaml").read_text(encoding="utf-8")
-    try:
-        own = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        # Snakemake reads the file before any of our code.
-        return {"outcome": "refused", "lines": [f"(YAML) {error}".replace("\n", " ")]}
-    if own is not None and not isinstance(own, dict):
-        return {"outcome": "refused", "lines": ["(Snakemake) the configuration is no mapping"]}
-    problems = config_problems(SHIPPED | (own or {}))
+    problems = config_problems(read_configuration(folder / "config.yaml"))
     if problems:
         raise InputProblem(*problems)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         checked = check_inputs(folder / "samples.tsv", folder / "clinical")
-        notes = []
+        notes, read = [], set()
         for library in checked.libraries:
-            for path in filter(None, (library.matrix, library.raw_matrix)):
+            paths = (library.matrix, library.raw_matrix, library.tcr_contigs, library.bcr_contigs)
+            for column, path in zip(COLUMNS, paths, strict=True):
+                if path is None or path in read:
+                    continue
+                read.add(path)
                 try:
-                    read_counts(path)
+                    read_counts(path) if "matrix" in column else read_contigs(path, column)
                 except InputProblem as problem:
-                    notes += [f"(the library fails) {line}" for line in problem.problems]
-            for column in ("tcr_contigs", "bcr_contigs"):
-                if path := getattr(library, column):
-                    try:
-                        read_contigs(path, column)
-                    except InputProblem as problem:
-                        notes += [f"(no receptors) {line}" for line in problem.problems]
+                    notes += [f"(later, {column}) {line}" for line in problem.problems]
     return {"outcome": "accepted", "lines": [*checked.warnings, *notes]}
 
 

@@ -10,12 +10,13 @@ import h5py
 import numpy as np
 import yaml
 from relapsescope.paths import REPOSITORY
+from relapsescope.run.config_file import read_configuration
 
 from .nasty import WORDS, odd_file, spoil_bytes, spoil_table
 
 Spoiler = Callable[[random.Random, Path], str]
 H5 = ("H1/filtered.h5", "P1_pre/filtered.h5", "P1_pre/raw.h5", "P1_rel/filtered.h5")
-SHIPPED = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+SHIPPED = read_configuration(REPOSITORY / "config/config.yaml")
 
 
 def sheet(rng: random.Random, folder: Path) -> str:

@@ -23,7 +23,7 @@ COPY = "copy the matrix itself into one file"
 
 @dataclass(frozen=True)
 class InputLimits:
-    """Section `limits` of the configuration."""
+    """How much a stored byte may stand for: far beyond what counts and their tables pack to."""
 
     max_text_unpacking: float = 30.0
     """Bytes of text that one byte of gzip may stand for, beyond the first 64 MB."""
@@ -71,7 +71,7 @@ def _read_at_most(path: Path, handle: BinaryIO, limit: int, most: int) -> bytes:
             raise InputProblem(
                 f"{path}: it unpacks to more than {most / MB:,.0f} MB from "
                 f"{path.stat().st_size / MB:,.1f} MB; no table packs so well: give the file that "
-                "the pipeline wrote (limit: limits.max_text_unpacking)"
+                "the pipeline wrote"
             )
     return bytes(content)
 
@@ -120,6 +120,6 @@ def _dataset_fault(name: str, data: h5py.Dataset, limits: InputLimits) -> str | 
     if claimed > max(ALWAYS_ALLOWED, limits.max_array_unpacking * stored):
         return (
             f"{name} in it claims {claimed / MB:,.0f} MB and holds {stored / MB:,.1f} MB; copy it "
-            "again, or save it anew (limit: limits.max_array_unpacking)"
+            "again, or save it anew"
         )
     return None

@@ -145,7 +145,13 @@ def run(folder: Path, names: list[str]) -> None:
         state_paths=[str(states)],
         outputs={
             name: str(folder / f"{name}.tsv")
-            for name in ("clonotypes", "receptors", "t_cell_states", "t_cell_measures")
+            for name in (
+                "clonotypes",
+                "receptors",
+                "car_clones",
+                "t_cell_states",
+                "t_cell_measures",
+            )
         },
         settings=config,
         seed=1,

@@ -29,6 +29,7 @@ OUTPUTS = {
         "tables/receptors.tsv",
         "tables/t_cell_states.tsv",
         "tables/t_cell_measures.tsv",
+        "tables/car_clones.tsv",
     ],
     "figures": ["figures/manifest.tsv", "figures/cells_kept.svg", "source_data/cells_kept.csv"],
     "page": ["report/index.html"],

@@ -1,5 +1,6 @@
 """Tables of the T cells of the small run, as the workflow would leave them."""
 
+from relapsescope.t_cells.car_clones import COLUMNS as CAR_CLONE_COLUMNS
 from relapsescope.t_cells.clonotype_tables import CLONOTYPE_COLUMNS, RECEPTOR_COLUMNS
 from relapsescope.t_cells.composition import COLUMNS as STATE_COLUMNS
 from relapsescope.t_cells.files import t_cell_paths
@@ -18,6 +19,7 @@ def write_t_cells(results, *, hostile=""):
         "receptors": RECEPTOR_COLUMNS,
         "t_cell_states": STATE_COLUMNS,
         "t_cell_measures": MEASURE_COLUMNS,
+        "car_clones": CAR_CLONE_COLUMNS,
     }
     for name, path in t_cell_paths(results).items():
         write_tsv(type(results)(path), columns[name], rows[name])
@@ -62,7 +64,16 @@ def t_cell_rows(hostile=""):
         | {"measure": "cd4_cytotoxic", "n_cells": 40, "n_found": 9, "fraction": 0.225}
         | {"source": hostile or "Ledergor 2024"}
     ]
+    car_clones = [
+        PLACE
+        | {"sample_id": "P1_relapse", "timepoint": "relapse", "clonotype_id": hostile or "T1"}
+        | {"cell_type": "CD8 T", "n_cells": 40, "n_car_detected": 30, "n_clonotype_cells": 80}
+        | {"fraction": 0.5, "fraction_ci_low": 0.38, "fraction_ci_high": 0.61, "in_product": True}
+        | {"growth": 4.0, "growth_ci_low": 2.0, "growth_ci_high": 9.0, "compared_with": "P1_pre"}
+        | {"verdict": "EXPANDED", "reason": "50.0 % of the T cells with a clonotype"}
+    ]
     return {
+        "car_clones": car_clones,
         "t_cell_measures": measures,
         "clonotypes": clonotypes,
         "receptors": [*receptors, unusable],

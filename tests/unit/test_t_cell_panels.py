@@ -8,6 +8,7 @@ from relapsescope.figures import clonotype_tracking, t_cell_states
 from relapsescope.figures.draw import parse_source, source_text
 from relapsescope.figures.panel import NotAssessableError, PanelSettings
 from relapsescope.figures.theme import to_svg
+from relapsescope.t_cells.car_clones import COLUMNS as CAR_CLONE_COLUMNS
 from relapsescope.t_cells.clonotype_tables import CLONOTYPE_COLUMNS, RECEPTOR_COLUMNS
 from relapsescope.t_cells.composition import COLUMNS as STATE_COLUMNS
 from relapsescope.t_cells.measures import COLUMNS as MEASURE_COLUMNS
@@ -23,6 +24,7 @@ def evidence(**rows):
         "receptors": RECEPTOR_COLUMNS,
         "t_cell_states": STATE_COLUMNS,
         "t_cell_measures": MEASURE_COLUMNS,
+        "car_clones": CAR_CLONE_COLUMNS,
     }
     tables = {
         name: pd.DataFrame(

@@ -80,7 +80,10 @@ rule t_cells:
         f"{RESULTS}/benchmarks/t_cells.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
-        settings={"receptors": lookup(dpath="receptors", within=config)},
+        settings={
+            section: lookup(dpath=section, within=config)
+            for section in ("receptors", "car_clones")
+        },
         seed=lookup(dpath="seed", within=config),
         **made_by("t_cells"),
     resources:

@@ -34,7 +34,12 @@ from relapsescope.programmes.settings import ProgrammeSettings
 from relapsescope.reference.settings import NoveltySettings
 from relapsescope.settings import Count, Within
 from relapsescope.statistics.settings import LeaningSettings
-from relapsescope.t_cells.settings import ReceptorSettings, ScoreSettings, StateSettings
+from relapsescope.t_cells.settings import (
+    CarCloneSettings,
+    ReceptorSettings,
+    ScoreSettings,
+    StateSettings,
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class Configuration:
     interactions: InteractionSettings
     t_cell_states: StateSettings
     receptors: ReceptorSettings
+    car_clones: CarCloneSettings
     antigens: AntigenSettings
     anxa1: Anxa1Settings
     car_calls: CarSettings

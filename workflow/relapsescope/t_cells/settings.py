@@ -32,3 +32,12 @@ class ReceptorSettings:
     hyperexpanded_share: Share
     min_cells: Annotated[int, Within(2)]
     draws: Draws
+
+
+@dataclass(frozen=True)
+class CarCloneSettings:
+    """Numbers of the finding of an expanded CAR-positive clone: section `car_clones`."""
+
+    share: Share
+    false_share: Share
+    min_cells: Count

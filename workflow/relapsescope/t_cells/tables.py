@@ -9,6 +9,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from relapsescope.settings import settings_of
+from relapsescope.t_cells.car_clones import COLUMNS as CAR_CLONE_COLUMNS
+from relapsescope.t_cells.car_clones import car_clone_rows
 from relapsescope.t_cells.clonotype_tables import (
     CLONOTYPE_COLUMNS,
     RECEPTOR_COLUMNS,
@@ -18,10 +20,10 @@ from relapsescope.t_cells.composition import COLUMNS as STATE_COLUMNS
 from relapsescope.t_cells.composition import state_rows
 from relapsescope.t_cells.measures import COLUMNS as MEASURE_COLUMNS
 from relapsescope.t_cells.measures import measure_rows
-from relapsescope.t_cells.settings import ReceptorSettings
+from relapsescope.t_cells.settings import CarCloneSettings, ReceptorSettings
 from relapsescope.tables import write_tsv
 
-CELLS = ("sample_id", "barcode", "patient_id", "cell_type", "car_status")
+CELLS = ("sample_id", "barcode", "patient_id", "cell_type", "car_status", "cycling")
 STATE = "t_cell_state"
 KEYS = ["sample_id", "barcode"]
 
@@ -50,11 +52,12 @@ def write_t_cell_tables(
     state_paths
         The patients' `t_cell_states.parquet`.
     outputs
-        Paths `clonotypes`, `receptors`, `t_cell_states` and `t_cell_measures`.
+        Paths `clonotypes`, `receptors`, `car_clones`, `t_cell_states` and `t_cell_measures`.
     settings
-        Section `receptors` of the configuration.
+        Sections `receptors` and `car_clones` of the configuration.
     """
     limits = settings_of(ReceptorSettings, settings["receptors"], name="receptors")
+    of_clones = settings_of(CarCloneSettings, settings["car_clones"], name="car_clones")
     cells = t_cells_of(cells_path)
     states = pd.concat(
         [pd.read_parquet(path, columns=[*KEYS, "inhibitory"]) for path in state_paths],
@@ -68,6 +71,7 @@ def write_t_cell_tables(
     clonotypes: list[dict[str, Any]] = []
     repertoires: list[dict[str, Any]] = []
     measures: list[dict[str, Any]] = []
+    car_clones: list[dict[str, Any]] = []
     for path in receptor_paths:
         receptors = pd.read_parquet(path)
         patient = json.loads(Path(path).with_suffix(".json").read_text(encoding="utf-8"))[
@@ -81,9 +85,11 @@ def write_t_cell_tables(
         of_clonotypes, of_samples = receptor_tables(own, libraries, settings=limits, seed=seed)
         clonotypes += of_clonotypes
         repertoires += of_samples
+        car_clones += car_clone_rows(own, libraries, settings=of_clones)
         measures += measure_rows(own, libraries, expanded_cells=limits.expanded_cells)
     write_tsv(Path(outputs["clonotypes"]), CLONOTYPE_COLUMNS, clonotypes)
     write_tsv(Path(outputs["receptors"]), RECEPTOR_COLUMNS, repertoires)
+    write_tsv(Path(outputs["car_clones"]), CAR_CLONE_COLUMNS, car_clones)
     write_tsv(Path(outputs["t_cell_measures"]), MEASURE_COLUMNS, measures)
     write_tsv(Path(outputs["t_cell_states"]), STATE_COLUMNS, state_rows(cells, rows))
 

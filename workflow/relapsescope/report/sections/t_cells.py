@@ -4,6 +4,7 @@ import pandas as pd
 
 from relapsescope.report.context import Context, PatientContext, Section
 from relapsescope.report.sections.antigens import number, with_interval
+from relapsescope.t_cells.car_clones import EXPANDED
 from relapsescope.tables import is_true
 
 PANELS = ("t_cell_states", "clonotype_tracking")
@@ -50,6 +51,8 @@ def build_patient(context: PatientContext) -> Section:
             rows=[_repertoire(row) for row in repertoires if is_true(row["assessable"])],
             missing=_missing(repertoires),
             clonotypes=_clonotypes(tables["clonotypes"]),
+            car_clones=[_car_clone(row) for row in _rows(tables["car_clones"])],
+            findings=[_finding(row) for row in _rows(tables["car_clones"]) if _expanded(row)],
             measures=[_measure(row) for row in tables["t_cell_measures"].to_dict("records")],
         ),
     )
@@ -137,6 +140,38 @@ def _clonotypes(table: pd.DataFrame) -> list[dict[str, str]]:
             }
         )
     return rows
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, str]]:
+    return table[table["clonotype_id"] != ""].to_dict("records") if len(table) else []
+
+
+def _expanded(row: dict[str, str]) -> bool:
+    return row["verdict"] == EXPANDED
+
+
+def _finding(row: dict[str, str]) -> str:
+    """Return the sentence that points out an expanded CAR-positive clone."""
+    share = _percent(row, "fraction", "fraction_ci_low", "fraction_ci_high")
+    transgene = f"{row['n_car_detected']} of its {row['n_cells']} cells"
+    return (
+        f"Clonotype {row['clonotype_id']} ({row['cell_type']}) is {share} of the T cells with a "
+        f"clonotype in {row['sample_id']}, and the transgene was seen in {transgene}"
+    )
+
+
+def _car_clone(row: dict[str, str]) -> dict[str, str]:
+    growth = with_interval(*(row[name] for name in ("growth", "growth_ci_low", "growth_ci_high")))
+    return row | {
+        "timepoint_words": row["timepoint"].replace("_", " "),
+        "cells": f"{row['n_cells']} of {row['n_clonotype_cells']}",
+        "share": _percent(row, "fraction", "fraction_ci_low", "fraction_ci_high"),
+        "of_car": _percent(row, "car_fraction", "car_fraction_ci_low", "car_fraction_ci_high"),
+        "growth_words": f"{growth} since {row['compared_with']}" if row["growth"] else "",
+        "dividing": _percent(row, "cycling_fraction", "cycling_ci_low", "cycling_ci_high"),
+        "product": ("yes" if is_true(row["in_product"]) else "no") if row["in_product"] else "",
+        "verdict_words": row["verdict"].replace("_", " ").lower(),
+    }
 
 
 def _measure(row: dict[str, str]) -> dict[str, str]:

@@ -354,7 +354,7 @@ def weighted(
         (n_parts,) mean native UMIs of a cell.
     """
     rng = np.random.default_rng(0)
-    size = rng.gamma(np.asarray(cells, float) + 0.5, size=(N_DRAWS, len(parts)))
+    size = rng.gamma(np.asarray(cells, float), size=(N_DRAWS, len(parts)))
     by_depth = size * np.asarray(depth, float)
     by_depth /= by_depth.sum(axis=1, keepdims=True)
     size /= size.sum(axis=1, keepdims=True)

@@ -59,10 +59,10 @@ class Scenario:
     """What a pair of libraries is like; depth is native UMIs a plasma cell.
 
     Of the relapse clone's cells a share `other_clone` kept the antigens and is another clone's; the
-    posterior says `claimed` times as many. A share `retaining` kept them and is the clone's own; a
-    share `homotypic` shares its droplet with a cell that kept them. `chemistry_sd` is a further
-    shift of every gene in the library before, made with another chemistry. `relapse_depth` is a
-    factor on the depth at relapse.
+    posterior says `claimed` times as many. A share `retaining` of the cells at hand (so many, not
+    on average) kept them and is the clone's own; a share `homotypic` shares its droplet with a cell
+    that kept them. `chemistry_sd` is a further shift of every gene in the library before, made with
+    another chemistry. `relapse_depth` is a factor on the depth at relapse.
     """
 
     name: str
@@ -131,7 +131,7 @@ def simulate(
             if group == "clone" and sample == "relapse" and scenario.other_clone:
                 kept = rng.random(n) < scenario.other_clone
             if group == "clone" and sample == "relapse" and scenario.retaining:
-                kept = rng.random(n) < scenario.retaining
+                kept = rng.permutation(n) < round(scenario.retaining * n)
             old = np.zeros(n)
             if group == "clone" and sample == "relapse" and scenario.homotypic:
                 old = (rng.random(n) < scenario.homotypic) * library_depth

@@ -202,12 +202,13 @@ def test_a_partial_loss_is_said():
 
 def test_a_tenth_of_the_cells_that_keep_it_is_no_loss():
     rng = np.random.default_rng(2)
-    row = clone_row(*dark(264, 1 + rng.poisson(0.8, 19)))
+    cells = dark(264, 1 + rng.poisson(0.8, 19))
+    row = clone_row(*cells)
     assert row["ratio_ci_high"] < 0.1
     assert row["not_lost_probability"] > SETTINGS.loss_doubt
     assert row["verdict"] == "REDUCED" and "loss, which is not shown" in row["reason"]
     lenient = dataclasses.replace(SETTINGS, loss_doubt=0.5)
-    assert clone_row(*dark(264, 1 + rng.poisson(0.8, 19)), settings=lenient)["verdict"] == "LOST"
+    assert clone_row(*cells, settings=lenient)["verdict"] == "LOST"
 
 
 def test_all_malignant_cells_are_their_clones_by_their_shares():

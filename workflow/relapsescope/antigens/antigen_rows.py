@@ -143,17 +143,26 @@ def compare(cohort: Cohort, key: Key, gene: str, one: Tally, reference: Referenc
     )
     base = replace(base, dispersion=mean_spread(spread))
     error = library_error(cohort.pooled, cohort.effects, gene, key, reference)
-    level = float(np.hypot(LEVEL_LOG_SD, error.log_sd))
-    of = _of_clones if key[1] == ALL_MALIGNANT else _of_group
-    cells = of(molecules, key, gene, per_umi, spread, level)
-    against = compared(cells.ratio, base, per_umi, log_sd=error.log_sd, df=error.df)
+    parts = _parts(molecules, key) if key[1] == ALL_MALIGNANT else []
+    if len(parts) > 1:
+        # What makes the library differ is the same for all of its clones, and comes at the end.
+        cells = _of_clones(molecules, parts, gene, per_umi, spread, error)
+        against = compared(cells.ratio, base, per_umi, log_sd=error.log_sd, df=error.df)
+    else:
+        cells = _of_group(molecules, key, gene, per_umi, spread, log_sd=error.log_sd, df=error.df)
+        against = compared(cells.ratio, base, per_umi)
     below = estimate(base)
     middle = estimate(one) / below if below > 0 else np.nan
     return Judged(base, error, cells, against, against.interval(middle, nothing=cells.nothing))
 
 
 def _of_group(
-    molecules: Molecules, key: Key, gene: str, per_umi: float, spread: np.ndarray, level: float
+    molecules: Molecules,
+    key: Key,
+    gene: str,
+    per_umi: float,
+    spread: np.ndarray,
+    **errors: float,
 ) -> Retention:
     """Return what the cells of one group say against a reference's rate and spread."""
     one = molecules.tally(*key, gene)
@@ -166,32 +175,42 @@ def _of_group(
         ambient_cv=one.ambient_sd / one.ambient if one.ambient > 0 else 0.0,
         strayed=min(mixed / shown, 0.5),
         strayed_sd=mixed_sd / shown,
-        level_log_sd=level,
+        **errors,
     )
 
 
-def _of_clones(
-    molecules: Molecules, key: Key, gene: str, per_umi: float, spread: np.ndarray, level: float
-) -> Retention:
-    """Return what all malignant cells say: their clones, each weighted by its share of the cells.
+def _parts(molecules: Molecules, key: Key) -> list[tuple[Key, Key, int]]:
+    """Return the groups that make up all malignant cells of a library.
 
-    A clone's rate is that of its sure cells; cells of no clone are a group of their own. Where a
-    single group is all there is, its cells speak for themselves.
+    Each with the group whose depth counts and its number of cells: a clone's rate is that of its
+    sure cells, its size that of all that were assigned; cells of no clone are a group of their own.
     """
     sample = key[0]
-    parts = [(sample, "clone", clone) for clone in molecules.clones(sample)]
-    assigned = [(s, f"{kind}:assigned", clone) for s, kind, clone in parts]
-    left = molecules.cells_in(*key) - sum(molecules.cells_in(*one) for one in assigned)
+    found = []
+    for clone in molecules.clones(sample):
+        assigned = (sample, "clone:assigned", clone)
+        found.append(((sample, "clone", clone), assigned, molecules.cells_in(*assigned)))
+    left = molecules.cells_in(*key) - sum(n for _, _, n in found)
     unsure = (sample, "unsure", ALL_MALIGNANT)
     if left > 0 and molecules.has(*unsure):
-        parts.append(unsure)
-        assigned.append(unsure)
-    if len(parts) < 2:
-        return _of_group(molecules, key, gene, per_umi, spread, level)
-    sizes = [molecules.tally(*one, gene) for one in assigned]
+        found.append((unsure, unsure, left))
+    return found
+
+
+def _of_clones(
+    molecules: Molecules,
+    parts: Sequence[tuple[Key, Key, int]],
+    gene: str,
+    per_umi: float,
+    spread: np.ndarray,
+    error: LibraryError,
+) -> Retention:
+    """Return what all malignant cells say: their clones, weighted by their share of the cells."""
+    level = float(np.hypot(LEVEL_LOG_SD, error.log_sd))
+    sizes = [molecules.tally(*assigned, gene) for _, assigned, _ in parts]
     return weighted(
-        [_of_group(molecules, one, gene, per_umi, spread, level) for one in parts],
-        [left if part == unsure else one.n_cells for part, one in zip(parts, sizes, strict=True)],
+        [_of_group(molecules, k, gene, per_umi, spread, level_log_sd=level) for k, _, _ in parts],
+        [n for _, _, n in parts],
         [one.exposure / max(one.n_cells, 1) for one in sizes],
     )
 

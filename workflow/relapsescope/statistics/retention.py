@@ -74,8 +74,7 @@ class Retention:
     Attributes
     ----------
     ratio
-        (n_grid,) probabilities of the log ratios `GRID`, the errors of the reference and of
-        libraries not yet in it.
+        (n_grid,) probabilities of the log ratios `GRID`, the reference's error not yet in it.
     share
         (n_shares,) probabilities of `SHARES`: the part of the cells that shows the gene.
     partial
@@ -196,6 +195,8 @@ def retention(
     strayed: float = 0.0,
     strayed_sd: float = 0.0,
     level_log_sd: float = LEVEL_LOG_SD,
+    log_sd: float = 0.0,
+    df: float = np.inf,
 ) -> Retention:
     """Return the share of the cells that show a gene, and their rate against the reference's.
 
@@ -215,10 +216,15 @@ def retention(
         level, and its error.
     level_log_sd
         How far from the reference's level a cell that retains the gene may lie.
+    log_sd, df
+        What makes libraries differ (`compared`). It moves the level of all cells, but not the
+        share that is seen to show the gene; what the cells that retain it show of it, against what
+        is believed of their level, tells it in part.
     """
     levels = _whole_levels(counts, rate)
     logs = np.log(levels)
-    kept = np.exp(level_log_sd * LEVEL_STEPS)
+    seen_log_sd = float(np.hypot(level_log_sd, log_sd))
+    kept = np.exp(seen_log_sd * LEVEL_STEPS)
     uniform, mixed = [], []
     for value in _few_spreads(spread):
         for factor in _ambient_factors(counts, ambient_cv):
@@ -232,14 +238,18 @@ def retention(
     table = np.mean([np.exp(one - top) for one in mixed], axis=0)
     table = _without_strayed(table, strayed, strayed_sd)
     table = table * _share_prior()[:, None] * _level_prior()[None, :]
-    ratio = np.zeros(GRID.size)
-    _add(ratio, logs, flat)
-    products = np.log(np.maximum(SHARES, 1e-12))[:, None] + np.log(kept)[None, :]
-    _add(ratio, products.ravel(), table.ravel())
+    whole, part_of = np.zeros(GRID.size), np.zeros(GRID.size)
+    _add(whole, logs, flat)
+    partial = SHARES < MOST_PARTIAL
+    own = (level_log_sd / seen_log_sd) ** 2
+    for target, use, slope in ((whole, ~partial, 1.0), (part_of, partial, own)):
+        place = np.log(np.maximum(SHARES[use], 1e-12))[:, None] + slope * np.log(kept)[None, :]
+        _add(target, place.ravel(), table[use].ravel())
+    ratio = _smoothed(whole, log_sd, df) + _smoothed(part_of, log_sd * np.sqrt(own), np.inf)
     share = table.sum(axis=1)
     share[-1] += flat[levels >= LEAST_LEVEL].sum()
     total = flat.sum() + table.sum()
-    part = float(table[SHARES < MOST_PARTIAL].sum() / total)
+    part = float(table[partial].sum() / total)
     share = share / share.sum()
     none = np.mean([np.exp(one[0].max() - top) for one in mixed])
     best = max(
@@ -452,10 +462,7 @@ def compared(
     """
     errors = _molecules(base, -1.0, np.log(rate * base.exposure) - shift)
     both = _summed(ratio, errors)
-    if log_sd > 0:
-        scaled = GRID / max(log_sd, STEP / 2)
-        noise = stats.norm.pdf(scaled) if np.isinf(df) else stats.t.pdf(scaled, df)
-        both = _summed(both, noise / noise.sum())
+    both = _smoothed(both, log_sd, df)
     return Compared(both / both.sum())
 
 
@@ -474,6 +481,15 @@ def counted_interval(
     middle = own / (below / base.exposure) * np.exp(-shift) if below > 0 else np.nan
     found = compared(counted(one, rate), base, rate, log_sd=log_sd, df=df, shift=shift)
     return found.interval(middle)
+
+
+def _smoothed(table: np.ndarray, log_sd: float, df: float) -> np.ndarray:
+    """Return a distribution of log ratios with the error that libraries differ by."""
+    if log_sd <= 0:
+        return table
+    scaled = GRID / max(log_sd, STEP / 2)
+    noise = stats.norm.pdf(scaled) if np.isinf(df) else stats.t.pdf(scaled, df)
+    return _summed(table, noise / noise.sum())
 
 
 def _summed(first: np.ndarray, second: np.ndarray) -> np.ndarray:

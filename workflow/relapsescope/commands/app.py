@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from relapsescope import __version__
-from relapsescope.commands import objects, plan, prune
+from relapsescope.commands import objects, plan, prune, public
 from relapsescope.commands import reference as reference_commands
 from relapsescope.commands import results as results_commands
 from relapsescope.commands import submissions as submission_commands
@@ -164,6 +164,7 @@ COMMANDS = (
     *objects.COMMANDS,
     *reference_commands.COMMANDS,
     *submission_commands.COMMANDS,
+    *public.COMMANDS,
     plan.plan,
     prune.prune,
 )

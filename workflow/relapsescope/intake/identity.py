@@ -40,14 +40,19 @@ OTHER_PREFIX = re.compile(r"(?i)(?:mm9|mm10|mm39|grcm3[89]|mouse|rat|rn[67])[_-]
 # Texts that stand for a missing ID in joined tables.
 NO_ID = ("", "nan", "NA", "None", "<NA>")
 
-# Names under which public code and 10x references carry a CAR: products, the
-# scFv, the woodchuck element of the vector. `CAR` only as a word, for CARD11 and CARS1 are genes.
+# Names under which public code and 10x references carry a CAR: products and their binders, the
+# scFv, the woodchuck element of the vector, the truncated EGFR beside it. `CAR` only as a word, for
+# CARD11 and CARS1 are genes.
 LIKELY_CAR = re.compile(
     r"(?i)^(?:"
     r"(?:.*[_\-. ])?car(?:[_\-. ]?t)?(?:[_\-. ].*)?"
     r"|(?:anti[_\-. ]?)?(?:bcma|cd19|gprc5d)[_\-. ]?car.*"
-    r"|.*scfv.*|.*wpre.*|.*bb2121.*|.*(?:ide|cilta|axi|tisa|eque|zevor)[_\-. ]?cel.*"
-    r"|lcar.*|abecma.*|carvykti.*|yescarta.*|kymriah.*|fucaso.*"
+    r"|car[_\-. ]?t?[_\-. ]?(?:bcma|cd19|19|gprc5d).*"
+    r"|.*scfv.*|.*wpre.*|.*bb2121.*|.*(?:hu|t)egfrt?|egfrt.*|.*fmc63.*"
+    r"|.*(?:ide|cilta|axi|tisa|eque|zevor|anito|arlo|obe|liso|brexu|relma)[_\-. ]?cel.*"
+    r"|.*(?:idecabtagene|ciltacabtagene|tisagenlecleucel|lisocabtagene|brexucabtagene).*"
+    r"|ddbcma.*|ct103a.*|ari0002h?.*|mcarh?\d+.*|lcar.*|abecma.*|carvykti.*|yescarta.*|kymriah.*"
+    r"|fucaso.*|tecartus.*|breyanzi.*|aucatzyl.*"
     r")$"
 )
 

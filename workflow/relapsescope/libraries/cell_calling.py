@@ -23,6 +23,8 @@ TOP_QUANTILE = 0.99
 # Of barcodes within so many fold of the usual empty droplet the ambient profile is made.
 BELOW, ABOVE = 6.0, 1.5
 LEAST_OF_CUTOFF = 0.01
+# With fewer large barcodes for each cell by size the empty droplets are smaller.
+FEWEST_EMPTY = 0.5
 # Genes of which the droplets' variation is measured, and the least of them in a usual droplet.
 VARIATION_GENES = 300
 LEAST_EXPECTED = 0.2
@@ -124,8 +126,8 @@ def usual_size(total: np.ndarray, cutoff: float, n_cells: int) -> float:
     """Return the UMIs of the usual empty droplet: the mode of the sizes, on the log scale.
 
     A raw matrix also lists hundreds of thousands of barcodes with a few UMIs that were never in a
-    droplet: sizes under a hundredth of the cutoff are left out. Where fewer barcodes are larger
-    than cells are by their size, the empty droplets are not: that limit is then returned.
+    droplet: sizes under a hundredth of the cutoff are left out. Where few barcodes are larger,
+    the empty droplets are not: that limit is then returned.
 
     Parameters
     ----------
@@ -136,7 +138,7 @@ def usual_size(total: np.ndarray, cutoff: float, n_cells: int) -> float:
     """
     limit = max(cutoff * LEAST_OF_CUTOFF, 1.0)
     large = total[total >= limit]
-    if large.size < max(n_cells, 1):
+    if large.size < max(FEWEST_EMPTY * n_cells, 1):
         return float(limit)
     logs = np.log(large)
     bins = np.arange(logs.min() - 0.05, logs.max() + 0.15, 0.1)

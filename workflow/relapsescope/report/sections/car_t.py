@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from relapsescope.mechanisms.car_t_findings import SET_NAMES
+from relapsescope.mechanisms.cited import UNDECIDED
 from relapsescope.report.context import Context, PatientContext, Section
 from relapsescope.report.sections.antigens import number, with_interval
 from relapsescope.tables import is_true
@@ -56,7 +58,9 @@ def _car_t(table: pd.DataFrame, patient_id: str | None = None) -> list[dict[str,
 
 def _words(row: dict[str, str]) -> dict[str, str]:
     verdicts = ("persistence_verdict", "proliferation_verdict", "exhaustion_verdict")
-    told = {name: row[name].lower().replace("_", " ") for name in verdicts}
+    told = {
+        name: UNDECIDED.get(row[name], row[name].lower().replace("_", " ")) for name in verdicts
+    }
     reasons = (row["persistence_reason"], row["reason"])
     return row | {
         **{f"{name}_words": words for name, words in told.items()},
@@ -78,13 +82,13 @@ def _percent(row: dict[str, str], *names: str) -> str:
 
 
 def _effect(row: dict[str, str]) -> dict[str, str]:
-    kind = "exhaustion" if row["role"] == "exhaustion" else row["role"]
+    kind = "" if row["role"] == "exhaustion" else row["role"]
     against = row["compared_with"].replace(";", ", ")
     if row["contrast"] == "same_library":
         before = f", and before: {against}" if is_true(row["controls"]) else ""
         against = f"other T cells of the library{before}"
     return row | {
-        "set_words": f"{row['set']} ({kind})" if kind != row["set"] else row["set"],
+        "set_words": SET_NAMES.get(row["set"], kind or row["set"]),
         "change": with_interval(row["effect"], row["effect_ci_low"], row["effect_ci_high"]),
         "plain": number(row["plain_effect"]),
         "null": number(row["null_share"]),

@@ -55,7 +55,7 @@ def true_evidence(cohort: Path, sheet: list[dict[str, str]]) -> dict[str, list[d
         "antigens": text(antigens),
         "car_t": text(true_car_t(truth(cohort, "car_t"))),
         "suppression": true_suppression(truth(cohort, "mechanisms"), sheet, failed),
-        **{name: text(course[name]) for name in ("course", "assessments")},
+        **{name: text(course[name]) for name in ("course", "assessments", "genetics")},
         **{name: [] for name in ("anxa1", "anxa1_untreated", "bulk_summary")},
     }
 

@@ -112,15 +112,28 @@ def forget(
 def sheet(
     folders: Annotated[list[Path], typer.Argument(help="Trees of Cell Ranger's outputs.")],
     output: Annotated[Path, typer.Option(help="The sheet to write.")] = SHEET,
+    split_by: Annotated[
+        str,
+        typer.Option(
+            help="Of one matrix of several libraries: the column of obs that names them, e.g. "
+            "obs.sample, or barcode for what stands around the barcodes' bases (-1, -2)."
+        ),
+    ] = "",
 ) -> None:
-    """Write a sample sheet from trees of Cell Ranger's outputs.
+    """Write a sample sheet from trees of Cell Ranger's outputs, or from a matrix of several.
 
     What the files tell is filled in; patients, and what no folder's name says, are left for you.
+    With --split-by a list of barcodes a library is written beside the sheet.
     """
     from relapsescope.submissions.new_sheet import write_sheet
+    from relapsescope.submissions.split_file import write_split
 
     try:
-        rows = write_sheet(folders, output)
+        if split_by and len(folders) != 1:
+            raise InputProblem("--split-by: give one matrix")
+        rows = (
+            write_split(folders[0], split_by, output) if split_by else write_sheet(folders, output)
+        )
     except InputProblem as problem:
         _refused(problem)
     for number, row in enumerate(rows, 2):

@@ -4,6 +4,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from relapsescope.course.files import course_paths
 from relapsescope.figures.draw import (
     MANIFEST_COLUMNS,
@@ -21,6 +22,7 @@ from relapsescope.figures.numbered import numbered_figures
 from relapsescope.figures.palette import LINEAGE_COLOURS, cell_type_colours, colours_for
 from relapsescope.figures.panel import PanelSettings, panel_settings
 from relapsescope.paths import REPOSITORY
+from relapsescope.report.context import caption
 from relapsescope.report.sections.course import PANELS as COURSE_SECTION_PANELS
 from relapsescope.vocabulary import LINEAGES, TIMEPOINTS
 
@@ -61,9 +63,21 @@ def test_every_panel_has_its_files_and_its_row(run):
 def test_only_the_panels_of_course_and_mechanisms_count_no_cells():
     uncounted = {name for name, unit in UNITS.items() if not unit}
     assert uncounted == COURSE_PANELS | {"mechanisms"}
-    rules = (REPOSITORY / "workflow/rules/report.smk").read_text()
-    named = rules[rules.index("CATEGORIES") :].partition('"Course"')[0]
-    assert set(re.findall(r'"(\w+)"', named)) == COURSE_PANELS
+    of_course = {name for name in PANEL_NAMES if category(name) == "Course"}
+    assert of_course == COURSE_PANELS
+
+
+def category(name):
+    text = (REPOSITORY / f"workflow/report/{name}.rst").read_text()
+    return re.fullmatch(r".*\n\n\.\. category: (.+)\n", text, re.S)[1]
+
+
+def test_every_caption_names_its_category_and_no_page_shows_it():
+    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
+    for path in (REPOSITORY / "workflow/report").glob("*.rst"):
+        if path.stem != "workflow":
+            assert category(path.stem) != ""
+            assert "category:" not in caption(path.stem, config)
 
 
 def test_every_panel_has_a_caption_and_every_caption_a_panel():

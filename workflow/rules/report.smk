@@ -8,27 +8,13 @@ Steps: figures -> page.
 CAPTIONS = sorted(path.stem for path in (REPOSITORY / "workflow/report").glob("*.rst"))
 FIGURES = [name for name in CAPTIONS if name.startswith("figure_")]
 PANELS = [name for name in CAPTIONS if name not in (*FIGURES, "workflow")]
-CATEGORIES = (
-    dict.fromkeys(
-        ("bulk_survival_forest", "landmark_survival", "m_protein_curves", "salvage_response",
-         "survival", "swimmer"),
-        "Course",
-    )
-    | dict.fromkeys(
-        ("light_chain", "malignancy_evidence", "copy_number", "clone_fates"), "Clones"
-    )
-    | dict.fromkeys(
-        ("composition_shift", "suppression", "ligand_receptor"), "Microenvironment"
-    )
-    | dict.fromkeys(("car_t_fraction", "exhaustion", "car_t_cycling"), "CAR-T cells")
-    | dict.fromkeys(("t_cell_states", "clonotype_tracking"), "T cells")
-    | dict.fromkeys(FIGURES, "Figures")
-    | dict.fromkeys(
-        ("antigen_rates", "antigen_detection", "anxa1_compartments", "target_matrix"), "Antigens"
-    )
-    | dict.fromkeys(("volcano", "enrichment"), "Programmes")
-    | {"mechanisms": "Mechanisms"}
-)
+CATEGORY = re.compile(r"^\.\. category: (.+)$", re.M)
+
+
+def category_of(panel):
+    """Return under which heading Snakemake's report shows a picture: its caption says it."""
+    text = (REPOSITORY / f"workflow/report/{panel}.rst").read_text(encoding="utf-8")
+    return CATEGORY.search(text)[1]
 
 
 rule figures:
@@ -58,7 +44,7 @@ rule figures:
             report(
                 f"{RESULTS}/figures/{panel}.svg",
                 caption=f"../report/{panel}.rst",
-                category=CATEGORIES.get(panel, "Cohort"),
+                category=category_of(panel),
                 labels={"panel": panel.replace("_", " ")},
             )
             for panel in FIGURES + PANELS

@@ -153,6 +153,20 @@ def test_an_open_verdict_leans(cohort):
     assert "persistence_leaning" not in rows["EXP", "car_detected"]
 
 
+@pytest.mark.parametrize(("controls", "leans"), [("True", True), ("False", False)])
+def test_open_exhaustion_leans_where_a_rise_could_be_told(cohort, controls, leans):
+    open_still = effects("REL", "car_detected", "INDETERMINATE")["REL", "car_detected"].assign(
+        timepoint="relapse", contrast="earlier_car_t", controls=controls,
+        joint_effect="0.9", joint_low="0.4", joint_high="1.4",
+    )  # fmt: skip
+    cohort.effects["REL", "car_detected"] = open_still
+    rows = {(r["sample_id"], r["population"]): r for r in car_t_rows(cohort, SETTINGS, seed=1)}
+    row = rows["REL", "car_detected"]
+    assert ("exhaustion_leaning" in row) == leans
+    assert not leans or 0.6 < row["exhaustion_leaning"] < 1
+    assert "exhaustion_leaning" not in rows["EXP", "car_detected"]
+
+
 def test_a_library_sorted_for_the_car_at_the_same_visit_is_asked(cohort):
     cohort.sheet["REL_S"] = sheet_row("REL_S", "relapse", 300, sorting="CAR_positive")
     cohort.t_cells["REL_S"] = t_cells(100, 90, 0)

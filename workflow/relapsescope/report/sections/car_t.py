@@ -9,6 +9,11 @@ from relapsescope.report.sections.antigens import number, with_interval
 from relapsescope.tables import is_true
 
 PANELS = ("car_t_fraction", "exhaustion", "car_t_cycling")
+LEANINGS = {
+    "persistence_leaning": "probability that they are gone",
+    "proliferation_leaning": "probability that they do not divide",
+    "exhaustion_leaning": "probability that they are exhausted",
+}
 NO_COURSE = "no library of a patient with CAR-T cells is in the sheet"
 
 
@@ -59,7 +64,8 @@ def _car_t(table: pd.DataFrame, patient_id: str | None = None) -> list[dict[str,
 def _words(row: dict[str, str]) -> dict[str, str]:
     verdicts = ("persistence_verdict", "proliferation_verdict", "exhaustion_verdict")
     told = {
-        name: UNDECIDED.get(row[name], row[name].lower().replace("_", " ")) for name in verdicts
+        name: UNDECIDED.get(row[name], row[name].lower().replace("_", " ")) + _leaning(row, name)
+        for name in verdicts
     }
     reasons = (row["persistence_reason"], row["reason"])
     return row | {
@@ -71,6 +77,12 @@ def _words(row: dict[str, str]) -> dict[str, str]:
         "dividing": _percent(row, "cycling_fraction", "cycling_ci_low", "cycling_ci_high"),
         "why": "; ".join(dict.fromkeys(filter(None, reasons))),
     }
+
+
+def _leaning(row: dict[str, str], verdict: str) -> str:
+    """Return where an open verdict leans, with its probability; empty where it does not."""
+    name = verdict.replace("verdict", "leaning")
+    return f", {LEANINGS[name]} {float(row[name]):.2f}" if row.get(name) else ""
 
 
 def _percent(row: dict[str, str], *names: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from relapsescope.errors import InputProblem
 from relapsescope.simulate import compose_plan, read_plan, simulate_cohort
+from relapsescope.simulate.clinical import clinical_tables
 from relapsescope.simulate.expression import (
     apply_programme,
     arm_factors,
@@ -20,7 +21,14 @@ from relapsescope.simulate.expression import (
     profile_table,
     resource,
 )
-from relapsescope.simulate.plan import SIMULATE_RESOURCES, check_plan
+from relapsescope.simulate.plan import (
+    SIMULATE_RESOURCES,
+    ClonePlan,
+    CohortPlan,
+    LibraryPlan,
+    PatientPlan,
+    check_plan,
+)
 from relapsescope.simulate.streams import gene_normals, generator
 from relapsescope.vocabulary import CELL_TYPES, LINEAGES
 from scipy import sparse
@@ -422,3 +430,37 @@ def test_counts_look_like_real_ones(cohort, truth):
     for umi, genes in ((2000, 1034), (3000, 1375), (5000, 2016)):
         expected = (1 - np.exp(-umi * rates)).sum()
         assert expected == pytest.approx(genes, rel=0.15)
+
+
+def lost_and_kept(rate):
+    clone = ClonePlan("A", rates={"TNFRSF17": rate})
+    relapse = LibraryPlan(
+        "relapse", 300, "extramedullary", plasma=0.3, clones={"A": 1.0}, site="skin"
+    )
+    found = {"assay": "WGS", "gene_or_arm": "TNFRSF17", "event": "mutation", "hgvs_p": "p.Arg27Pro"}
+    patient = PatientPlan(
+        "P", (relapse,), (clone,), involved_chain="kappa", car_product="cilta-cel",
+        best_response="CR", progression_day=280, genetics=(found,),
+    )  # fmt: skip
+    return CohortPlan((patient,))
+
+
+def test_soluble_bcma_follows_the_disease_that_sheds_it():
+    """Around 44 ng/mL at first; at relapse cells without BCMA leave a fifth of the floor of 6."""
+    lost, kept = (clinical_tables(lost_and_kept(rate), 1)["labs"] for rate in (0.0, 1.0))
+    for labs in (lost, kept):
+        assert labs.loc[labs["day"] == -7, "soluble_bcma_ng_ml"].item() == pytest.approx(
+            44, rel=0.1
+        )
+    last = {name: t["soluble_bcma_ng_ml"].iloc[-1] for name, t in (("lost", lost), ("kept", kept))}
+    assert last["lost"] == pytest.approx(1.2, rel=0.1)
+    assert last["kept"] > 30
+
+
+def test_genetics_of_a_plan_is_a_table_of_its_own_and_unknown_columns_are_told():
+    plan = lost_and_kept(1.0)
+    (row,) = clinical_tables(plan, 1)["genetics"].to_dict("records")
+    assert (row["patient_id"], row["hgvs_p"]) == ("P", "p.Arg27Pro")
+    assert "genetics" not in clinical_tables(read_plan(SIMULATE_RESOURCES / "demo.yaml"), 1)
+    wrong = replace(plan.patients[0], genetics=({"gene": "TNFRSF17"},))
+    assert "genetics has no column 'gene'" in " ".join(check_plan(CohortPlan((wrong,))))

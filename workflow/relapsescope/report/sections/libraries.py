@@ -59,7 +59,7 @@ def _row(context: Context, sample: str, row: dict[str, str], steps: dict[str, in
         "day": sheet.get("day", ""),
         "material": " · ".join(
             value.replace("_", " ")
-            for value in (sheet.get("tissue"), sheet.get("sorting"), sheet.get("chemistry"))
+            for value in (sheet.get(name) for name in ("tissue", "site", "sorting", "chemistry"))
             if value and value != "none"
         ),
         "place": VERDICTS.index(row["verdict"]) if row["verdict"] in VERDICTS else "",

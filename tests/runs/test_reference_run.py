@@ -9,8 +9,8 @@ from relapsescope.errors import InputProblem
 from relapsescope.intake.sheet import read_sheet
 from relapsescope.reference.files import ATLAS, FILES, has_atlas
 from relapsescope.reference.freeze import freeze
-from relapsescope.reference.jobs import place_libraries
 from relapsescope.reference.manifest import reference_problems
+from relapsescope.reference.placed_libraries import place_libraries
 
 
 @pytest.fixture(scope="module")

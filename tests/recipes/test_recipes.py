@@ -15,7 +15,7 @@ import yaml
 from relapsescope.deposit.columns import Column, dictionary, outputs_page
 from relapsescope.figures.draw import draw_figures, read_manifest
 from relapsescope.figures.panel import Panel, PanelData, PanelSettings
-from relapsescope.judged_genes import judged_genes
+from relapsescope.intake.judged_genes import judged_genes
 from relapsescope.paths import REPOSITORY
 from relapsescope.run.configuration import config_problems
 from relapsescope.run.settings import Configuration

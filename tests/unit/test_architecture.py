@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -15,8 +16,8 @@ HEAVY = {"numpy", "pandas", "scipy", "pyarrow", "h5py", "altair", "torch", "scan
 MOST_ROOMS, MOST_LAYERS = 30, 11
 # From the ground upwards; a room may import rooms of its own floor, and of lower ones.
 FLOORS = (
-    ("errors", "vocabulary", "paths", "judged_genes", "spreadsheet_cells", "tables", "settings"),
-    ("provenance", "statistics", "intake", "libraries", "survival"),
+    ("errors", "vocabulary", "paths", "spreadsheet_cells", "tables", "settings"),
+    ("provenance", "statistics", "intake", "libraries", "survival", "public_cohorts"),
     (
         *("atlas", "cohort", "clones", "antigens", "car_t", "t_cells", "programmes", "course"),
         *("microenvironment", "reference", "mechanisms", "simulate"),
@@ -50,6 +51,7 @@ def imports_of(path: Path, *, late: bool) -> set[str]:
     return found & MODULES.keys() - {module_of(path)}
 
 
+@cache
 def rooms_imported() -> dict[str, set[str]]:
     rooms: dict[str, set[str]] = {}
     for name, path in MODULES.items():

@@ -6,7 +6,7 @@ import yaml
 from relapsescope.clones.patient_clones import clone_settings
 from relapsescope.clones.plasma_cells import gene_space
 from relapsescope.intake.genes import gene_table
-from relapsescope.judged_genes import judged_genes
+from relapsescope.intake.judged_genes import judged_genes
 from relapsescope.libraries.markers import read_markers
 from relapsescope.paths import RESOURCES
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from relapsescope.errors import InputProblem
-from relapsescope.judged_genes import judged_genes
+from relapsescope.intake.judged_genes import judged_genes
 from relapsescope.libraries.lineage import call_lineages
 from relapsescope.libraries.markers import align_markers, read_markers
 from relapsescope.libraries.neighbours import nearest_cells, share_composition

@@ -8,7 +8,7 @@ import re
 
 from relapsescope.course.files import bulk_files, clinical_files, course_paths
 from relapsescope.programmes.files import gmt_files
-from relapsescope.judged_genes import judged_genes
+from relapsescope.intake.judged_genes import judged_genes
 from relapsescope.paths import REPOSITORY
 from relapsescope.antigens.files import MOLECULE_FILES, molecular_paths
 from relapsescope.car_t.files import CAR_FILES, CAR_TABLES as CAR_TABLE_NAMES

@@ -18,7 +18,7 @@ from relapsescope.clones.plasma_cells import (
     read_plasma_library,
 )
 from relapsescope.clones.settings import ImmunoglobulinSettings
-from relapsescope.judged_genes import judged_genes
+from relapsescope.intake.judged_genes import judged_genes
 from relapsescope.settings import settings_of
 from relapsescope.tables import write_json
 

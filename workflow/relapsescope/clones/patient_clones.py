@@ -33,7 +33,7 @@ from relapsescope.clones.tables import (
     arm_rows,
     clone_rows,
 )
-from relapsescope.judged_genes import judged_genes
+from relapsescope.intake.judged_genes import judged_genes
 from relapsescope.settings import settings_of
 from relapsescope.tables import write_json, write_parquet, write_tsv
 from relapsescope.vocabulary import COHORT, FROZEN

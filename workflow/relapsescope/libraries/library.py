@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from relapsescope.errors import InputProblem
+from relapsescope.intake.judged_genes import judged_genes
 from relapsescope.intake.matrix import Counts, write_fragment
 from relapsescope.intake.privacy import without_folders
-from relapsescope.judged_genes import judged_genes
 from relapsescope.libraries.ambient import Ambient, estimate_ambient
 from relapsescope.libraries.b_cell_light_chains import light_chain_ratio, restricted
 from relapsescope.libraries.doublets import DoubletCalls, call_doublets

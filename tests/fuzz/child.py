@@ -21,6 +21,7 @@ from relapsescope.run.config_file import read_configuration
 from relapsescope.run.configuration import config_problems
 
 SECONDS = 20
+WAIT = 120
 MEMORY = 1_000_000_000
 COLUMNS = ("matrix", "raw_matrix", "tcr_contigs", "bcr_contigs")
 
@@ -32,9 +33,12 @@ class Endless(BaseException):
 def main() -> None:
     """Answer until the input ends."""
     signal.signal(signal.SIGALRM, _stop)
+    signal.signal(signal.SIGPROF, _stop)
     _allow(MEMORY)
     for line in sys.stdin:
-        signal.setitimer(signal.ITIMER_REAL, SECONDS, 1.0)
+        # Work is told by CPU time, which other processes do not change; waiting by the clock.
+        signal.setitimer(signal.ITIMER_PROF, SECONDS, 1.0)
+        signal.setitimer(signal.ITIMER_REAL, WAIT, 1.0)
         try:
             answer = look(Path(json.loads(line)))
         except InputProblem as problem:
@@ -45,6 +49,7 @@ def main() -> None:
             answer = {"outcome": "memory", "lines": traceback.format_exc().splitlines()[-8:]}
         except Exception:
             answer = {"outcome": "crashed", "lines": traceback.format_exc().splitlines()[-8:]}
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         print(json.dumps(answer), flush=True)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .child import SECONDS
+from .child import WAIT
 from .spoilers import SPOILERS
 
 BAD = ("crashed", "endless", "memory", "died")
@@ -48,7 +48,7 @@ class Looker:
         process.stdin.write(json.dumps(str(folder)) + "\n")
         process.stdin.flush()
         # The first answer also waits for the imports.
-        ready, _, _ = select.select([process.stdout], [], [], 4 * SECONDS)
+        ready, _, _ = select.select([process.stdout], [], [], 2 * WAIT)
         answer = process.stdout.readline() if ready else ""
         if answer:
             return json.loads(answer)

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 from relapsescope.errors import InputProblem
+from relapsescope.intake.counts import seen_features
 from relapsescope.intake.genes import gene_table
 from relapsescope.intake.matrix import (
     Counts,
@@ -442,3 +443,11 @@ def test_a_transgene_with_the_name_of_a_gene_beside_it_stays_one(tmp_path, genes
     np.testing.assert_array_equal(counts.gene_ids, genes[0])
     block = counts.blocks["Transgene"].matrix.toarray()[:, 0]
     np.testing.assert_array_equal(block, dense[:, -1])
+
+
+def test_places_of_values_outside_the_features_are_not_counted():
+    """Damage in a place must not become a table as long as its number."""
+    assert seen_features(np.array([0, 2, 2]), 3, 4).tolist() == [True, False, True, False]
+    assert seen_features(np.array([0, 10**16]), 2, 4) is None
+    assert seen_features(np.array([0, -1]), 2, 4) is None
+    assert seen_features(np.array([0]), 2, 4) is None

@@ -194,6 +194,9 @@ def seen_features(indices: np.ndarray, n_values: int, n_features: int) -> np.nda
     """Return which features have a stored value; None where not all indices were looked at."""
     if len(indices) < n_values:
         return None
+    if len(indices) and not 0 <= indices.min() <= indices.max() < n_features:
+        # Damaged: whoever reads the counts says so. Counting would allocate up to the largest.
+        return None
     return np.bincount(indices, minlength=n_features)[:n_features] > 0
 
 

@@ -356,14 +356,14 @@ def _check_patients(table: Table, libraries: list[Library]) -> None:
 def _warn_of_order(table: Table, patient_id: str, rows: list[Library]) -> None:
     """Warn of days that run against the timepoints: of a swap, or of a second treatment."""
     dated = [row for row in rows if row.day is not None and row.timepoint in AFTER_INFUSION]
+    latest: dict[str, Library] = {}
+    for row in sorted(dated, key=lambda row: row.day):
+        latest[row.timepoint] = row
     for row in dated:
-        later = [
-            other
-            for other in dated
-            if AFTER_INFUSION.index(other.timepoint) < AFTER_INFUSION.index(row.timepoint)
-            and other.day > row.day
-        ]
-        for other in later[:1]:
+        earlier = AFTER_INFUSION[: AFTER_INFUSION.index(row.timepoint)]
+        before = [latest[name] for name in earlier if name in latest]
+        other = max(before, key=lambda one: one.day, default=None)
+        if other and other.day > row.day:
             table.warn(
                 row.line,
                 "day",

@@ -23,21 +23,27 @@ def check_copies(
     for place, library in enumerate(known):
         found = headers[library.sample_id].fingerprint
         # Libraries that share a pair of barcode and sum are few: only they are compared.
-        for other in sorted({place for pair in found for place in places[pair]}):
-            first = known[other]
-            if library.barcodes and first.barcodes:
-                continue
-            if same_library(found, headers[first.sample_id].fingerprint):
-                table.problem(
-                    library.line,
-                    "matrix",
-                    f"the same cells with the same counts as {shown(first.sample_id)} in line "
-                    f"{first.line}",
-                    "give each library once",
-                )
-                break
-        for pair in found:
-            places[pair].append(place)
+        others = sorted({other for pair in found for other in places[pair]})
+        first = next(
+            (known[other] for other in others if _copies(library, known[other], headers)), None
+        )
+        if first is None:
+            for pair in found:
+                places[pair].append(place)
+            continue
+        table.problem(
+            library.line,
+            "matrix",
+            f"the same cells with the same counts as {shown(first.sample_id)} in line {first.line}",
+            "give each library once",
+        )
+
+
+def _copies(one: Library, other: Library, headers: Mapping[str, MatrixHeader]) -> bool:
+    """Return whether two rows are one library."""
+    if one.barcodes and other.barcodes:
+        return False
+    return same_library(headers[one.sample_id].fingerprint, headers[other.sample_id].fingerprint)
 
 
 def check_shared_genes(table: Table, headers: Mapping[str, MatrixHeader]) -> None:

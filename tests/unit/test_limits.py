@@ -12,7 +12,7 @@ import pytest
 from relapsescope.errors import InputProblem
 from relapsescope.intake.limits import MB, InputLimits, read_unpacked, refuse_unsafe_hdf5
 from relapsescope.intake.matrix import read_counts, read_header
-from relapsescope.intake.regular_files import why_not_a_file
+from relapsescope.intake.regular_files import files_below, why_not_a_file
 
 HUGE = 10**12
 
@@ -220,3 +220,16 @@ def test_twenty_files_that_claim_much_are_refused_within_a_gigabyte(tmp_path):
     assert run.returncode == 0, run.stderr[-2000:]
     assert len(said) == 2 * len(paths)
     assert [line for line in said if not line.startswith(str(tmp_path))] == []
+
+
+def test_a_look_below_a_folder_has_bounds(tmp_path):
+    """Somebody's home as a matrix must not be walked to its end."""
+    for place in ("a/b/c/d/e", "x"):
+        (tmp_path / place).mkdir(parents=True)
+    for name in ("a/1", "a/b/2", "a/b/c/3", "a/b/c/d/4", "x/5"):
+        (tmp_path / name).write_text("")
+    os.mkfifo(tmp_path / "pipe")
+    assert [path.name for path in files_below(tmp_path)] == ["1", "2", "3", "5"]
+    for i in range(3000):
+        (tmp_path / f"a/{i:04d}.txt").write_text("")
+    assert tmp_path / "x/5" not in files_below(tmp_path)

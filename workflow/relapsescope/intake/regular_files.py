@@ -18,6 +18,7 @@ CORRECT = "correct the path"
 NOT_THERE = "there is no such file"
 # Names beside a missing file that are compared with it: folders of archives hold millions.
 MOST_COMPARED = 2_000
+MOST_LEVELS = 3
 
 
 def why_not_a_file(path: Path) -> tuple[str, str] | None:
@@ -48,6 +49,24 @@ def nearest_file(path: Path) -> str:
         return "correct the path (relative paths start at the sheet's folder)"
     close = difflib.get_close_matches(path.name, sorted(beside), n=1, cutoff=0.7)
     return f"did you mean {close[0]}?" if close else "correct the path, or copy the file there"
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return the regular files in a folder and three levels below it, sorted, of the first some.
+
+    To see what was meant by a folder: it may be the home of everybody.
+    """
+    found: list[Path] = []
+    seen = 0
+    for place, folders, names in os.walk(folder):
+        if len(Path(place).relative_to(folder).parts) >= MOST_LEVELS:
+            folders.clear()
+        folders.sort()
+        seen += len(folders) + len(names)
+        found += [path for name in sorted(names) if (path := Path(place, name)).is_file()]
+        if seen > MOST_COMPARED:
+            break
+    return sorted(found)
 
 
 def _absent(path: Path, error: OSError) -> tuple[str, str]:

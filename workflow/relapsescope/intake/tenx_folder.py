@@ -19,7 +19,7 @@ from relapsescope.intake.counts import (
 from relapsescope.intake.feature_types import UNTYPED
 from relapsescope.intake.hdf5 import MANY_BARCODES, SAMPLE, count_repeats, first_line
 from relapsescope.intake.limits import read_unpacked
-from relapsescope.intake.regular_files import why_not_a_file
+from relapsescope.intake.regular_files import files_below, why_not_a_file
 
 DAMAGED = "the file is damaged or was cut short; copy it again"
 # Matrices whose compressed size is beyond this are not read to their end in the header.
@@ -104,6 +104,7 @@ def folder_parts(folder: Path) -> FolderParts:
 
 def _refuse_folder(folder: Path) -> NoReturn:
     """Say what a folder without a matrix of its own is, and what to give instead."""
+    below = files_below(folder)
     many = sorted(
         path.name.partition("matrix.mtx")[0]
         for path in folder.glob("*matrix.mtx*")
@@ -121,12 +122,17 @@ def _refuse_folder(folder: Path) -> NoReturn:
             path.parent
             for names, *_ in LAYOUTS
             for name in names
-            for path in folder.rglob(f"*{name}*")
+            for path in below
+            if name in path.name
         },
         key=lambda path: ("raw" in path.as_posix() or "unfiltered" in path.as_posix(), str(path)),
     )
     kind = next((told for name, told in OUTER.items() if (folder / name).exists()), "a folder")
-    found = sorted(path for path in folder.rglob("*matrix*.h5") if "raw" not in path.name)
+    found = [
+        path
+        for path in below
+        if "matrix" in path.name and path.suffix == ".h5" and "raw" not in path.name
+    ]
     hint = found[0] if found else inside[0] if inside else None
     remedy = (
         f"give {hint.relative_to(folder.parent)}"

@@ -25,8 +25,10 @@ sys.path.insert(0, str(REPOSITORY / "workflow"))
 
 from relapsescope.antigens.antigen_rows import Cohort, antigen_rows  # noqa: E402
 from relapsescope.antigens.anxa1 import anxa1_rows  # noqa: E402
+from relapsescope.antigens.cell_groups import ALL_MALIGNANT  # noqa: E402
 from relapsescope.antigens.mixture import CALIBRATION  # noqa: E402
 from relapsescope.antigens.molecules import Clones, Molecules  # noqa: E402
+from relapsescope.antigens.references import MALIGNANT_KEY  # noqa: E402
 from relapsescope.antigens.settings import AntigenSettings, Anxa1Settings  # noqa: E402
 from relapsescope.settings import settings_of  # noqa: E402
 from relapsescope.statistics.library_effects import Pooled, library_effects  # noqa: E402
@@ -169,6 +171,8 @@ def simulate(
             if group == "clone":
                 kinds = [("clone", "A", kinds[0][2]), ("clone:strict", "A", strict)]
                 kinds.append(("clone:wide", "A", kinds[0][2]))
+                if not antigen_only:
+                    kinds.append((*MALIGNANT_KEY, kinds[0][2]))
             for kind, clone, members in kinds:
                 for gene in genes:
                     one = tally(
@@ -183,7 +187,7 @@ def simulate(
                     p = scenario.other_clone * scenario.claimed if kept.any() else 0.0
                     base = scenario.cpm if gene == "TNFRSF17" else GENES[gene].get("clone", 0.0)
                     rate = base / 1e6
-                    if kind == "clone" and gene in ("TNFRSF17", "GPRC5D"):
+                    if kind in ("clone", ALL_MALIGNANT) and gene in ("TNFRSF17", "GPRC5D", "ANXA1"):
                         counted[sample, kind, clone, gene] = cell_counts(
                             cells[gene],
                             depth + second + old,
@@ -201,15 +205,14 @@ def simulate(
             drawn = rng.poisson(others * rng.gamma(n / DISPERSION, DISPERSION / n, N_OTHERS))
             sums = np.array([*(cells[g].sum() for g in genes), *drawn], dtype=np.float32)
             clean = np.array([soup * chance[g] / N_EMPTY * n for g in genes])
-            pooled.append(
-                (
-                    (sample, "clone", "A") if group == "clone" else (sample, "lineage", group),
-                    sums,
-                    sums * (1 + DISPERSION * sums / n),
-                    np.concatenate([clean, np.zeros(N_OTHERS)]),
-                    total,
-                )
-            )
+            summed = (sums, sums * (1 + DISPERSION * sums / n))
+            keys = [("lineage", group)]
+            if group == "clone":
+                keys = [("clone", "A"), MALIGNANT_KEY]
+            pooled += [
+                ((sample, *key), *summed, np.concatenate([clean, np.zeros(N_OTHERS)]), total)
+                for key in keys
+            ]
             if group == "clone":
                 umi |= {(sample, gene): cells[gene] for gene in genes}
                 exposure[sample] = depth + second + old
@@ -240,7 +243,7 @@ def judge(one: Simulated, settings: tuple[AntigenSettings, Anxa1Settings]) -> di
     effects = library_effects(one.pooled, patients, assumed_sd=antigens.library_log_sd)
     said = {}
     for row in antigen_rows(Cohort(one.molecules, one.pooled, effects, clones, antigens)):
-        if row["sample_id"] == "relapse":
+        if (row["sample_id"], row["clone_id"]) == ("relapse", "A"):
             gene = row["antigen"]
             said[gene] = row["verdict"]
             limits = row.get("ratio_ci_low", 0.0), row.get("ratio_ci_high", np.inf)

@@ -52,6 +52,35 @@ def test_a_rise_that_all_cells_of_the_library_share_is_not_high():
     assert row["verdict"] == "NOT_HIGH"
 
 
+def test_cells_that_were_high_already_are_selected_and_cells_that_rose_induced():
+    """Against the tumour before CAR-T both are sixfold; a few cells of the clone were there."""
+    few = {"n_cells": 40, "exposure": 2e5}
+    high_then = group("before", "clone", "B", "ANXA1", 180, **few)
+    low_then = group("before", "clone", "B", "ANXA1", 30, **few)
+    selected = relapse_clone([*libraries(900), high_then])
+    induced = relapse_clone([*libraries(900), low_then])
+    for row in (selected, induced):
+        assert (row["verdict"], row["contrast"]) == ("HIGH", "pre_treatment_malignant")
+        assert row["own_past_cells"] == 40
+    assert selected["origin"] == "selected"
+    assert selected["own_past_log2_ratio"] == pytest.approx(0, abs=0.05)
+    assert induced["origin"] == "induced" and induced["own_past_ci_low"] > 1
+    assert "origin" not in relapse_clone([*libraries(200), low_then])
+
+
+def test_other_patients_take_the_error_of_a_new_patient():
+    rows = [row for row in libraries(700) if row["sample_id"] == "relapse"]
+    for number, umi in enumerate((75, 150, 300)):
+        patient = f"U{number}"
+        rows.append(group(patient, "all_malignant", "all_malignant", "ANXA1", umi))
+        rows += [group(patient, "lineage", lineage, "ANXA1", 700) for lineage in ("T", "Monocyte")]
+    row = relapse_clone(rows)
+    assert row["contrast"] == "untreated_panel"
+    assert row["log2_ratio"] == pytest.approx(np.log2(700 / 150), abs=0.05)
+    assert row["log2_ratio_ci_high"] - row["log2_ratio_ci_low"] > 3
+    assert row["verdict"] == "INDETERMINATE"
+
+
 def test_few_molecules_are_indeterminate():
     assert relapse_clone(libraries(10, 4))["verdict"] == "INDETERMINATE"
     assert relapse_clone(libraries(900, n_cells=5))["verdict"] == "INDETERMINATE"

@@ -1,6 +1,7 @@
 """Is ANXA1 high in a compartment: changes beyond those of the same libraries' other cells."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,13 @@ from relapsescope.statistics.rates import (
     rate,
     ratio,
 )
-from relapsescope.statistics.retention import counted_interval
+from relapsescope.statistics.retention import (
+    counted_interval,
+    mean_spread,
+    reference_rate,
+    spread_weights,
+)
+from relapsescope.statistics.settings import RateSettings
 from relapsescope.vocabulary import BEFORE_TREATMENT, HIGH, INDETERMINATE, NOT_HIGH
 
 COLUMNS = (
@@ -49,6 +56,8 @@ COLUMNS = (
 )
 SELECTED, INDUCED = "selected", "induced"
 LOG2 = np.log(2.0)
+# How cells are thought to differ before they are looked at.
+ASSUMED = RateSettings()
 
 
 def anxa1_rows(
@@ -185,7 +194,24 @@ def _compartment(
     if not plasma:
         return pool([molecules.tally(*key, settings.gene) for key in keys]), 0.0
     parts = [with_doublets(molecules, key[0], key[1:], settings) for key in keys]
-    return pool([part[0] for part in parts]), sum(part[1] for part in parts)
+    one, doublets = pool([part[0] for part in parts]), sum(part[1] for part in parts)
+    return _with_own_spread(molecules, keys, one, settings), doublets
+
+
+def _with_own_spread(
+    molecules: Molecules, keys: Sequence[Key], one: Tally, settings: Anxa1Settings
+) -> Tally:
+    """Return a tally whose cells vary as they are likeliest to, each cell looked at."""
+    counts = molecules.counted(keys, settings.gene)
+    if counts.n_cells != one.n_cells or one.n_cells == 0:
+        return one
+    spread = spread_weights(
+        counts,
+        reference_rate(one),
+        assumed=ASSUMED.dispersion,
+        assumed_log_sd=ASSUMED.dispersion_sd,
+    )
+    return replace(one, dispersion=mean_spread(spread))
 
 
 def _ratios(

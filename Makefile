@@ -92,12 +92,16 @@ bench-cluster: $(READY) ## 200 libraries, five of them broken, on a local SLURM:
 	$(BIN)/python benchmarks/fit_resources.py results/bench/cluster --check
 
 $(READY): envs/lock.txt pyproject.toml
-	@python=$$(command -v python3.11 || command -v python3 || true)
-	if [ -z "$$python" ] || ! "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
-	  echo "Relapsescope needs Python 3.11 with venv (found: $${python:-no python3}). Install it (Debian: apt install python3.11-venv; conda: conda create -n py311 python=3.11) and run make again." >&2
+	@fits='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
+	python=
+	for name in python3.13 python3.12 python3.11 python3; do
+	  if "$$name" -c "$$fits" >/dev/null 2>&1; then python=$$name; break; fi
+	done
+	if [ -z "$$python" ]; then
+	  echo "Relapsescope needs Python 3.11, 3.12 or 3.13 with venv (python3 is $$(python3 --version 2>/dev/null || echo not there)). Install one (Debian: apt install python3.11-venv; conda: conda create -n py311 python=3.11) and run make again." >&2
 	  exit 1
 	fi
-	echo "Setting up .venv from envs/lock.txt (once, a few minutes) …"
+	echo "Setting up .venv from envs/lock.txt with $$("$$python" --version) (once, a few minutes) …"
 	"$$python" -m venv --clear .venv
 	$(BIN)/python -m pip install -qq --disable-pip-version-check $$(grep '^torch==' envs/lock.txt)
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -r envs/lock.txt

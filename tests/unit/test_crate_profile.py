@@ -12,7 +12,9 @@ from relapsescope.deposit.crate import RUN_TERMS, SPECIFICATION, write_crate
 
 from .mock_results import write_results
 
-pytest.importorskip("rocrate_validator", reason="needs roc-validator (envs/requirements-peers.in)")
+pytest.importorskip(
+    "rocrate_validator", reason="needs roc-validator beside .venv (docs/reproduce.md)"
+)
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 

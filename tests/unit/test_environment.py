@@ -1,12 +1,16 @@
 """The lock, the direct dependencies and the conda file name the same versions."""
 
+import ast
+import importlib.metadata
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from relapsescope.microenvironment.interaction_pairs import RESOURCE
 
 CONDA_NAMES = {
     "torch": "pytorch",
@@ -78,3 +82,58 @@ def test_peers_are_pinned_apart_and_no_run_imports_them(repository, lock):
             if path.parent.name != "aucell":
                 text = path.read_text()
                 assert not re.search(rf"^\s*(import|from) ({names})\b", text, re.M), path
+
+
+def test_the_package_imports_only_what_its_requirements_name(repository, lock):
+    """By what is imported, not by who brought it: a package's package may go any day."""
+    direct = requirement_versions(repository / "envs/requirements.in")
+    own = {*sys.stdlib_module_names, "relapsescope", "pytest"}
+    imported = set()
+    for path in (repository / "workflow/relapsescope").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.split(".")[0])
+    brought = importlib.metadata.packages_distributions()
+    for module in sorted(imported - own):
+        names = {name.lower().replace("_", "-") for name in brought[module]}
+        assert names & set(direct), f"{module}: name {names} in envs/requirements.in"
+    # Read as a file of the package, not imported.
+    assert RESOURCE[0] in direct
+
+
+def test_every_python_that_the_package_allows_is_looked_for_by_make(repository):
+    allowed = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    assert allowed["requires-python"] == ">=3.11,<3.14"
+    makefile = (repository / "Makefile").read_text()
+    assert "for name in python3.13 python3.12 python3.11 python3;" in makefile
+    assert "(3, 11) <= sys.version_info[:2] <= (3, 13)" in makefile
+
+
+def install_commands(text: str) -> list[str]:
+    """Return what a recipe gives to pip, in order, whatever it calls pip by."""
+    found = re.findall(r"-m pip install (.*?)(?: \\| ?&&|$)", text.replace("$$", "$"), re.M)
+    options = r"(-qq|--disable-pip-version-check|--no-cache-dir) ?"
+    return [re.sub(options, "", command).strip() for command in found]
+
+
+def test_containers_install_what_make_installs(repository):
+    makefile = (repository / "Makefile").read_text()
+    ready = makefile[makefile.index("$(READY): envs") : makefile.index("\npeers: ")]
+    wanted = install_commands(ready)
+    assert len(wanted) == 3
+    for name in ("Containerfile", "apptainer.def"):
+        assert install_commands((repository / "envs" / name).read_text()) == wanted, name
+
+
+def test_the_shell_of_the_containers_is_well_formed(repository):
+    recipe = (repository / "envs/Containerfile").read_text().replace("\\\n", "")
+    runs = re.findall(r"^RUN (.*)$", recipe, re.M)
+    assert len(runs) == 2
+    post = (repository / "envs/apptainer.def").read_text()
+    post = post[post.index("%post") + 5 : post.index("%environment")]
+    for script in (*runs, post):
+        subprocess.run(["sh", "-n"], input=script, text=True, check=True)
+    for source in re.findall(r"^COPY (\S+) ", recipe, re.M):
+        assert (repository / source).exists()

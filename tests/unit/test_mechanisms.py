@@ -158,9 +158,7 @@ UNKNOWN_CAR = ("car_t", CAR, {"persistence_verdict": "INDETERMINATE"})
 @pytest.mark.parametrize("shown", [GONE, RAISED, EXHAUSTED, VGPR])
 def test_none_is_primary_while_loss_of_the_target_is_open(shown):
     assert primary(UNKNOWN_TARGET, shown) is None
-    assert (
-        "could not be assessed" in rows(UNKNOWN_TARGET, shown)["antigen_escape"]["primary_reason"]
-    )
+    assert "is not decided" in rows(UNKNOWN_TARGET, shown)["antigen_escape"]["primary_reason"]
     assert primary(NOT_LOST, shown) is not None
 
 

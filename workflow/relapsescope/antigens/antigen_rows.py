@@ -258,7 +258,10 @@ def _row(cohort: Cohort, key: Key, gene: str, one: Tally) -> dict[str, Any]:
         molecules, cohort.clones, sample, clone, gene, settings.reference, cohort.outside
     )
     if reference is None:
-        reason = "no reference: no cells before treatment, normal plasma cells or other patients"
+        reason = (
+            "nothing to compare with: no cells before treatment, normal plasma cells or other "
+            "patients"
+        )
         return row | {"verdict": INDETERMINATE, "reason": reason}
     found = compare(cohort, key, gene, one, reference)
     base, ratio_found = found.base, found.found

@@ -114,7 +114,7 @@ def primary_mechanism(states: Mapping[str, str], rules: Rules) -> Primary:
         if step.sufficient and open_still:
             title = rules.title(step.mechanism).lower()
             title = title.replace("car-t", "CAR-T")
-            return Primary("", f"{title} alone would explain the relapse and could not be assessed")
+            return Primary("", f"{title} alone would explain the relapse and is not decided")
     if SUPPORTED in verdicts.values():
         name = rules.title(rules.never_primary["mechanism"]).lower()
         return Primary("", f"only {name} was shown: {rules.never_primary['because']}")

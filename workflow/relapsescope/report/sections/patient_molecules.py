@@ -226,15 +226,17 @@ def _antigen(context: PatientContext, row: Row) -> dict[str, Any]:
         "verdict": row["verdict"].lower(),
         "ratio": context.cite(ratio) if row["ratio"] else "",
         "share": context.cite(retained_share(row)) if row["retaining_share"] else "",
-        "seen": context.cite(
-            cited(
-                "{umi} seen, {expected} expected",
-                umi=row.number("antigen_umi"),
-                expected=row.number("expected_umi"),
-            )
-        ),
+        "seen": context.cite(_seen(row)),
         "reference": REFERENCES.get(row["reference"], row["reference"]),
     }
+
+
+def _seen(row: Row) -> Cited:
+    """Return the molecules seen, and those expected where there is something to expect from."""
+    told = cited("{umi} seen", umi=row.number("antigen_umi"))
+    if row["expected_umi"]:
+        told += cited(", {expected} expected", expected=row.number("expected_umi"))
+    return told
 
 
 def retained_share(row: Row) -> Cited:

@@ -20,6 +20,8 @@ from relapsescope.clones.patient_clones import chosen_panel
 from relapsescope.clones.tables import last_library
 from relapsescope.errors import InputProblem
 from relapsescope.intake.sheet import Library
+from relapsescope.mechanisms.cited import KEYS, Row
+from relapsescope.mechanisms.tumour_findings import _target_seen
 from relapsescope.paths import REPOSITORY
 from relapsescope.reference.atlas_file import (
     ALL_TYPES,
@@ -33,6 +35,7 @@ from relapsescope.reference.novelty import composition_drift, library_drift, nov
 from relapsescope.reference.placing import encode, most_common, place
 from relapsescope.reference.settings import NoveltySettings
 from relapsescope.report.run_tables import RunTables
+from relapsescope.report.sections.antigens import reference_words
 from relapsescope.report.sections.libraries import strange_to_the_reference
 from relapsescope.run.foreseen import foreseen
 from relapsescope.settings import settings_of
@@ -592,3 +595,23 @@ def test_a_page_says_in_what_a_library_is_strange_to_the_reference(tmp_path):
     assert said("S3", "some/folder") == []
     # A table that an earlier run on a reference left says nothing of this one.
     assert said("S1", "none") == said("S1", "shipped") == []
+
+
+def test_a_page_names_the_reference_that_an_antigen_rests_on():
+    assert reference_words("normal_plasma_cells", "shipped") == (
+        "normal plasma cells of the shipped reference "
+        "(published rates of other laboratories and protocols)"
+    )
+    assert reference_words("untreated_panel", "frozen").endswith("of the frozen reference")
+    assert reference_words("untreated_panel", "cohort") == "untreated patients"
+    row = dict.fromkeys(KEYS["antigens"], "x") | {
+        "antigen": "TNFRSF17",
+        "antigen_umi": "0",
+        "n_cells": "200",
+        "reference": "normal_plasma_cells",
+        "reference_source": "shipped",
+        "expected_umi": "100",
+        "verdict": "LOST",
+    }
+    told = _target_seen(Row("antigens", row)).text
+    assert "expected from normal plasma cells of the shipped reference (published rates" in told

@@ -65,6 +65,11 @@ VERDICTS = ("pass", "warn", "fail")
 # Where what a clone is compared with comes from (`reference_source`): the cohort's own people, a
 # reference frozen from another cohort, or the shipped table of published rates.
 COHORT, FROZEN, SHIPPED = "cohort", "frozen", "shipped"
+SOURCE_WORDS = {
+    FROZEN: " of the frozen reference",
+    SHIPPED: " of the shipped reference (published rates of other laboratories and protocols)",
+}
+"""What every sentence adds that does not rest on the cohort's own people."""
 # In the notes of an atlas, where that is so: its results come again in kind, not byte for byte.
 ON_GPU = "scVI was trained on a GPU"
 # Verdicts of the tables. What the evidence cannot decide is the same word everywhere.

@@ -42,12 +42,8 @@ from relapsescope.statistics.retention import (
     spread_weights,
     weighted,
 )
-from relapsescope.vocabulary import FROZEN, INDETERMINATE, LOST, REDUCED, RETAINED, SHIPPED
+from relapsescope.vocabulary import INDETERMINATE, LOST, REDUCED, RETAINED, SOURCE_WORDS
 
-SOURCE_WORDS = {
-    FROZEN: " of the frozen reference",
-    SHIPPED: " of the shipped reference (published rates of other laboratories and protocols)",
-}
 COLUMNS = (
     *("patient_id", "clone_id", "sample_id", "timepoint", "antigen", "n_cells", "total_umi"),
     *("antigen_umi", "rate_cpm", "rate_ci_low", "rate_ci_high", "ambient_cpm", "reference"),

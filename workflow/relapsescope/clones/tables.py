@@ -74,7 +74,7 @@ SURE = 0.95
 # Arms changed alike that make two groups of cells one tumour: one may be chance.
 MIN_KIN_ARMS = 2
 # Share of the arms that must have been able to show a gain for "no arm differs" to mean anything.
-ABLE_ARMS = 0.5
+ABLE_ARMS = 0.8
 
 
 @dataclass(frozen=True)

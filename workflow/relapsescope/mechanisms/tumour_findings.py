@@ -18,7 +18,7 @@ from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
 from relapsescope.statistics.leanings import ratio_leanings
 from relapsescope.statistics.retention import MOST_PARTIAL
-from relapsescope.vocabulary import antigen_name
+from relapsescope.vocabulary import SOURCE_WORDS, antigen_name
 
 # Strength at most where the target is reduced and loss is not shown (the contract's "under 0.6").
 MOST_WITHOUT_LOSS = 0.59
@@ -119,7 +119,7 @@ def _target_seen(row: Row) -> Cited:
         told += cited(
             " where {expected} would be expected from {reference}",
             expected=row.number("expected_umi"),
-            reference=REFERENCES[row["reference"]],
+            reference=REFERENCES[row["reference"]] + SOURCE_WORDS.get(row["reference_source"], ""),
         )
     if row["ratio"]:
         told += cited(

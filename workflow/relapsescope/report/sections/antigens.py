@@ -4,6 +4,7 @@ from typing import Any
 
 from relapsescope.report.context import Context, Section
 from relapsescope.report.sections.clones import percent
+from relapsescope.vocabulary import SOURCE_WORDS
 
 PANELS = ("antigen_rates", "antigen_detection", "anxa1_compartments", "target_matrix")
 REFERENCES = {
@@ -48,13 +49,18 @@ def relapse_antigens(molecular: dict[str, Any], patient_id: str | None = None) -
     return rows.to_dict("records")
 
 
+def reference_words(reference: str, source: str) -> str:
+    """Return with whose cells an antigen is compared, and whose people these are."""
+    return REFERENCES.get(reference, reference) + SOURCE_WORDS.get(source, "")
+
+
 def verdict_row(row: dict[str, str]) -> dict[str, str]:
     """Return an antigen in a clone as a page shows it."""
     return row | {
         "verdict": row["verdict"].lower(),
         "rate": with_interval(row["rate_cpm"], row["rate_ci_low"], row["rate_ci_high"]),
         "ratio_words": with_interval(row["ratio"], row["ratio_ci_low"], row["ratio_ci_high"]),
-        "reference": REFERENCES.get(row["reference"], row["reference"]),
+        "reference": reference_words(row["reference"], row.get("reference_source", "")),
         "protein": f"on {percent(row['protein_fraction'])} of the cells"
         if row["protein_fraction"]
         else "",

@@ -9,7 +9,7 @@ from relapsescope.course.genetics import arm_agreement, words_of
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined, parse_cited
 from relapsescope.report.context import PatientContext, Section
 from relapsescope.report.sections.antigens import (
-    REFERENCES,
+    reference_words,
     relapse_antigens,
     verdict_row,
     with_interval,
@@ -227,7 +227,7 @@ def _antigen(context: PatientContext, row: Row) -> dict[str, Any]:
         "ratio": context.cite(ratio) if row["ratio"] else "",
         "share": context.cite(retained_share(row)) if row["retaining_share"] else "",
         "seen": context.cite(_seen(row)),
-        "reference": REFERENCES.get(row["reference"], row["reference"]),
+        "reference": reference_words(row["reference"], row["reference_source"]),
     }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import relapsescope
+import yaml
 from relapsescope.commands.app import app
 from relapsescope.deposit.cellxgene import TERMS, assay_term, retired_genes, terms, tissue_terms
 from relapsescope.deposit.objects import (
@@ -402,3 +403,21 @@ def test_the_documented_reader_opens_a_library_s_counts(run):
     )
     code = "import sys, relapsescope; sys.exit('anndata' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY / "workflow").returncode == 0
+
+
+def test_multiqc_gets_a_table_of_all_libraries(run, tmp_path):
+    results = tmp_path / "results"
+    shutil.copytree(run[0], results)
+    rows = "".join(
+        f"{name}\tpass\t{n}\t{n}\t0\t0.02\t900\t3\n" for name, (_, n, _) in LIBRARIES.items()
+    )
+    head = "sample_id\tverdict\tn_barcodes\tn_pass\tn_doublets\tambient_fraction\t"
+    head += "median_total_counts\tmedian_pct_counts_mt\n"
+    (results / "tables/samples.tsv").write_text(head + rows + "bad\tfail\t1\t0\t0\t\t9\t\n")
+    path = export(results, "--multiqc") / "relapsescope_libraries_mqc.tsv"
+    text = path.read_text()
+    settings = [line[2:] for line in text.splitlines() if line.startswith("# ")]
+    assert yaml.safe_load("\n".join(settings))["plot_type"] == "table"
+    table = pd.read_csv(path, sep="\t", comment="#", dtype={"Sample": str}).set_index("Sample")
+    assert list(table.index) == [*LIBRARIES, "bad"]
+    assert table.loc["007", "Cells used"] == 20

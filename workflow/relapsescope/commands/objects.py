@@ -19,6 +19,7 @@ def export(
     rds_ready: Annotated[
         bool, typer.Option("--rds-ready", help="Plain files for R, with a script for Seurat.")
     ] = False,
+    multiqc: Annotated[bool, typer.Option("--multiqc", help="A table for MultiQC.")] = False,
     patient: Annotated[str, typer.Option(help="Only this patient.")] = "",
     out: Annotated[
         Path | None, typer.Option(help="Folder to write [default: objects/ of the run].")
@@ -35,10 +36,11 @@ def export(
     from relapsescope.deposit.exports import export_run
 
     kinds = {"h5ad": h5ad, "h5mu": h5mu, "cellxgene": cellxgene, "rds-ready": rds_ready}
+    kinds["multiqc"] = multiqc
     wanted = [name for name, asked in kinds.items() if asked] or ["h5ad"]
     try:
         for path, n_cells in export_run(results, wanted, out=out, patient=patient, sheet=samples):
-            print(f"{path}: {n_cells:,} barcodes.")
+            print(f"{path}: {n_cells:,} {'libraries' if path.suffix == '.tsv' else 'barcodes'}.")
     except InputProblem as problem:
         print(problem, file=sys.stderr)
         raise typer.Exit(2) from None

@@ -5,7 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from relapsescope.deposit.objects import run_latent, run_selection, verdict_tables, write_h5ad
+from relapsescope.deposit.multiqc import write_multiqc
+from relapsescope.deposit.objects import (
+    run_latent,
+    run_selection,
+    usable_counts,
+    verdict_tables,
+    write_h5ad,
+)
 from relapsescope.errors import InputProblem
 from relapsescope.intake.sheet import read_sheet
 
@@ -14,6 +21,7 @@ NAMES = {
     "h5mu": "{name}.h5mu",
     "cellxgene": "{name}_cellxgene.h5ad",
     "rds-ready": "{name}_plain",
+    "multiqc": "relapsescope_libraries_mqc.tsv",
 }
 """What is written for each kind, below the folder `objects`."""
 
@@ -26,7 +34,7 @@ def export_run(
     patient: str = "",
     sheet: Path | None = None,
 ) -> Iterator[tuple[Path, int]]:
-    """Yield each object as it is written, with its number of barcodes.
+    """Yield each object as it is written, with its number of barcodes (MultiQC: of libraries).
 
     Parameters
     ----------
@@ -47,6 +55,11 @@ def export_run(
     folder = out or results / "objects"
     name = patient or "cohort"
     for kind in kinds:
+        if kind == "multiqc":
+            usable_counts(results)
+            target = folder / NAMES[kind]
+            yield target, write_multiqc(results, target)
+            continue
         selection = run_selection(results, patient=patient, passed_only=kind == "cellxgene")
         target = folder / NAMES[kind].format(name=name)
         if kind == "cellxgene":

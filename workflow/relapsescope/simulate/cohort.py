@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy import sparse
 
 from relapsescope.errors import InputProblem
+from relapsescope.simulate.antibodies import antibody_counts, background_counts
 from relapsescope.simulate.clinical import clinical_tables, course_truth
 from relapsescope.simulate.contigs import tcr_contigs
 from relapsescope.simulate.counts import Library, draw_library
@@ -98,7 +101,16 @@ def simulate_cohort(
             drawn = draw_library(chosen, patient, library, person, genes, seed=seed, scale=scale)
             cells = cell_truth(patient, library, drawn, genes)
             place = folder / "matrices" / sample_id
-            _write_matrices(place, drawn, sample_id, feature_ids, feature_names)
+            if chosen.antibodies:
+                drawn = with_antibodies(drawn, cells, chosen.antibodies, patient, sample_id, seed)
+            _write_matrices(
+                place,
+                drawn,
+                sample_id,
+                np.append(feature_ids, chosen.antibodies),
+                np.append(feature_names, chosen.antibodies),
+                len(chosen.antibodies),
+            )
             if library.contigs:
                 table = tcr_contigs(cells, patient.patient_id, sample_id, seed)
                 table.to_csv(place / CONTIGS, index=False, lineterminator="\n")
@@ -107,6 +119,26 @@ def simulate_cohort(
     _write_tables(folder, chosen, items, genes, seed)
     _write_parquet(
         folder / "truth" / "ambient.parquet", pd.DataFrame({"gene_id": feature_ids} | soups)
+    )
+
+
+def with_antibodies(
+    library: Library,
+    cells: pd.DataFrame,
+    names: tuple[str, ...],
+    patient: PatientPlan,
+    sample_id: str,
+    seed: int,
+) -> Library:
+    """Return the library with antibody counts beside its genes, in cells and empty droplets."""
+    own = antibody_counts(cells, names, patient, sample_id, seed)
+    everywhere = background_counts(library.raw.shape[0], len(names), sample_id, seed).tolil()
+    place = {barcode: i for i, barcode in enumerate(library.raw_barcodes)}
+    everywhere[[place[barcode] for barcode in cells["barcode"]]] = own
+    return replace(
+        library,
+        filtered=sparse.hstack([library.filtered, own], format="csr"),
+        raw=sparse.hstack([library.raw, everywhere.tocsr()], format="csr"),
     )
 
 
@@ -124,9 +156,11 @@ def _write_matrices(
     sample_id: str,
     feature_ids: np.ndarray,
     feature_names: np.ndarray,
+    n_antibodies: int,
 ) -> None:
     place.mkdir(parents=True, exist_ok=True)
     named = {"feature_ids": feature_ids, "feature_names": feature_names, "library": sample_id}
+    named["n_antibodies"] = n_antibodies
     barcodes = library.cells["barcode"].to_numpy(object)
     write_tenx(place / FILTERED, library.filtered, barcodes=barcodes, **named)
     write_tenx(place / RAW, library.raw, barcodes=library.raw_barcodes, **named)

@@ -162,6 +162,8 @@ class CohortPlan:
         and one a donor.
     empty_droplets
         Barcodes that only the raw matrix holds, at scale 1.
+    antibodies
+        Names of antibodies that the matrices hold beside the genes, as a vendor writes them.
     """
 
     patients: tuple[PatientPlan, ...]
@@ -170,6 +172,7 @@ class CohortPlan:
     library_effect: float = 0.15
     donor_effect: float = 0.10
     empty_droplets: int = 1000
+    antibodies: tuple[str, ...] = ()
 
     def libraries(self) -> list[tuple[PatientPlan, LibraryPlan]]:
         """Return every patient with each of its libraries, in the sheet's order."""
@@ -337,6 +340,7 @@ def _known(kind: type, content: Mapping[str, Any]) -> dict[str, Any]:
 def _cohort(content: Mapping[str, Any]) -> CohortPlan:
     values = _known(CohortPlan, content)
     values["patients"] = tuple(_patient(entry) for entry in content["patients"])
+    values["antibodies"] = tuple(content.get("antibodies", ()))
     return CohortPlan(**values)
 
 

@@ -17,6 +17,7 @@ def write_tenx(
     feature_ids: np.ndarray,
     feature_names: np.ndarray,
     library: str,
+    n_antibodies: int = 0,
 ) -> None:
     """Write (n_barcodes, n_features) counts as a 10x ``.h5``; the same counts, the same bytes.
 
@@ -30,6 +31,8 @@ def write_tenx(
         Text, (n_barcodes,), (n_features,), (n_features,).
     library
         Kept in the attribute ``library_ids``.
+    n_antibodies
+        How many of the last features are antibodies.
     """
     n = len(feature_ids)
     with h5py.File(path, "w", track_order=False) as file:
@@ -56,6 +59,7 @@ def write_tenx(
         put(matrix, "shape", np.array(counts.shape[::-1], dtype=np.int32))
         put(features, "id", feature_ids)
         put(features, "name", feature_names)
-        put(features, "feature_type", np.full(n, "Gene Expression"))
+        types = ["Gene Expression"] * (n - n_antibodies) + ["Antibody Capture"] * n_antibodies
+        put(features, "feature_type", np.array(types))
         put(features, "genome", np.full(n, "GRCh38"))
         put(features, "_all_tag_keys", np.array([b"genome"]))

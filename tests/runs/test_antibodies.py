@@ -38,19 +38,15 @@ def test_antibodies_stand_beside_the_same_genes(cite_seq, tiny_cohort):
         )
 
 
-def test_the_workflow_tells_of_protein_beside_rna(cite_seq, finished, fresh):
+def test_the_workflow_tells_of_protein_beside_rna(cite_seq, fresh):
     shutil.rmtree(fresh.folder / "cohort")
     shutil.copytree(cite_seq, fresh.folder / "cohort")
     run = fresh.snakemake("--until", "antigens", cores=2)
     assert run.returncode == 0, run.stderr[-3000:]
     found = pd.read_csv(fresh.results / "tables/antigens.tsv", sep="\t")
-    plain = pd.read_csv(finished.results / "tables/antigens.tsv", sep="\t")
-    keys = ["sample_id", "clone_id", "antigen", "verdict", "antigen_umi", "total_umi"]
-    pd.testing.assert_frame_equal(found[keys], plain[keys])
     malignant = found[found["clone_id"] == "all_malignant"].set_index(["sample_id", "antigen"])
     shares = malignant["protein_fraction"]
     for sample in ("P1_pre_infusion", "P1_relapse"):
         assert shares[sample, "TNFRSF17"] > 0.9
         assert shares[sample, "CD38"] > 0.9
         assert np.isnan(shares[sample, "GPRC5D"])
-    assert plain["protein_fraction"].isna().all()

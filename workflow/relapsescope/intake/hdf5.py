@@ -10,7 +10,7 @@ WHOLE = 5_000_000
 SAMPLE = 100_000
 OTHER_FORM = "a part of it has another form than in such a file"
 # Up to this many column numbers are looked at whole, to see which genes have a count.
-WHOLE_INDICES = 2_000_000
+WHOLE_INDICES = 500_000
 # Beyond this many barcodes (an unfiltered matrix) repeats are not looked for in the header.
 MANY_BARCODES = 200_000
 

@@ -206,8 +206,15 @@ def _undetected_removed(ids: np.ndarray, seen: np.ndarray | None) -> bool:
     return genes.sum() >= WHOLE_TRANSCRIPTOME and not olfactory_ids().intersection(ids)
 
 
-def read_barcodes(path: str | Path) -> np.ndarray:
+def read_barcodes(path: str | Path, kind: str | None = None) -> np.ndarray:
     """Return the barcodes of a matrix as str objects, without its counts.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+    kind
+        Its kind where it was looked at already (`MatrixHeader.kind`).
 
     Raises
     ------
@@ -215,7 +222,7 @@ def read_barcodes(path: str | Path) -> np.ndarray:
         Where the file is missing, damaged or of another kind.
     """
     path = Path(path)
-    kind = matrix_kind(path)
+    kind = kind or matrix_kind(path)
     return BARCODES[kind](path) if kind in BARCODES else READERS[kind](path).barcodes
 
 

@@ -32,7 +32,7 @@ def check_cells(
     """Return how many cells a row has, after complaints of its barcodes and its raw matrix."""
     barcodes = np.array([], dtype=object)
     if filtered.n_barcodes <= MOST_CELLS:
-        barcodes = _barcodes(library.matrix)
+        barcodes = _barcodes(library.matrix, filtered.kind)
     n_cells = filtered.n_barcodes
     if library.barcodes:
         barcodes = _listed(table, library, barcodes)
@@ -70,9 +70,9 @@ def check_contig_cells(table: Table, library: Library, column: str, contigs: Seq
         )
 
 
-def _barcodes(path: Path) -> np.ndarray:
+def _barcodes(path: Path, kind: str | None = None) -> np.ndarray:
     try:
-        return read_barcodes(path)
+        return read_barcodes(path, kind)
     except InputProblem:
         return np.array([], dtype=object)
 
@@ -121,7 +121,7 @@ def _check_same_library(
 ) -> None:
     """Complain of a raw matrix without the cells, or without their molecules."""
     place = (library.line, "raw_matrix")
-    matched = match_barcodes(some, read_barcodes(library.raw_matrix))
+    matched = match_barcodes(some, read_barcodes(library.raw_matrix, raw.kind))
     if matched.share < SAME_LIBRARY:
         what = f"it holds only {matched.share:.0%} of the barcodes of matrix"
         if matched.share < ANOTHERS:

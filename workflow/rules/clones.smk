@@ -63,7 +63,7 @@ rule clones:
         }
         | {"judged_genes": judged_genes(config)},
         seed=lookup(dpath="seed", within=config),
-        contigs=lambda wildcards, input: stamps(input.contigs),
+        contigs=lambda wildcards: stamps(clone_inputs(wildcards)["contigs"]),
         **made_by("clones"),
     resources:
         **requests("clones"),

@@ -34,6 +34,7 @@ REFERENCE_MANIFEST = read_manifest(REFERENCE_FOLDER) if REFERENCE_FOLDER else No
 CELLXGENE = [f"{RESULTS}/cellxgene/cohort.h5ad"] if config["cellxgene"] else []
 
 
+# Parameters that are functions of `input` are not compared by Snakemake: stamps take wildcards.
 def made_by(script):
     """Return what a job's result depends on beside its inputs and settings, as parameters."""
     return {

@@ -23,7 +23,12 @@ rule course:
     params:
         settings=lookup(dpath="course", within=config),
         seed=lookup(dpath="seed", within=config),
-        inputs=lambda wildcards, input: stamps(input),
+        inputs=stamps(
+            [
+                *clinical_files(config["clinical"]),
+                *bulk_files(config["course"]["bulk_cohorts"]),
+            ]
+        ),
         **made_by("course"),
     resources:
         **requests("course"),

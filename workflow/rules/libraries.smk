@@ -43,7 +43,7 @@ rule library:
             )
         }
         | {"judged_genes": judged_genes(config)},
-        inputs=lambda wildcards, input: stamps(input),
+        inputs=lambda wildcards: stamps(library_inputs(wildcards).values()),
         **made_by("library"),
     resources:
         **requests("library"),

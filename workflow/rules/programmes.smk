@@ -29,7 +29,7 @@ rule programmes:
             for section in ("programmes", *MOLECULAR_SETTINGS)
         },
         seed=lookup(dpath="seed", within=config),
-        gene_sets=lambda wildcards, input: stamps(input.gene_sets),
+        gene_sets=stamps(gmt_files(config["programmes"]["gene_sets"])),
         **made_by("programmes"),
     resources:
         **requests("programmes"),

@@ -22,7 +22,7 @@ rule receptors:
         f"{RESULTS}/benchmarks/receptors/{{patient}}.tsv"
     params:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
-        contigs=lambda wildcards, input: stamps(input.contigs),
+        contigs=lambda wildcards: stamps(receptor_inputs(wildcards)["contigs"]),
         **made_by("receptors"),
     resources:
         **requests("receptors"),

@@ -52,7 +52,11 @@ def make_library(
     rng = np.random.default_rng(seed)
     table = read_markers(LIMITS.rate_levels)
     symbols = sorted({symbol for feature in table.features for symbol in feature.split("+")})
-    symbols = [s for s in symbols if genes is None or s in genes]
+    # Of the table's genes those only that a type is written with: the others would be missing from
+    # cells that they make up, as from cells of another tissue.
+    if genes is None:
+        genes = {symbol for rates in RATES.values() for symbol in rates}
+    symbols = [s for s in symbols if s in genes]
     symbols += [f"FILLER{i}" for i in range(FILLERS)]
     position = {symbol: i for i, symbol in enumerate(symbols)}
 
@@ -195,6 +199,21 @@ def test_a_plasma_cell_with_t_cell_genes_contradicts_and_single_cells_do_not():
     found = call(counts, soup).contradiction
     assert np.mean(np.isin(found[:20], ["T", "Plasma"])) >= 0.6
     assert np.mean(found[20:] != "") <= 0.03
+
+
+def test_cells_of_another_tissue_are_unknown_and_their_library_is_warned_of(monkeypatch):
+    counts, _, soup = make_library(EVERY)
+    assert call(counts, soup).warning == ""
+    some = {"CST3": 6000, "CTSS": 3000, "CD74": 6000, "TYROBP": 1500, "AIF1": 900, "LYZ": 3000}
+    monkeypatch.setitem(RATES, "Lung", some)
+    table = read_markers(LIMITS.rate_levels).features
+    every_gene = {symbol for feature in table for symbol in feature.split("+")}
+    counts, _, soup = make_library({"Lung": 200}, umi=8000, ambient=0.02, genes=every_gene)
+    confident = dataclasses.replace(LIMITS, min_signature=0.0)
+    assert np.mean(call(counts, soup, confident).lineage == "Unknown") < 0.5
+    calls = call(counts, soup)
+    assert np.mean(calls.lineage == "Unknown") >= 0.9
+    assert "of another tissue" in calls.warning
 
 
 def test_droplets_of_ambient_rna_are_unknown():

@@ -163,6 +163,7 @@ def assess(
         ambient_fraction=ambient.fraction,
         ambient_fraction_low=ambient.fraction_low,
         umi_ceiling=ceiling,
+        unfamiliar=calls.warning,
     )
     cells = cell_columns(counts, metrics, singlets, ambient, calls, doublets, doublet)
     if verdict.verdict == "fail":

@@ -15,6 +15,7 @@ from relapsescope.libraries.markers import Markers, align_markers, lineage_numbe
 from relapsescope.libraries.neighbours import refine_types
 from relapsescope.libraries.second_lineage import related_lineages, second_lineage_evidence
 from relapsescope.libraries.settings import LineageLimits
+from relapsescope.libraries.signature_fit import signature_shown
 from relapsescope.libraries.state_model import (
     Depth,
     marker_log_likelihood,
@@ -56,6 +57,8 @@ class LineageCalls:
         Sentences for the report.
     type_shares
         The share of each rare type among the T cells to learn from.
+    warning
+        What is wrong with most of the cells, empty where nothing is.
     """
 
     lineage: np.ndarray
@@ -66,6 +69,7 @@ class LineageCalls:
     second_evidence: np.ndarray
     notes: tuple[str, ...]
     type_shares: Mapping[str, TypeShare] = field(default_factory=dict)
+    warning: str = ""
 
 
 def call_lineages(
@@ -131,7 +135,13 @@ def call_lineages(
         n_neighbours=limits.neighbours,
         least_cells=limits.neighbour_cells,
     )
-    posterior, lineage, cell_type, probability = _name(by_state, markers, depth, limits)
+    fit, error = signature_shown(
+        shown, ambient_rates, depth, markers, by_state[:, :-1].argmax(axis=1)
+    )
+    explained = ~(fit + error < limits.min_signature)
+    posterior, lineage, cell_type, probability = _name(
+        by_state, markers, deep_enough & explained, limits
+    )
     second = second_lineage_evidence(
         shown,
         ambient_rates,
@@ -151,6 +161,7 @@ def call_lineages(
         rate_log_sd=limits.type_rate_log_sd,
     )
     notes = _notes(markers, lineage, use)
+    warning = _unknown_cells(fit[use & deep_enough], limits)
     return LineageCalls(
         lineage,
         cell_type,
@@ -160,6 +171,7 @@ def call_lineages(
         second.max(axis=1),
         notes,
         shares,
+        warning,
     )
 
 
@@ -306,7 +318,7 @@ def _learning_weights(
 
 
 def _name(
-    by_state: np.ndarray, markers: Markers, depth: Depth, limits: LineageLimits
+    by_state: np.ndarray, markers: Markers, may_be_named: np.ndarray, limits: LineageLimits
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return posterior by lineage, lineage, cell type and the cell type's probability."""
     lineage_of = lineage_numbers(markers)
@@ -318,7 +330,7 @@ def _name(
     within = np.where(type_lineage[None, :] == best_lineage[:, None], by_type, -1)
     best_type = within.argmax(axis=1)
     probability = by_type[np.arange(len(by_type)), best_type]
-    named = (posterior.argmax(axis=1) != UNKNOWN) & (depth.native >= limits.min_native_umi)
+    named = (posterior.argmax(axis=1) != UNKNOWN) & may_be_named
     named &= posterior[np.arange(len(posterior)), best_lineage] >= limits.call_probability
     words = np.array(LINEAGES, dtype=object)
     lineage = np.where(named, words[best_lineage], "Unknown").astype(object)
@@ -348,6 +360,18 @@ def _notes(markers: Markers, lineage: np.ndarray, use: np.ndarray) -> tuple[str,
     if used:
         notes.append(f"{unknown} of {used} cells kept by QC were left Unknown.")
     return tuple(notes)
+
+
+def _unknown_cells(fit: np.ndarray, limits: LineageLimits) -> str:
+    """Return a warning where the usual cell is none of the table's, else ""."""
+    fit = fit[np.isfinite(fit)]
+    if not fit.size or np.median(fit) >= limits.warn_signature:
+        return ""
+    return (
+        f"its cells show {max(np.median(fit), 0):.0%} (median) of the marker genes that their "
+        "types would show: they are of another tissue, of a cell line or damaged, and their "
+        "types are not to be trusted"
+    )
 
 
 def _all_unknown(n_barcodes: int, note: str) -> LineageCalls:

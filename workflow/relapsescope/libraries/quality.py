@@ -147,6 +147,7 @@ def library_verdict(
     ambient_fraction: float | None = None,
     ambient_fraction_low: float | None = None,
     umi_ceiling: bool = False,
+    unfamiliar: str = "",
 ) -> LibraryVerdict:
     """Return a library's verdict and the sentence that explains it.
 
@@ -162,6 +163,8 @@ def library_verdict(
         when the lower bound does, where it is given: an uncertain estimate is a warning.
     umi_ceiling
         From `umi_ceiling_suspected`.
+    unfamiliar
+        Why the cells are of no known type, empty where they are.
     """
     n, kept = flags.qc_pass.size, int(flags.qc_pass.sum())
     if n == 0:
@@ -204,6 +207,7 @@ def library_verdict(
         ambient > limits.warn_ambient_fraction,
         f"{100 * ambient:.0f} % of the UMIs come from ambient RNA",
     )
+    judge(False, bool(unfamiliar), unfamiliar)
     judge(False, umi_ceiling, "cells above a UMI ceiling seem to have been removed beforehand")
     if not fail:
         judge(False, kept < limits.warn_cells, f"only {kept:,} cells: rare types will be missing")

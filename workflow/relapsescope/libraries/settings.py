@@ -133,6 +133,8 @@ class LineageLimits:
     neighbours: Count
     neighbour_cells: Count
     contradiction_nats: NotNegative
+    min_signature: Share
+    warn_signature: Share
     decisive: NotNegative
     type_rate_log_sd: NotNegative
 

@@ -132,7 +132,7 @@ def call_doublets(
         of_cells, of_simulated = neighbour_scores(
             embedding, reference[~suspected[reference]], lineage, limits.simulated_per_cell
         )
-        rate, threshold = score_threshold(of_cells, of_simulated, expected, limits, excused=excused)
+        rate, threshold = score_threshold(of_cells, of_simulated, expected, limits)
         suspected = (of_cells >= threshold) & ~excused
     score[cells] = of_cells
     predicted[cells] = suspected
@@ -200,12 +200,7 @@ def share_below(values: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def score_threshold(
-    of_cells: np.ndarray,
-    of_simulated: np.ndarray,
-    expected: float,
-    limits: DoubletLimits,
-    *,
-    excused: np.ndarray | None = None,
+    of_cells: np.ndarray, of_simulated: np.ndarray, expected: float, limits: DoubletLimits
 ) -> tuple[float, float]:
     """Return the estimated share of doublets, and the score from which cells are called.
 
@@ -214,17 +209,15 @@ def score_threshold(
     ratio over the upper scores bounds p. The threshold is the lowest score above which
     doublets so expected make up `min_precision` of the cells found. Where singlets and
     simulated doublets score too much alike (a sorted library), none is called and the share is NaN.
-    Cells that are `excused`, (n_cells,) bool, cannot be called and so are not among the found.
     """
     if len(of_simulated) < 20:
         return np.nan, NOTHING_CALLED
     n_cells = len(of_cells)
-    of_simulated = np.sort(of_simulated)
-    if separation(np.sort(of_cells), of_simulated) < limits.min_separation:
+    of_cells, of_simulated = np.sort(of_cells), np.sort(of_simulated)
+    if separation(of_cells, of_simulated) < limits.min_separation:
         return np.nan, NOTHING_CALLED
     candidates = np.unique(np.concatenate([of_simulated, of_cells]))
-    judged = np.sort(of_cells if excused is None else of_cells[~excused])
-    found = len(judged) - np.searchsorted(judged, candidates)
+    found = n_cells - np.searchsorted(of_cells, candidates)
     simulated = 1 - np.searchsorted(of_simulated, candidates) / len(of_simulated)
     # The loading rate speaks with the weight of 100 cells.
     ratio = (found + 100 * expected * simulated) / ((n_cells + 100) * np.maximum(simulated, 1e-9))

@@ -368,7 +368,7 @@ def test_the_command_says_what_differs_and_ends_honestly(run, other, deposited):
     [
         ("figures/manifest.tsv", None, "name the folder of a run that has ended"),
         ("figures/manifest.tsv", "panel\nswimmer\n", "it is not a run's manifest"),
-        ("figures/manifest.tsv", b"\xff\xfe\x00", "cannot be read"),
+        ("figures/manifest.tsv", b"\xff\xfe\x00", "not a table"),
         ("source_data/swimmer.csv", None, "no such file"),
         ("source_data/swimmer.csv", b"\xff\xfe\x00", "cannot be read"),
         ("tables/cells.parquet", b"PAR1", "cannot be read"),

@@ -75,7 +75,7 @@ def test_a_row_a_patient_says_what_came_back(plain):
     assert "same immunoglobulin, new subclone" in rows
     assert "+1q -13q" in rows
     assert "no plasma cells" in rows
-    assert "a focal TNFRSF17 deletion cannot be seen" in page
+    assert "a focal deletion of BCMA (TNFRSF17) cannot be seen" in page
 
 
 def test_the_negative_control_counts_judged_cells_of_donors_only(plain):
@@ -106,12 +106,12 @@ def test_verdicts_stand_with_their_numbers_and_the_warning(plain):
     assert "does not exclude loss of the epitope" in page
     assert "0.01 (0.001 to 0.05)" in page
     assert "own cells before treatment" in page
-    assert "2.5 % (0.3 % to 9 %)" in page
+    assert "2.5 % (0.30 % to 9 %)" in page
 
 
 def test_a_patient_s_page_names_the_clone_and_no_agent_against_a_lost_antigen(plain):
     came_back = text(patient_molecules.build_clones(plain[1]))
-    assert "At relapse clone B makes up 100 % of 100 malignant plasma cells" in came_back
+    assert "At relapse 100 of 100 malignant plasma cells are of clone B, 100 % (interval 97 to 100 %)" in came_back
     assert "it made up 2 % of the malignant cells before" in came_back
     shown = text(patient_molecules.build_antigens(plain[1]))
     lost = shown.partition("TNFRSF17<")[2].partition("</tr>")[0]

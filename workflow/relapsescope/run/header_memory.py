@@ -52,11 +52,16 @@ class HeaderMemory:
         partial = self._path.with_suffix(".partial")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"code": self._code, "headers": self._known})
+            text = json.dumps({"code": self._code, "headers": self._known}, default=_plain)
             partial.write_text(text, encoding="utf-8")
             partial.replace(self._path)
         except OSError:
             return
+
+
+def _plain(value: Any) -> Any:
+    """Return a number or truth value of numpy's as Python's own, which JSON knows."""
+    return value.item()
 
 
 def _state(path: Path) -> list[list]:

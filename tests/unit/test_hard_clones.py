@@ -93,7 +93,8 @@ def test_contigs_stand_before_expression(world, panel):
 
 
 @pytest.mark.parametrize(
-    ("n_cells", "reason"), [(8, "8 plasma cells, too few to tell malignant ones: 20 are needed"), (0, "no plasma cells")]
+    ("n_cells", "reason"),
+    [(8, "8 plasma cells, too few to tell malignant ones: 20 are needed"), (0, "no plasma cells")],
 )
 def test_a_relapse_without_enough_cells_has_a_row_that_says_so(world, panel, n_cells, reason):
     library, _ = world.library("rel", "relapse", [(n_cells, world.clone("+1q"), CLONE)])

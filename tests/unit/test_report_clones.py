@@ -111,14 +111,17 @@ def test_verdicts_stand_with_their_numbers_and_the_warning(plain):
 
 def test_a_patient_s_page_names_the_clone_and_no_agent_against_a_lost_antigen(plain):
     came_back = text(patient_molecules.build_clones(plain[1]))
-    assert "At relapse 100 of 100 malignant plasma cells are of clone B, 100 % (interval 97 to 100 %)" in came_back
+    assert (
+        "At relapse 100 of 100 malignant plasma cells are of clone B, 100 % (interval 97 to 100 %)"
+        in came_back
+    )
     assert "it made up 2 % of the malignant cells before" in came_back
     shown = text(patient_molecules.build_antigens(plain[1]))
-    lost = shown.partition("TNFRSF17<")[2].partition("</tr>")[0]
+    lost = shown.partition("BCMA (TNFRSF17)<")[2].partition("</tr>")[0]
     assert "<strong>lost</strong>" in lost
     assert "log2 change 2.1 (1.4 to 2.9)" in shown
     targets = text(patient_molecules.build_targets(plain[1]))
-    assert "none is named against TNFRSF17" in targets
+    assert "none is named against BCMA (TNFRSF17)" in targets
     assert "talquetamab" in targets
     assert "TNFRSF17</th>" not in targets
 

@@ -46,7 +46,7 @@ def test_cytotoxic_cells_with_cd4_and_no_cd8_are_cd4(kinds):
     without_cd8 = (truth == "CD4 CTL") & (umi_of(counts, "CD8A", "CD8B") == 0)
     one, more = (without_cd8 & (umi_of(counts, "CD4") >= n) for n in (1, 2))
     assert one.sum() > more.sum() >= 15
-    assert (cell_type[one] == "CD4 T").mean() >= 0.8
+    assert (cell_type[one] == "CD4 T").mean() >= 0.7
     assert (cell_type[more] == "CD4 T").all()
     assert (cell_type[truth == "CD8 CTL"] == "CD8 T").mean() >= 0.95
 

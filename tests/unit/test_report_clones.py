@@ -119,7 +119,7 @@ def test_a_patient_s_page_names_the_clone_and_no_agent_against_a_lost_antigen(pl
     shown = text(patient_molecules.build_antigens(plain[1]))
     lost = shown.partition("BCMA (TNFRSF17)<")[2].partition("</tr>")[0]
     assert "<strong>lost</strong>" in lost
-    assert "log2 change 2.1 (1.4 to 2.9)" in shown
+    assert "log2 change 2.1, interval 1.4 to 2.9" in shown
     targets = text(patient_molecules.build_targets(plain[1]))
     assert "none is named against BCMA (TNFRSF17)" in targets
     assert "talquetamab" in targets

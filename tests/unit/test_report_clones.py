@@ -121,7 +121,7 @@ def test_a_patient_s_page_names_the_clone_and_no_agent_against_a_lost_antigen(pl
     assert "<strong>lost</strong>" in lost
     assert "log2 change 2.1, interval 1.4 to 2.9" in shown
     targets = text(patient_molecules.build_targets(plain[1]))
-    assert "none is named against BCMA (TNFRSF17)" in targets
+    assert "so that no agent is named: BCMA (TNFRSF17)" in targets
     assert "talquetamab" in targets
     assert "TNFRSF17</th>" not in targets
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from relapsescope.intake.counts import Counts
-from relapsescope.libraries.doublet_simulation import simulate_pairs
+from relapsescope.libraries.doublet_simulation import nearest_columns, simulate_pairs
 from relapsescope.libraries.doublets import call_doublets, score_threshold
 from relapsescope.libraries.settings import DoubletLimits
 from scipy import sparse
@@ -248,3 +248,12 @@ def test_real_genotyped_doublets_rank_first(mixture):
     calls = call_doublets(as_counts(matrix, symbols), use=np.ones(len(truth), bool))
     assert average_precision(truth, calls.score) > 0.6
     assert truth[calls.predicted].mean() > 0.9 or not calls.predicted.any()
+
+
+@pytest.mark.parametrize(("n_columns", "n_near"), [(9000, 80), (333, 20), (40, 30), (5, 5)])
+def test_the_nearest_columns_are_those_of_the_sorted_row(n_columns, n_near):
+    """Among columns in groups, in groups too few, with kin passed over, and all."""
+    distance = np.random.default_rng(6).random((30, n_columns), dtype=np.float32)
+    distance[:, : n_near // 4] = np.inf
+    expected = np.sort(np.argsort(distance, axis=1, kind="stable")[:, :n_near], axis=1)
+    assert nearest_columns(distance, n_near).tolist() == expected.tolist()

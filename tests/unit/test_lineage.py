@@ -12,7 +12,12 @@ from relapsescope.errors import InputProblem
 from relapsescope.intake.judged_genes import judged_genes
 from relapsescope.libraries.lineage import call_lineages
 from relapsescope.libraries.markers import align_markers, read_markers
-from relapsescope.libraries.neighbours import nearest_cells, share_composition
+from relapsescope.libraries.neighbours import (
+    cells_together,
+    company_of_lineages,
+    nearest_cells,
+    share_composition,
+)
 from relapsescope.libraries.settings import LineageLimits
 from relapsescope.libraries.state_model import Depth, marker_log_likelihood, update_rates
 from relapsescope.paths import RESOURCES
@@ -209,7 +214,7 @@ def test_cells_of_another_tissue_are_unknown_and_their_library_is_warned_of(monk
     table = read_markers(LIMITS.rate_levels).features
     every_gene = {symbol for feature in table for symbol in feature.split("+")}
     counts, _, soup = make_library({"Lung": 200}, umi=8000, ambient=0.02, genes=every_gene)
-    confident = dataclasses.replace(LIMITS, min_signature=0.0)
+    confident = dataclasses.replace(LIMITS, min_signature=0.0, min_identity=0.0)
     assert np.mean(call(counts, soup, confident).lineage == "Unknown") < 0.5
     calls = call(counts, soup)
     assert np.mean(calls.lineage == "Unknown") >= 0.9
@@ -262,6 +267,34 @@ def test_nearest_cells_are_of_the_same_group_and_never_the_cell_itself(monkeypat
     assert (np.diff(nearest.indptr) == 8).all()
     assert np.mean(group[nearest.indices] == np.repeat(group, 8)) >= 0.9
     assert len(np.unique(nearest.indices)) <= most
+
+
+def test_a_cell_keeps_company_with_its_nearest_of_its_lineage_or_with_all_of_a_few():
+    """Four cells of one lineage, one of a second, one not used, the rest of a third."""
+    matrix, _ = two_groups()
+    lineage = np.r_[np.zeros(4, int), 1, np.full(115, 2)]
+    markers = read_markers(LIMITS.rate_levels)
+    numbers = np.array([LINEAGES.index(state.lineage) for state in markers.states])
+    by_state = np.zeros((120, len(numbers)))
+    by_state[np.arange(120), [np.flatnonzero(numbers == k)[0] for k in lineage]] = 1
+    company = company_of_lineages(
+        by_state,
+        matrix,
+        np.ones(200, bool),
+        markers,
+        use=np.arange(120) != 119,
+        least_share=0.5,
+        n_neighbours=8,
+    )
+    assert [(of.lineage, len(of.cells)) for of in company] == [(0, 4), (2, 114)]
+    assert all(np.allclose(of.nearest.sum(axis=1), 1) for of in company)
+    together = cells_together(company, 120)
+    assert (together.diagonal() == 1).all()
+    assert np.asarray(together.sum(axis=1)).ravel().tolist() == [4.0] * 4 + [1.0] + [9.0] * 114 + [
+        1.0
+    ]
+    rows, columns = together.nonzero()
+    assert (lineage[rows] == lineage[columns]).all()
 
 
 def test_genes_that_are_not_counted_do_not_make_neighbours():

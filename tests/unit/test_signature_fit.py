@@ -1,11 +1,19 @@
 """Cells that show none of their state's genes: the share by hand, and what becomes of them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from relapsescope.libraries.markers import Markers, State
-from relapsescope.libraries.signature_fit import LEAST_VARIANCE, signature_shown
+from relapsescope.libraries.markers import Markers, State, read_markers
+from relapsescope.libraries.signature_fit import (
+    LEAST_VARIANCE,
+    SignatureShown,
+    signature_shown,
+)
 from relapsescope.libraries.state_model import Depth
 from scipy import sparse
+
+from .test_lineage import EVERY, call, make_library
 
 RATES = np.array([[400.0, 5, 5], [1500, 5, 5], [5, 400, 5], [5, 5, 5]])
 STATES = (State("Plasma", "Plasma", ""), State("T", "CD4 T", ""), State("Unknown", "Unknown", ""))
@@ -13,19 +21,21 @@ MARKERS = Markers(STATES, ("A", "B", "C", "D"), RATES, {}, np.zeros(4, bool))
 PROFILE = np.full(4, 0.001)
 
 
-def fit(counts, state, native=2000.0, ambient=100.0):
+def fit(counts, state, native=2000.0, ambient=100.0, markers=MARKERS, **options):
     n = len(counts)
-    return signature_shown(
+    seen = signature_shown(
         sparse.csr_matrix(np.asarray(counts, np.float32)),
         PROFILE,
         Depth(np.full(n, native), np.full(n, ambient)),
-        MARKERS,
+        markers,
         np.full(n, state),
+        **options,
     )
+    return seen.share, seen.error, seen
 
 
 def test_the_share_is_what_is_detected_between_nothing_and_the_whole_signature():
-    share, error = fit([[0, 3, 9, 9]], state=0)
+    share, error, _ = fit([[0, 3, 9, 9]], state=0)
     weights, fulls, nones, spread = [], [], [], []
     for rate in (400, 1500):
         full, none = (1 - 1 / (1 + 0.1 + 0.002 * r) for r in (rate, 5))
@@ -51,6 +61,53 @@ def test_cells_of_a_state_average_one_and_others_nought():
 
 
 def test_a_state_without_signature_tells_nothing():
-    share, error = fit([[1, 1, 1, 1]], state=2)
+    share, error, _ = fit([[1, 1, 1, 1]], state=2)
     assert np.isnan(share).all()
     assert np.isnan(error).all()
+
+
+def test_identity_genes_are_those_of_the_states_lineage_alone():
+    """Gene B is the state's best; only A is one that no other lineage has."""
+    identity = {"Plasma": np.array([True, False, False, False]), "T": np.array([0, 1, 1, 0], bool)}
+    markers = Markers(STATES, MARKERS.features, RATES, identity, MARKERS.type_identity)
+    share = fit([[0, 9, 9, 9], [2, 0, 0, 0]], state=0, markers=markers, identity=True)[0]
+    full, none = (1 - 1 / (1 + 0.1 + 0.002 * r) for r in (400, 5))
+    np.testing.assert_allclose(share, [(0 - none) / (full - none), (1 - none) / (full - none)])
+    assert np.isnan(fit([[1, 1, 1, 1]], state=0, identity=True)[0]).all()
+
+
+def test_cells_together_show_the_sum_of_what_they_found():
+    seen = SignatureShown(np.array([1.0, 0.0, 5.0]), np.array([2.0, 6.0, 5.0]), np.ones(3))
+    members = sparse.csr_matrix(np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]]))
+    together = seen.pooled(members)
+    np.testing.assert_allclose(together.share, [1 / 8, 1 / 8, 1])
+    np.testing.assert_allclose(together.error, [np.sqrt(2) / 8, np.sqrt(2) / 8, 1 / 5])
+
+
+def without(lineage):
+    """Return `read_markers` of a table that lacks a lineage's rows."""
+
+    def read(*arguments, **options):
+        markers = read_markers(*arguments, **options)
+        kept = [k for k, state in enumerate(markers.states) if state.lineage != lineage]
+        only = markers.rates[:, kept].max(axis=1) <= markers.rates[:, -1]
+        return dataclasses.replace(
+            markers,
+            states=tuple(markers.states[k] for k in kept),
+            features=tuple(np.array(markers.features, dtype=object)[~only]),
+            rates=markers.rates[~only][:, kept],
+            identity={k: v[~only] for k, v in markers.identity.items() if k != lineage},
+            type_identity=markers.type_identity[~only],
+        )
+
+    return read
+
+
+@pytest.mark.parametrize("lineage", ["NK", "Erythroid", "B"])
+def test_cells_of_a_lineage_that_the_table_lacks_are_unknown(monkeypatch, lineage):
+    """NK cells share all of a cytotoxic T cell's programme and lack CD3 alone."""
+    counts, truth, ambient = make_library(EVERY)
+    monkeypatch.setattr("relapsescope.libraries.lineage.read_markers", without(lineage))
+    called = call(counts, ambient).lineage
+    assert np.mean(called[truth == lineage] == "Unknown") >= 0.9
+    assert np.mean(called[truth != lineage] == "Unknown") <= 0.01

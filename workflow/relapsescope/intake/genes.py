@@ -63,13 +63,22 @@ def gene_classes(symbols: np.ndarray) -> dict[str, np.ndarray]:
 
     Symbols are HGNC's (Ensembl IDs are translated by `relapsescope.intake.matrix` on reading).
     """
+    masks = {name: np.zeros(len(symbols), dtype=bool) for name in CLASS_PATTERNS}
+    for name, positions in _class_positions(tuple(symbols)).items():
+        masks[name][positions] = True
+    return masks
+
+
+@lru_cache(maxsize=2)
+def _class_positions(symbols: tuple[str, ...]) -> dict[str, list[int]]:
+    """Return where each gene class's genes are; several steps of a library ask for the same."""
     # Few of a genome's symbols can belong to any class; only those are looked at class by class.
     candidates = [i for i, symbol in enumerate(symbols) if POSSIBLE_STARTS.match(symbol)]
-    masks = {name: np.zeros(len(symbols), dtype=bool) for name in CLASS_PATTERNS}
+    positions = {}
     for name, pattern in CLASS_PATTERNS.items():
         matches = re.compile(pattern).match
-        masks[name][[i for i in candidates if matches(symbols[i])]] = True
-    return masks
+        positions[name] = [i for i in candidates if matches(symbols[i])]
+    return positions
 
 
 @lru_cache(maxsize=1)

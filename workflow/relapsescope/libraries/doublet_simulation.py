@@ -11,6 +11,7 @@ from relapsescope.intake.counts import Counts, select_columns
 from relapsescope.intake.genes import gene_classes
 
 CHUNK = 512
+GROUPED = 16  # columns of which only the smallest value is looked at first
 COEXPRESSION_GENES = 500  # as in scds
 # Standard errors from which a pair of genes counts as shown apart. In a library of one type none
 # does; a sum over many pairs of chance would be another word for depth.
@@ -266,12 +267,49 @@ def share_near(
         for mine in query_kin[:, start : start + CHUNK]:
             for theirs in kin:
                 distance[mine[:, None] == theirs] = np.inf
-        near = np.argpartition(distance, n_near - 1, axis=1)[:, :n_near]
-        # Sorted, because sums of floats depend on their order and partition's order is free.
-        near.sort(axis=1)
+        near = nearest_columns(distance, n_near)
         square = np.take_along_axis(distance, near, axis=1)
         square += np.einsum("ij,ij->i", block, block)[:, None]
         root = np.sqrt(np.maximum(square, 0))
         closeness = 1 - 0.99 * root / np.maximum(root.max(axis=1, keepdims=True), 1e-6)
         result[start : start + CHUNK] = (closeness * weight[near]).sum(1) / closeness.sum(1)
     return np.clip(np.nan_to_num(result), 0, 1)
+
+
+def nearest_columns(distance: np.ndarray, n_near: int) -> np.ndarray:
+    """Return the columns of each row's `n_near` smallest values, in the columns' order.
+
+    The smallest values of `n_near` different groups of columns bound the `n_near`-th smallest from
+    above, so that few columns are left to choose from: several times faster than partitioning
+    whole rows, with the same result.
+
+    Parameters
+    ----------
+    distance
+        (n_rows, n_columns)
+    n_near
+        At most n_columns.
+
+    Returns
+    -------
+    np.ndarray
+        (n_rows, n_near)
+    """
+    n_rows, n_columns = distance.shape
+    size = n_columns // GROUPED
+    if size < n_near:
+        return np.sort(np.argpartition(distance, n_near - 1, axis=1)[:, :n_near], axis=1)
+    least = distance[:, :size].copy()
+    for start in range(size, size * GROUPED, size):
+        np.minimum(least, distance[:, start : start + size], out=least)
+    bound = np.partition(least, n_near - 1, axis=1)[:, n_near - 1 : n_near]
+    rows, columns = np.divmod(np.flatnonzero(distance <= bound), n_columns)
+    found = np.bincount(rows, minlength=n_rows)
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(found) - found, found)
+    left = np.full((n_rows, found.max()), np.inf, distance.dtype)
+    left[rows, place] = distance[rows, columns]
+    of_place = np.zeros(left.shape, np.int64)
+    of_place[rows, place] = columns
+    # Sorted, because sums of floats depend on their order and partition's order is free.
+    chosen = np.sort(np.argpartition(left, n_near - 1, axis=1)[:, :n_near], axis=1)
+    return np.take_along_axis(of_place, chosen, axis=1)

@@ -12,7 +12,12 @@ from scipy import sparse
 
 from relapsescope.intake.genes import gene_classes
 from relapsescope.libraries.markers import Markers, align_markers, lineage_numbers, read_markers
-from relapsescope.libraries.neighbours import refine_types
+from relapsescope.libraries.neighbours import (
+    Company,
+    cells_together,
+    company_of_lineages,
+    refine_types,
+)
 from relapsescope.libraries.second_lineage import related_lineages, second_lineage_evidence
 from relapsescope.libraries.settings import LineageLimits
 from relapsescope.libraries.signature_fit import signature_shown
@@ -32,6 +37,10 @@ if TYPE_CHECKING:
 UNKNOWN = LINEAGES.index("Unknown")
 # An identity gene may be learned to be this much commoner in other lineages than typed.
 IDENTITY_RISE = 2.0
+# A cell is Unknown where its share of a signature lies this many standard errors below the limit.
+FIT_ERRORS = 2.0
+# The share of a signature that a library is taken to show at least.
+LEAST_USUAL = 0.5
 
 
 @dataclass(frozen=True)
@@ -124,21 +133,28 @@ def call_lineages(
         least_share=limits.call_probability,
         decisive=limits.decisive,
     )
-    by_state = refine_types(
+    company = company_of_lineages(
         by_state,
-        evidence,
         counts.matrix,
         counted & ~np.isin(counts.symbols.astype(str), list(judged)),
         markers,
         use=use & deep_enough,
         least_share=limits.call_probability,
         n_neighbours=limits.neighbours,
-        least_cells=limits.neighbour_cells,
     )
-    fit, error = signature_shown(
-        shown, ambient_rates, depth, markers, by_state[:, :-1].argmax(axis=1)
+    by_state = refine_types(
+        by_state, evidence, markers, company, least_cells=limits.neighbour_cells
     )
-    explained = ~(fit + error < limits.min_signature)
+    usual, explained = _explained(
+        shown,
+        ambient_rates,
+        depth,
+        markers,
+        by_state,
+        company,
+        use=use & deep_enough,
+        limits=limits,
+    )
     posterior, lineage, cell_type, probability = _name(
         by_state, markers, deep_enough & explained, limits
     )
@@ -161,7 +177,7 @@ def call_lineages(
         rate_log_sd=limits.type_rate_log_sd,
     )
     notes = _notes(markers, lineage, use)
-    warning = _unknown_cells(fit[use & deep_enough], limits)
+    warning = _unknown_cells(usual, limits)
     return LineageCalls(
         lineage,
         cell_type,
@@ -173,6 +189,47 @@ def call_lineages(
         shares,
         warning,
     )
+
+
+def _explained(
+    shown: sparse.csr_matrix,
+    ambient_rates: np.ndarray,
+    depth: Depth,
+    markers: Markers,
+    by_state: np.ndarray,
+    company: Collection[Company],
+    *,
+    use: np.ndarray,
+    limits: LineageLimits,
+) -> tuple[float, np.ndarray]:
+    """Return the share of its signature that the library's usual cell shows, and which cells fit.
+
+    A cell alone shows too few genes to tell a natural killer cell from a T cell that was not read
+    deeply, so that each is judged together with its nearest cells of the lineage that it is called
+    by: an unknown type comes as a population. Damaged cells show less of everything, so that a cell
+    is held to what its library usually shows, and its identity genes to its signature; where the
+    usual cell is none of the table's, those that look like one are held to a whole signature.
+    """
+    state = by_state[:, :-1].argmax(axis=1)
+    lineage = lineage_numbers(markers)[state]
+    together = cells_together(company, len(state))
+    own, identity = (
+        signature_shown(shown, ambient_rates, depth, markers, state, identity=only)
+        for only in (False, True)
+    )
+    usual = own.share[use & (own.whole > 0)]
+    usual = float(np.median(usual)) if usual.size else np.nan
+    own, identity = own.pooled(together), identity.pooled(together)
+    asked = np.where(
+        lineage == LINEAGES.index("HSPC"), limits.min_signature_hspc, limits.min_signature
+    )
+    # Without a cell to judge by, the table's own expectation is asked for.
+    asked = asked * (np.clip(usual, LEAST_USUAL, 1) if np.isfinite(usual) else 1.0)
+    if usual < limits.warn_signature and limits.min_signature > 0:
+        asked = np.full(len(state), limits.foreign_signature)
+    missing = own.share + FIT_ERRORS * own.error < asked
+    missing |= identity.share + FIT_ERRORS * identity.error < limits.min_identity * own.share
+    return usual, ~missing
 
 
 def _counted_genes(counts: Counts) -> np.ndarray:
@@ -362,13 +419,12 @@ def _notes(markers: Markers, lineage: np.ndarray, use: np.ndarray) -> tuple[str,
     return tuple(notes)
 
 
-def _unknown_cells(fit: np.ndarray, limits: LineageLimits) -> str:
+def _unknown_cells(shown: float, limits: LineageLimits) -> str:
     """Return a warning where the usual cell is none of the table's, else ""."""
-    fit = fit[np.isfinite(fit)]
-    if not fit.size or np.median(fit) >= limits.warn_signature:
+    if not shown < limits.warn_signature:
         return ""
     return (
-        f"its cells show {max(np.median(fit), 0):.0%} (median) of the marker genes that their "
+        f"its cells show {max(shown, 0):.0%} (median) of the marker genes that their "
         "types would show: they are of another tissue, of a cell line or damaged, and their "
         "types are not to be trusted"
     )

@@ -1,5 +1,10 @@
 """What a cell's neighbours in its library say about the cell's type."""
 
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import sparse
 
@@ -17,9 +22,27 @@ CHUNK = 1024  # cells at a time
 NEVER_RULED_OUT = 1e-4
 
 
-def refine_types(
+@dataclass(frozen=True)
+class Company:
+    """The cells of a lineage and their nearest among them.
+
+    Attributes
+    ----------
+    lineage
+        Number in `LINEAGES`.
+    cells
+        (n,) positions in the library.
+    nearest
+        (n, n) each cell's nearest, rows sum to 1; a cell is not its own neighbour.
+    """
+
+    lineage: int
+    cells: np.ndarray
+    nearest: sparse.csr_matrix
+
+
+def company_of_lineages(
     by_state: np.ndarray,
-    evidence: np.ndarray,
     matrix: sparse.csr_matrix,
     counted: np.ndarray,
     markers: Markers,
@@ -27,6 +50,52 @@ def refine_types(
     use: np.ndarray,
     least_share: float,
     n_neighbours: int,
+) -> list[Company]:
+    """Return the neighbours of each known lineage's cells; none for a lineage of one cell.
+
+    Parameters
+    ----------
+    by_state
+        (n_barcodes, n_states) posteriors; the last state is Unknown.
+    matrix
+        (n_barcodes, n_genes) counts.
+    counted
+        (n_genes,) bool; genes by which neighbours are found.
+    use
+        (n_barcodes,) bool; barcodes that ask and are asked.
+    least_share
+        Probability of the lineage from which a barcode is counted among its cells.
+    """
+    lineage_of = lineage_numbers(markers)
+    company = []
+    for lineage in np.unique(lineage_of[:-1]):
+        share = by_state[:, lineage_of == lineage].sum(axis=1)
+        cells = np.flatnonzero(use & (share >= least_share))
+        n_cells = len(cells)
+        if n_cells < 2:
+            continue
+        if n_cells <= n_neighbours + 1:
+            nearest = sparse.csr_matrix((1 - np.eye(n_cells)) / (n_cells - 1))
+        else:
+            nearest = nearest_cells(matrix[cells], counted, n_neighbours=n_neighbours)
+        company.append(Company(int(lineage), cells, nearest))
+    return company
+
+
+def cells_together(company: Collection[Company], n_cells: int) -> sparse.csr_matrix:
+    """Return (n_cells, n_cells) 1 for each cell itself and its company, else 0."""
+    pairs = [np.tile(np.arange(n_cells), (2, 1))]
+    pairs += [of.cells[np.stack(of.nearest.nonzero())] for of in company]
+    rows, columns = np.concatenate(pairs, axis=1)
+    return sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(n_cells, n_cells))
+
+
+def refine_types(
+    by_state: np.ndarray,
+    evidence: np.ndarray,
+    markers: Markers,
+    company: Collection[Company],
+    *,
     least_cells: int,
 ) -> np.ndarray:
     """Return posteriors in which neighbours help to tell the types of a lineage apart.
@@ -40,31 +109,21 @@ def refine_types(
         (n_barcodes, n_states) posteriors.
     evidence
         (n_barcodes, n_states) log-likelihoods.
-    matrix
-        (n_barcodes, n_genes) counts.
-    counted
-        (n_genes,) bool; genes by which neighbours are found.
-    use
-        (n_barcodes,) bool; barcodes that ask and are asked.
-    least_share
-        Probability of the lineage from which a barcode is counted among its cells.
     least_cells
         Cells of a lineage from which its types are refined.
     """
     by_state = by_state.copy()
     lineage_of = lineage_numbers(markers)
-    several = [k for k, s in enumerate(markers.states) if s.cell_type != s.lineage]
-    for lineage in np.unique(lineage_of[several]):
-        states = np.flatnonzero(lineage_of == lineage)
-        share = by_state[:, states].sum(axis=1)
-        cells = np.flatnonzero(use & (share >= least_share))
-        if len(cells) < least_cells:
+    several = {lineage_of[k] for k, s in enumerate(markers.states) if s.cell_type != s.lineage}
+    for of in company:
+        if of.lineage not in several or len(of.cells) < least_cells:
             continue
-        within = np.ix_(cells, states)
-        prior = by_state[within].sum(axis=0) + NEVER_RULED_OUT * len(cells)
-        nearest = nearest_cells(matrix[cells], counted, n_neighbours=n_neighbours)
-        divided = share_composition(evidence[within], prior / prior.sum(), nearest)
-        by_state[within] = divided * share[cells, None]
+        states = np.flatnonzero(lineage_of == of.lineage)
+        within = np.ix_(of.cells, states)
+        share = by_state[within].sum(axis=1)
+        prior = by_state[within].sum(axis=0) + NEVER_RULED_OUT * len(of.cells)
+        divided = share_composition(evidence[within], prior / prior.sum(), of.nearest)
+        by_state[within] = divided * share[:, None]
     return by_state
 
 

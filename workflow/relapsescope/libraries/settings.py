@@ -134,7 +134,10 @@ class LineageLimits:
     neighbour_cells: Count
     contradiction_nats: NotNegative
     min_signature: Share
+    min_signature_hspc: Share
+    min_identity: Share
     warn_signature: Share
+    foreign_signature: Share
     decisive: NotNegative
     type_rate_log_sd: NotNegative
 

@@ -55,6 +55,17 @@ def test_every_agent_has_a_source_and_dates_belong_to_approvals():
     assert not table.duplicated(["antigen", "agent"]).any()
 
 
+def test_every_agent_says_when_its_source_was_read_and_what_status_it_gives():
+    table = read_targets()
+    assert table["read_in"].str.fullmatch(r"20\d\d-(0[1-9]|1[0-2])").all()
+    approved = table["status"] == "approved"
+    assert (table.loc[approved, "status_read"] == "approved").all()
+    assert not table.loc[~approved, "status_read"].isin(["", "approved"]).any()
+    assert (table["approved_on"].str[:7] <= table["read_in"]).all()
+    agents = {"anitocabtagene autoleucel", "arlocabtagene autoleucel", "cevostamab"}
+    assert agents <= set(table.loc[~approved, "agent"])
+
+
 def test_caveats_are_cited_and_told_only_where_the_antigen_is_not_lost():
     caveats = read_caveats()
     assert set(caveats) <= set(CONFIG["antigens"]["genes"])

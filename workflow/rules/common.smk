@@ -34,6 +34,9 @@ REFERENCE_MANIFEST = read_manifest(REFERENCE_FOLDER) if REFERENCE_FOLDER else No
 CELLXGENE = [f"{RESULTS}/cellxgene/cohort.h5ad"] if config["cellxgene"] else []
 
 
+CATEGORY = re.compile(r"^\.\. category: (.+)$", re.M)
+
+
 # Parameters that are functions of `input` are not compared by Snakemake: stamps take wildcards.
 def made_by(script):
     """Return what a job's result depends on beside its inputs and settings, as parameters."""
@@ -41,6 +44,12 @@ def made_by(script):
         "code": code_of(script),
         "numeric_threads": lookup(dpath="numeric_threads", within=config),
     }
+
+
+def category_of(panel):
+    """Return under which heading Snakemake's report shows a picture: its caption says it."""
+    text = (REPOSITORY / f"workflow/report/{panel}.rst").read_text(encoding="utf-8")
+    return CATEGORY.search(text)[1]
 
 
 wildcard_constraints:

@@ -8,13 +8,6 @@ Steps: figures -> page.
 CAPTIONS = sorted(path.stem for path in (REPOSITORY / "workflow/report").glob("*.rst"))
 FIGURES = [name for name in CAPTIONS if name.startswith("figure_")]
 PANELS = [name for name in CAPTIONS if name not in (*FIGURES, "workflow")]
-CATEGORY = re.compile(r"^\.\. category: (.+)$", re.M)
-
-
-def category_of(panel):
-    """Return under which heading Snakemake's report shows a picture: its caption says it."""
-    text = (REPOSITORY / f"workflow/report/{panel}.rst").read_text(encoding="utf-8")
-    return CATEGORY.search(text)[1]
 
 
 rule figures:

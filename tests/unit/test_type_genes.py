@@ -39,16 +39,21 @@ def umi_of(counts, *symbols):
 
 def test_cytotoxic_cells_with_cd4_and_no_cd8_are_cd4(kinds):
     """They are few among CD8 cells of the same programme, which are their neighbours."""
-    counts, truth, ambient = make_library(
-        {"CD8 CTL": 300, "CD4 CTL": 40, "CD4": 60}, ambient=0.02, seed=4
-    )
-    cell_type = call(counts, ambient).cell_type
-    without_cd8 = (truth == "CD4 CTL") & (umi_of(counts, "CD8A", "CD8B") == 0)
-    one, more = (without_cd8 & (umi_of(counts, "CD4") >= n) for n in (1, 2))
-    assert one.sum() > more.sum() >= 15
-    assert (cell_type[one] == "CD4 T").mean() >= 0.7
-    assert (cell_type[more] == "CD4 T").all()
-    assert (cell_type[truth == "CD8 CTL"] == "CD8 T").mean() >= 0.95
+    right_one, right_more, right_cd8 = [], [], []
+    for seed in (4, 5, 6):
+        counts, truth, ambient = make_library(
+            {"CD8 CTL": 300, "CD4 CTL": 40, "CD4": 60}, ambient=0.02, seed=seed
+        )
+        cell_type = call(counts, ambient).cell_type
+        without_cd8 = (truth == "CD4 CTL") & (umi_of(counts, "CD8A", "CD8B") == 0)
+        one, more = (without_cd8 & (umi_of(counts, "CD4") >= n) for n in (1, 2))
+        right_one.extend(cell_type[one] == "CD4 T")
+        right_more.extend(cell_type[more] == "CD4 T")
+        right_cd8.extend(cell_type[truth == "CD8 CTL"] == "CD8 T")
+    assert len(right_one) > len(right_more) >= 20
+    assert np.mean(right_one) >= 0.8
+    assert all(right_more)
+    assert np.mean(right_cd8) >= 0.95
 
 
 def test_activated_cells_without_a_treg_gene_are_no_treg(kinds):
@@ -122,3 +127,20 @@ def test_other_lineages_keep_their_posteriors():
     )
     np.testing.assert_array_equal(found[:2], by_state[:2])
     np.testing.assert_allclose(found.sum(axis=1), 1)
+
+
+def test_a_rare_type_does_not_speak_for_all_cells_without_cd4():
+    """One CD4 molecule: 3.5 nats for CD4 against CD8 T, 2 against gdT, 1 cell in a hundred."""
+    markers = read_markers(LIMITS.rate_levels)
+    types = np.array([state.cell_type for state in markers.states])
+    of_types = np.tile(np.select([types == "CD4 T", types == "gdT"], [3.5, 1.5], 0.0), (500, 1))
+    of_types[100:] = 0  # cells that show nothing tell what the library is made of
+    by_state = np.zeros((500, len(types)))
+    cd8, gd = (np.flatnonzero(types == name)[0] for name in ("CD8 T", "gdT"))
+    by_state[:, cd8], by_state[:, gd] = 0.99, 0.01
+    found, _ = decide_by_type_genes(
+        by_state, of_types * 0, of_types, markers, use=np.arange(500) >= 100, least_share=0.5,
+        decisive=2.8,
+    )  # fmt: skip
+    assert np.isin(types[found[:100].argmax(axis=1)], ["CD4 T", "Treg"]).all()
+    assert (types[found[100:].argmax(axis=1)] == "CD8 T").all()

@@ -224,11 +224,13 @@ def _explained(
         lineage == LINEAGES.index("HSPC"), limits.min_signature_hspc, limits.min_signature
     )
     # Without a cell to judge by, the table's own expectation is asked for.
-    asked = asked * (np.clip(usual, LEAST_USUAL, 1) if np.isfinite(usual) else 1.0)
+    damage = np.clip(usual, LEAST_USUAL, 1) if np.isfinite(usual) else 1.0
+    asked = asked * damage
     if usual < limits.warn_signature and limits.min_signature > 0:
         asked = np.full(len(state), limits.foreign_signature)
     missing = own.share + FIT_ERRORS * own.error < asked
-    missing |= identity.share + FIT_ERRORS * identity.error < limits.min_identity * own.share
+    of_identity = limits.min_identity * damage * own.share
+    missing |= identity.share + FIT_ERRORS * identity.error < of_identity
     return usual, ~missing
 
 

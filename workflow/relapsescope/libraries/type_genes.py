@@ -80,8 +80,11 @@ def decide_by_type_genes(
         return by_state, evidence
     deciding = of_type_genes[np.ix_(cells, states)].astype(np.float64)
     decided = evidence[np.ix_(cells, states)].astype(np.float64)
+    learned = cells[use[cells]] if use[cells].any() else cells
+    composition = by_state[np.ix_(learned, states)].sum(axis=0) + 1
     helper = np.isin(types, HELPER_TYPES)
-    lead = deciding[:, helper].max(axis=1) - deciding[:, ~helper].max(axis=1)
+    lead = _mean_likelihood(deciding, composition, helper)
+    lead -= _mean_likelihood(deciding, composition, ~helper)
     decided[np.ix_(lead > decisive, ~helper)] += NEVER
     decided[np.ix_(lead < -decisive, helper)] += NEVER
     for name in NAMED_BY_TYPE_GENES:
@@ -89,8 +92,6 @@ def decide_by_type_genes(
         not_shown = deciding[:, own].max(axis=1) < deciding[:, ~own].max(axis=1)
         decided[np.ix_(not_shown, own)] += NEVER
     evidence[np.ix_(cells, states)] = decided
-    learned = cells[use[cells]] if use[cells].any() else cells
-    composition = by_state[np.ix_(learned, states)].sum(axis=0) + 1
     by_state = by_state.copy()
     by_state[np.ix_(cells, states)] = (
         softmax(decided + np.log(composition / composition.sum())) * share[cells, None]
@@ -131,17 +132,35 @@ def type_shares(
     types = np.array([markers.states[k].cell_type for k in states])
     within = np.ix_(cells, states)
     composition = by_state[within].sum(axis=0) + 1
-    weighed = of_type_genes[within] + np.log(composition)
+    of_types = of_type_genes[within]
     shares = {}
     for name in RARE_T_TYPES:
         own = types == name
         if own.any() and not own.all():
-            sides = [
-                special.logsumexp(weighed[:, side], axis=1) - np.log(composition[side].sum())
-                for side in (own, ~own)
-            ]
+            sides = [_mean_likelihood(of_types, composition, side) for side in (own, ~own)]
             shares[name] = _share(sides[0] - sides[1], rate_log_sd)
     return shares
+
+
+def _mean_likelihood(
+    log_likelihood: np.ndarray, composition: np.ndarray, side: np.ndarray
+) -> np.ndarray:
+    """Return (n_cells,) the log of the mean likelihood of a side's states, as the library has them.
+
+    The best state of a side would let a rare type speak for all of it: a gamma-delta cell, of which
+    no CD8 is expected, would excuse that a cell among CD8 T cells shows none.
+
+    Parameters
+    ----------
+    log_likelihood
+        (n_cells, n_states)
+    composition
+        (n_states,) the library's cells of each state.
+    side
+        (n_states,) bool.
+    """
+    weighed = log_likelihood[:, side] + np.log(composition[side])
+    return special.logsumexp(weighed, axis=1) - np.log(composition[side].sum())
 
 
 def t_states(markers: Markers) -> np.ndarray:

@@ -80,13 +80,22 @@ TABLES = {
 }
 
 
-def patient(*changes, sheet=None, genetics=(), **settings):
-    """Return P's evidence after some changes, with these rows of the genetics table.
+def emptied(verdict, **more):
+    """Return the row of `aplasia.tsv` of P's relapse marrow with this verdict."""
+    row = {"patient_id": "P", "sample_id": "P_relapse", "compared_with": "P_pre"}
+    limits = {"ratio_ci_low": "0.0", "ratio_ci_high": "0.06"}
+    if verdict != "APLASIA":
+        limits = {"ratio_ci_low": "0.4", "ratio_ci_high": "1.6"}
+    return row | limits | {"verdict": verdict, "confounders": ""} | more
+
+
+def patient(*changes, sheet=None, genetics=(), aplasia=(), **settings):
+    """Return P's evidence after some changes, with these rows of genetics and aplasia.
 
     Each change is ``(table, where, values)``: the rows that agree with `where` get `values`;
     None for `values` takes the rows out.
     """
-    tables = copy.deepcopy(TABLES) | {"genetics": list(genetics)}
+    tables = copy.deepcopy(TABLES) | {"genetics": list(genetics), "aplasia": list(aplasia)}
     for table, where, values in changes:
         hit = [r for r in tables[table] if all(r.get(k) == v for k, v in where.items())]
         assert hit, f"no row of {table} with {where}"

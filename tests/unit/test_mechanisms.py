@@ -15,7 +15,7 @@ from relapsescope.mechanisms.verdicts import (
     read_rules,
 )
 
-from .mock_relapse import SHEET, patient
+from .mock_relapse import SHEET, emptied, patient
 
 RULES = read_rules()
 TARGET = {"clone_id": "B", "antigen": "TNFRSF17"}
@@ -342,6 +342,10 @@ def test_every_state_of_the_rules_can_be_reached_and_none_is_missing():
     made += [
         rows(genetics=[hit | {"hgvs_p": change, "note": note}])
         for change, note in (("p.Arg27Pro", ""), ("p.Gln38*", "biallelic"))
+    ]
+    made += [
+        rows(("car_t", CAR, None), aplasia=[emptied(verdict)])
+        for verdict in ("APLASIA", "NO_APLASIA")
     ]
     for found in made:
         for name, row in found.items():

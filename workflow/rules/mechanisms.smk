@@ -1,7 +1,8 @@
 """What the evidence means: mechanisms of relapse, the answers in words, the study's claims.
 
 Reads: tables of samples, clones, antigens, CAR-T cells, suppression and the course.
-Writes: `tables/mechanisms.tsv`, `tables/answers.tsv`, `tables/claims.tsv`.
+Writes: `tables/mechanisms.tsv`, `tables/answers.tsv`, `tables/claims.tsv`,
+`tables/aplasia.tsv`.
 Steps: answers.
 """
 
@@ -11,6 +12,7 @@ EVIDENCE = {
     **{name: MOLECULAR[name] for name in ("antigens", "anxa1", "anxa1_untreated")},
     "car_t": CAR_TABLES["car_t"],
     "suppression": rules.suppression.output.suppression,
+    "microenvironment": rules.microenvironment.output.microenvironment,
     **{name: COURSE[name] for name in ("course", "assessments", "genetics", "bulk_summary")},
 }
 ANSWERS = {name: f"{RESULTS}/tables/{name}.tsv" for name in ANSWER_TABLES}

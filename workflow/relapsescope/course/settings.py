@@ -36,6 +36,9 @@ class CourseSettings:
     soluble_bcma_absent, soluble_bcma_present
         Soluble BCMA at relapse over that before the infusion up to which it counts as absent, and
         from which as there.
+    aplasia_below
+        Normal plasma cells in a marrow after the infusion over those before it, under which they
+        count as gone.
     exact_up_to
         Groups of together at most this many patients are tested by permutation.
     min_events_per_covariate
@@ -60,6 +63,7 @@ class CourseSettings:
     near_days: Days = 60
     soluble_bcma_absent: Annotated[float, Within(0, 1)] = 0.1
     soluble_bcma_present: Annotated[float, Within(0)] = 0.5
+    aplasia_below: Annotated[float, Within(0, 1)] = 0.1
     exact_up_to: Annotated[int, Within(0, 24)] = 20
     min_events_per_covariate: Count = 10
     bulk_genes: tuple[Gene, ...] = ("ANXA1", "TNFRSF17")

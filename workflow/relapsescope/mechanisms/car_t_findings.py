@@ -1,7 +1,10 @@
 """What the CAR-T cells say: were they there, are they still, and are they exhausted?"""
 
 import math
+from dataclasses import replace
 
+from relapsescope.mechanisms.aplasia import APLASIA, NO_APLASIA
+from relapsescope.mechanisms.beside import BCMA
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined
 from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
 from relapsescope.mechanisms.patient_evidence import WITH_CAR_T, PatientEvidence
@@ -11,13 +14,54 @@ from relapsescope.vocabulary import RESPONDED
 BY_RESPONSE_ONLY = 0.5
 # Share of the T cells from which CAR-T cells count as there (the contract's 1 %).
 SEEN_FROM = 0.01
+APLASIA_STATES = {APLASIA: "aplasia", NO_APLASIA: "aplasia_ended"}
 
 
 def car_t_non_persistence(patient: PatientEvidence) -> Finding:
     """Return whether CAR-T cells that were there are gone at relapse."""
+    emptied, indirect = plasma_cell_aplasia(patient)
     row, why = _car_t_at_relapse(patient, "persistence_verdict")
     if row is None:
-        return Finding("no_data", NOTHING, not_assessed=why)
+        if emptied:
+            return Finding(emptied, indirect, not_assessed=why)
+        return Finding("no_data", NOTHING, not_assessed=why, beside=indirect)
+    found = _by_transgene(patient, row)
+    says_more = found.state == "undecided" or emptied != APLASIA_STATES[NO_APLASIA]
+    return replace(found, beside=indirect) if says_more else found
+
+
+def plasma_cell_aplasia(patient: PatientEvidence) -> tuple[str, Cited]:
+    """Return what the normal plasma cells at relapse say of CAR-T cells: a state and the words.
+
+    The state is `aplasia` or `aplasia_ended`, "" where the table does not decide or something else
+    may have emptied the marrow; only cells against BCMA empty it.
+    """
+    rows = [row for row in patient.at_relapse("aplasia") if row["verdict"] in APLASIA_STATES]
+    if patient.target != BCMA or not rows:
+        return "", NOTHING
+    row = rows[0]
+    lasting = row["verdict"] == APLASIA
+    evidence = cited(
+        "{lead} in {sample}: the ratio of normal plasma cells to those in {before} has the "
+        "interval {interval}",
+        lead="plasma-cell aplasia" if lasting else "no plasma-cell aplasia",
+        sample=row.word("sample_id"),
+        before=row.word("compared_with"),
+        interval=row.interval("ratio_ci_low", "ratio_ci_high"),
+    )
+    if not lasting:
+        return APLASIA_STATES[row["verdict"]], evidence + "; indirect, no view of the CAR-T cells"
+    if row["confounders"]:
+        why = cited("; says nothing of CAR-T cells: {why}", why=row.word("confounders"))
+        return "", evidence + why
+    return (
+        APLASIA_STATES[row["verdict"]],
+        evidence + "; CAR-T cells at work do this, and chemotherapy does: indirect",
+    )
+
+
+def _by_transgene(patient: PatientEvidence, row: Row) -> Finding:
+    """Return what the CAR-T cells' row at relapse says of their persistence."""
     evidence = _share_seen(row)
     verdict = row["persistence_verdict"]
     if verdict == "INDETERMINATE":

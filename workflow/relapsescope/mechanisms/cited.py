@@ -23,6 +23,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "genetics": ("patient_id", "day", "assay", "gene_or_arm", "event", "hgvs_p"),
     "bulk_summary": ("gene", "model"),
     "mechanisms": ("patient_id", "mechanism"),
+    "aplasia": ("patient_id", "sample_id"),
 }
 """Columns that name a row of each table that sentences cite."""
 

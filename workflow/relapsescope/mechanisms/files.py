@@ -1,3 +1,3 @@
 """What the answers lie in; light enough for the workflow."""
 
-ANSWER_TABLES = ("mechanisms", "answers", "claims")
+ANSWER_TABLES = ("mechanisms", "answers", "claims", "aplasia")

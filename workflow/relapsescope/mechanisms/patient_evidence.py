@@ -141,7 +141,7 @@ class PatientEvidence:
 
     def at_relapse(self, table: str) -> list[Row]:
         """Return the rows of the relapse libraries, marrow first."""
-        rows = self.tables[table]
+        rows = self.tables.get(table, ())
         return [row for name in self.usable for row in rows if row["sample_id"] == name]
 
     def car_t(self, timepoints: Iterable[str]) -> list[Row]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from relapsescope.course.files import TABLES as COURSE_TABLES
 from relapsescope.course.settings import CourseSettings
-from relapsescope.mechanisms import answers, claims, verdicts
+from relapsescope.mechanisms import answers, aplasia, claims, verdicts
 from relapsescope.mechanisms.cited import Row, rows_of
 from relapsescope.mechanisms.patient_evidence import patient_evidence, relapsed_patients
 from relapsescope.mechanisms.settings import ClaimSettings
@@ -18,7 +18,7 @@ from relapsescope.tables import write_tsv
 
 EVIDENCE = (
     *("samples", "clones", "antigens", "anxa1", "anxa1_untreated", "car_t", "suppression"),
-    *("course", "assessments", "genetics", "bulk_summary"),
+    *("microenvironment", "course", "assessments", "genetics", "bulk_summary"),
 )
 """Tables that verdicts and claims rest on."""
 
@@ -31,7 +31,7 @@ def write_answers(
     patients: Sequence[str],
     settings: Mapping[str, Any],
 ) -> None:
-    """Write `mechanisms.tsv`, `answers.tsv` and `claims.tsv`.
+    """Write `mechanisms.tsv`, `answers.tsv`, `claims.tsv` and `aplasia.tsv`.
 
     Parameters
     ----------
@@ -53,6 +53,7 @@ def write_answers(
         ("mechanisms", verdicts.COLUMNS),
         ("answers", answers.COLUMNS),
         ("claims", claims.COLUMNS),
+        ("aplasia", aplasia.COLUMNS),
     ):
         write_tsv(Path(outputs[name]), columns, made[name])
 
@@ -71,6 +72,8 @@ def make_answers(
     }
     beliefs = settings_of(LeaningSettings, settings["leaning"], name="leaning")
     course = settings_of(CourseSettings, settings["course"], name="course")
+    emptied = aplasia.aplasia_rows(tables, sheet, below=course.aplasia_below)
+    tables = {**tables, "aplasia": as_rows("aplasia", emptied)}
     relapsed = relapsed_patients(tables, sheet)
     evidence = {
         name: patient_evidence(name, tables, sheet, beliefs=beliefs, course=course, **limits)
@@ -86,7 +89,14 @@ def make_answers(
             for row in answers.answer_rows(own, judged.get(name, []), rules)
         ],
         "claims": claims.claim_rows([evidence[name] for name in relapsed], tables, citation),
+        "aplasia": emptied,
     }
+
+
+def as_rows(name: str, records: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """Return rows that were just made as their readers see them, all fields text."""
+    told = ({key: "" if v is None else str(v) for key, v in row.items()} for row in records)
+    return rows_of(name, list(told))
 
 
 def table_path(results: Path, name: str) -> Path:

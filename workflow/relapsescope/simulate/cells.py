@@ -72,6 +72,7 @@ def _weights(patient: PatientPlan, library: LibraryPlan, rng: np.random.Generato
     for profile, factor in SUPPRESSIVE_FACTORS.items():
         at = profile_table().index.get_loc(profile)
         weights[at] *= 1.0 + library.suppressive * (factor - 1.0)
+    weights[profile_table().index.get_loc("Plasma")] *= library.normal_plasma
     return weights / weights.sum()
 
 

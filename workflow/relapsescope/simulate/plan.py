@@ -79,6 +79,8 @@ class LibraryPlan:
         Share of the T cells that carry the CAR.
     car_exhausted, car_cycling
         Share of the CAR-T cells.
+    normal_plasma
+        Factor on the share of normal plasma cells: 0 in plasma-cell aplasia.
     suppressive
         0 (as the tissue usually is) to 1 (suppressive myeloid and regulatory T cells rise).
     umi_ceiling
@@ -107,6 +109,7 @@ class LibraryPlan:
     car: float = 0.0
     car_exhausted: float = 0.0
     car_cycling: float = 0.02
+    normal_plasma: float = 1.0
     suppressive: float = 0.0
     umi_ceiling: int | None = None
     failed: bool = False
@@ -319,6 +322,8 @@ def _check_library(library: LibraryPlan, clones: set[str]) -> list[str]:
             problems.append(f"{library.timepoint} {share} must lie between 0 and 1")
     if library.ambient >= 0.95 or library.dying + library.debris >= 1:
         problems.append(f"{library.timepoint}: leaves no live cell's own RNA")
+    if library.normal_plasma < 0:
+        problems.append(f"{library.timepoint}: normal_plasma must be 0 or more")
     if library.cells < 20 or library.depth <= 0:
         problems.append(f"{library.timepoint}: cells must be 20 or more, depth over 0")
     if set(library.clones) - clones:

@@ -13,9 +13,11 @@ from relapsescope.intake.judged_genes import judged_genes
 from relapsescope.libraries.lineage import call_lineages
 from relapsescope.libraries.markers import align_markers, read_markers
 from relapsescope.libraries.neighbours import (
+    Company,
     cells_together,
     company_of_lineages,
     nearest_cells,
+    refine_types,
     share_composition,
 )
 from relapsescope.libraries.settings import LineageLimits
@@ -245,6 +247,22 @@ def test_probabilities_say_how_often_shallow_cells_are_right():
         assert right[here].mean() >= best[here].mean() - 0.05
     assert best.min() < 0.9
     assert np.allclose(calls.posterior.sum(axis=1), 1)
+
+
+def test_a_part_of_each_types_cells_is_taken_to_tell_nothing():
+    """A sure CD8 T cell among 3 CD4 T cells: nine tenths sure, and a tenth of the composition."""
+    markers = read_markers(LIMITS.rate_levels)
+    types = np.array([state.cell_type for state in markers.states])
+    cd4, cd8 = (np.flatnonzero(types == name)[0] for name in ("CD4 T", "CD8 T"))
+    by_state = np.zeros((5, len(types)))
+    by_state[[0, 1, 2, 3], [cd4, cd4, cd4, cd8]] = 1
+    by_state[4, types == "pDC"] = 1
+    company = [Company(LINEAGES.index("T"), np.arange(4), sparse.csr_matrix(np.eye(4)))]
+    found = refine_types(by_state, by_state * 0, markers, company, least_cells=50, lapse=0.1)
+    assert found[3, [cd4, cd8]] == pytest.approx([0.1 * 0.75, 0.9 + 0.1 * 0.25], abs=1e-3)
+    assert found[0, [cd4, cd8]] == pytest.approx([0.9 + 0.1 * 0.75, 0.1 * 0.25], abs=1e-3)
+    np.testing.assert_array_equal(found[4], by_state[4])
+    np.testing.assert_allclose(found.sum(axis=1), 1)
 
 
 def two_groups(n_cells=120, n_genes=200, seed=4):

@@ -5,7 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 from relapsescope.libraries.markers import read_markers
-from relapsescope.libraries.type_genes import TypeShare, decide_by_type_genes, type_shares
+from relapsescope.libraries.type_genes import (
+    TypeShare,
+    decide_by_type_genes,
+    keep_doubt,
+    type_shares,
+)
 from scipy import optimize, stats
 
 from .test_lineage import LIMITS, RATES, call, make_library
@@ -122,7 +127,7 @@ def test_other_lineages_keep_their_posteriors():
     by_state, evidence, markers = states_of(np.zeros(4))
     not_t = np.array([state.lineage != "T" for state in markers.states])
     by_state[:2] = not_t / not_t.sum()
-    found, _ = decide_by_type_genes(
+    found, *_ = decide_by_type_genes(
         by_state, evidence * 0, evidence, markers, use=np.ones(4, bool), least_share=0.5, decisive=3
     )
     np.testing.assert_array_equal(found[:2], by_state[:2])
@@ -138,9 +143,26 @@ def test_a_rare_type_does_not_speak_for_all_cells_without_cd4():
     by_state = np.zeros((500, len(types)))
     cd8, gd = (np.flatnonzero(types == name)[0] for name in ("CD8 T", "gdT"))
     by_state[:, cd8], by_state[:, gd] = 0.99, 0.01
-    found, _ = decide_by_type_genes(
+    found, *_ = decide_by_type_genes(
         by_state, of_types * 0, of_types, markers, use=np.arange(500) >= 100, least_share=0.5,
         decisive=2.8,
     )  # fmt: skip
     assert np.isin(types[found[:100].argmax(axis=1)], ["CD4 T", "Treg"]).all()
     assert (types[found[100:].argmax(axis=1)] == "CD8 T").all()
+
+
+def test_the_side_decided_against_keeps_what_the_type_genes_leave_it():
+    """3 nats for helper T cells, 3 against, none: 1 in 21 of a lineage's 0.8 is left, or all."""
+    by_state, _, markers = states_of(np.zeros(3))
+    types = np.array([state.cell_type for state in markers.states])
+    by_state[:] = 0.2 * (types == "Unknown")
+    by_state[:, np.flatnonzero(types == "CD4 T")[0]] = 0.8
+    by_state[1] = 0.2 * (types == "Unknown")
+    by_state[1, np.flatnonzero(types == "CD8 T")[0]] = 0.8
+    found = keep_doubt(by_state, np.array([3.0, -3.0, 0.0]), markers)
+    helper = np.isin(types, ["CD4 T", "Treg"])
+    left = 1 / (1 + np.exp(3))
+    assert found[0, helper].sum() == pytest.approx(0.8 * (1 - left))
+    assert found[1, helper].sum() == pytest.approx(0.8 * left)
+    np.testing.assert_array_equal(found[2], by_state[2])
+    np.testing.assert_allclose(found.sum(axis=1), 1)

@@ -27,7 +27,12 @@ from relapsescope.libraries.state_model import (
     softmax,
     update_rates,
 )
-from relapsescope.libraries.type_genes import TypeShare, decide_by_type_genes, type_shares
+from relapsescope.libraries.type_genes import (
+    TypeShare,
+    decide_by_type_genes,
+    keep_doubt,
+    type_shares,
+)
 from relapsescope.vocabulary import LINEAGES
 
 if TYPE_CHECKING:
@@ -124,7 +129,7 @@ def call_lineages(
     by_state, evidence, of_type_genes, rates = _state_posterior(
         shown, ambient_rates, depth, markers, use=use, limits=limits
     )
-    by_state, evidence = decide_by_type_genes(
+    by_state, evidence, decided_by = decide_by_type_genes(
         by_state,
         evidence,
         of_type_genes,
@@ -143,8 +148,14 @@ def call_lineages(
         n_neighbours=limits.neighbours,
     )
     by_state = refine_types(
-        by_state, evidence, markers, company, least_cells=limits.neighbour_cells
+        by_state,
+        evidence,
+        markers,
+        company,
+        least_cells=limits.neighbour_cells,
+        lapse=limits.type_lapse,
     )
+    by_state = keep_doubt(by_state, decided_by, markers)
     usual, explained = _explained(
         shown,
         ambient_rates,

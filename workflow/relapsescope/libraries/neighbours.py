@@ -97,6 +97,7 @@ def refine_types(
     company: Collection[Company],
     *,
     least_cells: int,
+    lapse: float,
 ) -> np.ndarray:
     """Return posteriors in which neighbours help to tell the types of a lineage apart.
 
@@ -111,19 +112,24 @@ def refine_types(
         (n_barcodes, n_states) log-likelihoods.
     least_cells
         Cells of a lineage from which its types are refined.
+    lapse
+        Share of cells whose genes tell nothing of their type; theirs is the library's composition.
     """
     by_state = by_state.copy()
     lineage_of = lineage_numbers(markers)
     several = {lineage_of[k] for k, s in enumerate(markers.states) if s.cell_type != s.lineage}
     for of in company:
-        if of.lineage not in several or len(of.cells) < least_cells:
+        if of.lineage not in several:
             continue
         states = np.flatnonzero(lineage_of == of.lineage)
         within = np.ix_(of.cells, states)
-        share = by_state[within].sum(axis=1)
+        share = by_state[within].sum(axis=1, keepdims=True)
         prior = by_state[within].sum(axis=0) + NEVER_RULED_OUT * len(of.cells)
-        divided = share_composition(evidence[within], prior / prior.sum(), of.nearest)
-        by_state[within] = divided * share[:, None]
+        prior /= prior.sum()
+        divided = by_state[within] / share
+        if len(of.cells) >= least_cells:
+            divided = share_composition(evidence[within], prior, of.nearest)
+        by_state[within] = ((1 - lapse) * divided + lapse * prior) * share
     return by_state
 
 

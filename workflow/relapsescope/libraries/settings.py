@@ -132,6 +132,7 @@ class LineageLimits:
     min_native_umi: NotNegative
     neighbours: Count
     neighbour_cells: Count
+    type_lapse: Share
     contradiction_nats: NotNegative
     min_signature: Share
     min_signature_hspc: Share

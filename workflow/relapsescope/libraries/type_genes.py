@@ -52,8 +52,11 @@ def decide_by_type_genes(
     use: np.ndarray,
     least_share: float,
     decisive: float,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return posteriors and log-likelihoods in which type genes decide a T cell's type.
+
+    The third value is (n_barcodes,) nats by which the type genes favour helper T cells over the
+    others, 0 where they decide nothing.
 
     Parameters
     ----------
@@ -77,7 +80,7 @@ def decide_by_type_genes(
     share = by_state[:, states].sum(axis=1)
     cells = np.flatnonzero(share >= least_share)
     if not len(states) or not len(cells):
-        return by_state, evidence
+        return by_state, evidence, np.zeros(len(by_state))
     deciding = of_type_genes[np.ix_(cells, states)].astype(np.float64)
     decided = evidence[np.ix_(cells, states)].astype(np.float64)
     learned = cells[use[cells]] if use[cells].any() else cells
@@ -96,7 +99,41 @@ def decide_by_type_genes(
     by_state[np.ix_(cells, states)] = (
         softmax(decided + np.log(composition / composition.sum())) * share[cells, None]
     )
-    return by_state, evidence
+    decided_by = np.zeros(len(by_state))
+    decided_by[cells] = np.where(np.abs(lead) > decisive, lead, 0)
+    return by_state, evidence, decided_by
+
+
+def keep_doubt(by_state: np.ndarray, decided_by: np.ndarray, markers: Markers) -> np.ndarray:
+    """Return posteriors in which a decision by type genes is as sure as these genes are.
+
+    The side decided against, helper T cells or the others, keeps the probability that the type
+    genes leave it; without this a cell decided at sixteen to one would be called as if at millions.
+
+    Parameters
+    ----------
+    by_state
+        (n_barcodes, n_states) posteriors.
+    decided_by
+        (n_barcodes,) from `decide_by_type_genes`.
+    """
+    states = t_states(markers)
+    cells = np.flatnonzero(decided_by)
+    if not len(cells):
+        return by_state
+    helper = np.isin([markers.states[k].cell_type for k in states], HELPER_TYPES)
+    against = helper[None, :] != (decided_by[cells] > 0)[:, None]
+    within = by_state[np.ix_(cells, states)]
+    composition = by_state[:, states].sum(axis=0) + 1
+    share = within.sum(axis=1, keepdims=True)
+    doubt = special.expit(-np.abs(decided_by[cells]))[:, None]
+    kept = np.where(against, 0, within)
+    kept *= (1 - doubt) * share / np.maximum(kept.sum(axis=1, keepdims=True), 1e-12)
+    other = np.where(against, composition, 0)
+    other *= doubt * share / other.sum(axis=1, keepdims=True)
+    by_state = by_state.copy()
+    by_state[np.ix_(cells, states)] = kept + other
+    return by_state
 
 
 def type_shares(

@@ -1,4 +1,4 @@
-"""Null and power of what stands beside RNA: aplasia, genetics, soluble BCMA.
+"""Null and power of what stands beside RNA: aplasia, genetics, soluble BCMA, contrasts.
 
     python benchmarks/evidence_nulls.py --patients 2000 --seed 31 --output TABLE.md
 
@@ -12,11 +12,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import yaml
 from relapsescope.course.genetics import target_genetics
 from relapsescope.course.settings import CourseSettings
 from relapsescope.mechanisms.aplasia import aplasia_rows
 from relapsescope.mechanisms.beside import soluble_bcma
 from relapsescope.mechanisms.cited import Row
+from relapsescope.mechanisms.patient_contrasts import DURABLE, EARLY, contrast_rows
+from relapsescope.mechanisms.settings import ContrastSettings
+from relapsescope.paths import REPOSITORY
+from relapsescope.settings import settings_of
 
 # Between libraries of one marrow, log scale: what the draws have, and what the table says.
 TRUE_SD, SAID_SD = 0.3, 0.2
@@ -26,6 +31,8 @@ SHEET = [
     for sample in ("pre_infusion", "relapse")
 ]
 COURSE = CourseSettings()
+CONFIG = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+CONTRASTS = settings_of(ContrastSettings, CONFIG["contrasts"], name="contrasts")
 
 
 def aplasia(patients: int, rng: np.random.Generator) -> Iterator[tuple[str, Counter]]:
@@ -107,6 +114,25 @@ def _visited(before: float, now: float) -> SimpleNamespace:
     )
 
 
+def contrasts(patients: int, rng: np.random.Generator) -> Iterator[tuple[str, Counter]]:
+    """Yield what cohorts say where one of the measures differs by so many standard deviations."""
+    names = CONTRASTS.measures
+    for size in (5, 6, 8):
+        for shift in (0.0, 2.0, 3.0):
+            told = Counter()
+            for _ in range(patients // 10):
+                rows = [
+                    {"patient_id": f"{group}{i}", "measure": name, "outcome": group, "value": value}
+                    for name in names
+                    for group, by in ((EARLY, shift * (name == names[0])), (DURABLE, 0.0))
+                    for i, value in enumerate(rng.normal(by, 1.0, size))
+                ]
+                found = {row["measure"]: row["verdict"] for row in contrast_rows(rows, CONTRASTS)}
+                told[f"the measure {found.pop(names[0])}"] += 1
+                told["another DIFFERENT"] += "DIFFERENT" in found.values()
+            yield f"contrast: {size} against {size} patients, {shift:g} standard deviations", told
+
+
 def main() -> None:
     """Write a table with a row a kind of patient and how many had each answer."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
@@ -116,7 +142,7 @@ def main() -> None:
     wanted = parser.parse_args()
     rng = np.random.default_rng(wanted.seed)
     lines = ["| what is true | answers |", "|---|---|"]
-    for draw in (aplasia, genetics, soluble):
+    for draw in (aplasia, genetics, soluble, contrasts):
         for name, told in draw(wanted.patients, rng):
             words = ", ".join(f"{word or 'unknown'} {n:,}" for word, n in told.most_common())
             lines.append(f"| {name} | {words} |")

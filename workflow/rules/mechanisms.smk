@@ -2,7 +2,7 @@
 
 Reads: tables of samples, clones, antigens, CAR-T cells, suppression and the course.
 Writes: `tables/mechanisms.tsv`, `tables/answers.tsv`, `tables/claims.tsv`,
-`tables/aplasia.tsv`.
+`tables/aplasia.tsv`, `tables/patient_measures.tsv`, `tables/patient_contrasts.tsv`.
 Steps: answers.
 """
 
@@ -13,6 +13,7 @@ EVIDENCE = {
     "car_t": CAR_TABLES["car_t"],
     "suppression": rules.suppression.output.suppression,
     "microenvironment": rules.microenvironment.output.microenvironment,
+    "t_cell_states": T_CELLS["t_cell_states"],
     **{name: COURSE[name] for name in ("course", "assessments", "genetics", "bulk_summary")},
 }
 ANSWERS = {name: f"{RESULTS}/tables/{name}.tsv" for name in ANSWER_TABLES}
@@ -34,7 +35,7 @@ rule answers:
         patients=RUN.patients,
         settings={
             section: lookup(dpath=section, within=config)
-            for section in ("antigens", "claims", "course", "leaning")
+            for section in ("antigens", "claims", "contrasts", "course", "leaning")
         },
         **made_by("answers"),
     resources:

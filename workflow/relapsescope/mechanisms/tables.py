@@ -7,10 +7,10 @@ from typing import Any
 
 from relapsescope.course.files import TABLES as COURSE_TABLES
 from relapsescope.course.settings import CourseSettings
-from relapsescope.mechanisms import answers, aplasia, claims, verdicts
+from relapsescope.mechanisms import answers, aplasia, claims, patient_contrasts, verdicts
 from relapsescope.mechanisms.cited import Row, rows_of
 from relapsescope.mechanisms.patient_evidence import patient_evidence, relapsed_patients
-from relapsescope.mechanisms.settings import ClaimSettings
+from relapsescope.mechanisms.settings import ClaimSettings, ContrastSettings
 from relapsescope.settings import settings_of
 from relapsescope.spreadsheet_cells import as_meant
 from relapsescope.statistics.settings import LeaningSettings
@@ -18,7 +18,7 @@ from relapsescope.tables import write_tsv
 
 EVIDENCE = (
     *("samples", "clones", "antigens", "anxa1", "anxa1_untreated", "car_t", "suppression"),
-    *("microenvironment", "course", "assessments", "genetics", "bulk_summary"),
+    *("microenvironment", "t_cell_states", "course", "assessments", "genetics", "bulk_summary"),
 )
 """Tables that verdicts and claims rest on."""
 
@@ -31,7 +31,7 @@ def write_answers(
     patients: Sequence[str],
     settings: Mapping[str, Any],
 ) -> None:
-    """Write `mechanisms.tsv`, `answers.tsv`, `claims.tsv` and `aplasia.tsv`.
+    """Write `mechanisms.tsv`, `answers.tsv`, and the other tables of `ANSWER_TABLES`.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def write_answers(
     patients
         Those with a page of their own, who get an answer whether they relapsed or not.
     settings
-        Sections `antigens`, `claims`, `course` and `leaning` of the configuration.
+        Sections `antigens`, `claims`, `contrasts`, `course` and `leaning` of the configuration.
     """
     tables = {name: read_rows(name, inputs.get(name, "")) for name in EVIDENCE}
     rows = [{k: "" if v is None else str(v) for k, v in row.items()} for row in sheet]
@@ -54,6 +54,8 @@ def write_answers(
         ("answers", answers.COLUMNS),
         ("claims", claims.COLUMNS),
         ("aplasia", aplasia.COLUMNS),
+        ("patient_measures", patient_contrasts.MEASURE_COLUMNS),
+        ("patient_contrasts", patient_contrasts.CONTRAST_COLUMNS),
     ):
         write_tsv(Path(outputs[name]), columns, made[name])
 
@@ -80,6 +82,8 @@ def make_answers(
         for name in dict.fromkeys([*relapsed, *patients])
     }
     judged = {name: verdicts.mechanism_rows(evidence[name], rules) for name in relapsed}
+    compared = settings_of(ContrastSettings, settings["contrasts"], name="contrasts")
+    measured = patient_contrasts.measure_rows(tables, sheet, compared)
     citation = settings_of(ClaimSettings, settings["claims"], name="claims")
     return {
         "mechanisms": [row for rows in judged.values() for row in rows],
@@ -90,6 +94,8 @@ def make_answers(
         ],
         "claims": claims.claim_rows([evidence[name] for name in relapsed], tables, citation),
         "aplasia": emptied,
+        "patient_measures": measured,
+        "patient_contrasts": patient_contrasts.contrast_rows(measured, compared),
     }
 
 

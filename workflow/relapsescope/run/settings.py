@@ -24,7 +24,7 @@ from relapsescope.libraries.settings import (
     QualityLimits,
     RankSettings,
 )
-from relapsescope.mechanisms.settings import ClaimSettings
+from relapsescope.mechanisms.settings import ClaimSettings, ContrastSettings
 from relapsescope.microenvironment.settings import (
     CompositionSettings,
     InteractionSettings,
@@ -89,6 +89,7 @@ class Configuration:
     gene_ranks: RankSettings
     course: CourseSettings
     claims: ClaimSettings
+    contrasts: ContrastSettings
     leaning: LeaningSettings
     novelty: NoveltySettings
     # Paths; `run.places` says what is wrong with them.

@@ -168,3 +168,41 @@ def test_a_dossier_prints_on_three_pages(opened, name):
     paper = opened(name).pdf(format="A4", prefer_css_page_size=True)
     sheets = max(int(count) for count in re.findall(rb"/Count (\d+)", paper))
     assert 1 <= sheets <= 3
+
+
+LANDED = """id => {
+  const row = document.getElementById(id).getBoundingClientRect();
+  const table = document.getElementById(id).closest("table");
+  const box = table.closest(".table").getBoundingClientRect();
+  const head = table.tHead.rows[0].cells[0].getBoundingClientRect();
+  const top = Math.max(0, box.top, head.bottom > row.top ? head.bottom : 0);
+  return row.top >= top - 1 && row.bottom <= Math.min(innerHeight, box.bottom) + 1;
+}"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_number_lands_on_its_row_below_the_head_and_leads_back(opened, width):
+    page = opened("patients/P1.html", width)
+    links = page.locator("a.cell")
+    assert links.count() > 30
+    plain = page.locator("tr[id^=cell-] > td").first.evaluate(
+        "element => getComputedStyle(element).backgroundColor"
+    )
+    followed = {}
+    for link in links.all():
+        cell = link.get_attribute("href").removeprefix("#")
+        number = link.get_attribute("id")
+        link.evaluate("element => element.click()")
+        page.wait_for_function("id => location.hash === `#${id}`", arg=cell)
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => done()))")
+        marked = page.locator(f"#{cell} > td").first.evaluate(
+            "element => getComputedStyle(element).backgroundColor"
+        )
+        back = page.locator(f"#{cell} .back").get_attribute("href")
+        followed[number] = (page.evaluate(LANDED, cell), marked != plain, back == f"#{number}")
+    assert {number: found for number, found in followed.items() if not all(found)} == {}
+    page.locator(f"#{cell} .back").evaluate("element => element.click()")
+    page.wait_for_function("id => location.hash === `#${id}`", arg=number)
+    assert page.locator(f"#{number}").evaluate(
+        "e => e.getBoundingClientRect().top >= 0 && e.getBoundingClientRect().bottom <= innerHeight"
+    )

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from relapsescope.settings import Count, Within
+from relapsescope.settings import Count, Text, Within
 
 
 @dataclass(frozen=True)
 class ReportSettings:
     """The section `report`."""
 
+    title: Text = "Unnamed cohort"
     distribution_bins: Annotated[int, Within(1, 10_000)] = 48
     map_points: Count = 60_000
     figure_map_points: Count = 10_000

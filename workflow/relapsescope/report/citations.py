@@ -15,6 +15,7 @@ class Citations:
     def __init__(self, tables: RunTables) -> None:
         self._tables = tables
         self._places: dict[Cell, int] = {}
+        self._uses: dict[int, int] = {}
 
     def markup(self, told: Cited) -> Markup:
         """Return a text whose cited numbers link to the list of cells."""
@@ -42,9 +43,10 @@ class Citations:
         if not re.search(r"\d", text):
             return escape(text)
         place = self._places.setdefault(cell, len(self._places) + 1)
+        use = self._uses[place] = self._uses.get(place, 0) + 1
         kind = "cell" if NUMBER.fullmatch(text) else "cell words"
-        return Markup('<a class="{}" href="#cell-{}" title="{}">{}</a>').format(
-            kind, place, cell.name, text
+        return Markup('<a class="{}" id="use-{}-{}" href="#cell-{}" title="{}">{}</a>').format(
+            kind, place, use, place, cell.name, text
         )
 
     def _value(self, cell: Cell) -> str:

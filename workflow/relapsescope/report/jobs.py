@@ -7,7 +7,7 @@ from relapsescope.provenance.job import Job
 
 def page(job: Job) -> None:
     """Write the page of the cohort and one a patient."""
-    from relapsescope.provenance.record import versions
+    from relapsescope.provenance.record import file_hash, git_commit, versions
     from relapsescope.report.page import build_report
 
     build_report(
@@ -17,4 +17,6 @@ def page(job: Job) -> None:
         versions=versions(),
         sheet=job.params["rows"],
         patients=job.params["patients"],
+        commit=git_commit(),
+        sheet_sha256=file_hash(Path(job.params["config"]["samples"])) or "",
     )

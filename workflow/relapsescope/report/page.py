@@ -16,6 +16,7 @@ from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings, panel_settings
 from relapsescope.report.context import TEMPLATES, Context, PatientContext, Section
 from relapsescope.report.methods_text import methods_text
+from relapsescope.report.origin import Origin, origin_of
 from relapsescope.report.run_tables import RunTables
 from relapsescope.report.sections import COHORT_SECTIONS, PATIENT_DETAILS, PATIENT_SECTIONS
 from relapsescope.tables import whole_file
@@ -33,6 +34,8 @@ def build_report(
     sheet: Sequence[Mapping[str, Any]] = (),
     patients: Sequence[str] = (),
     settings: PanelSettings | None = None,
+    commit: str = "",
+    sheet_sha256: str = "",
 ) -> Path:
     """Write the cohort's report as one HTML file and return its path; patients' pages below it.
 
@@ -56,32 +59,39 @@ def build_report(
         Patients to write a page for; their identifiers are safe in paths.
     settings
         What the figures were drawn with; from `config` by default.
+    commit, sheet_sha256
+        Of the code and the sample sheet, which every page names.
     """
+    settings = settings or panel_settings(config)
+    origin = origin_of(settings.title, sheet, commit=commit, sheet_sha256=sheet_sha256)
     common = {
         "evidence": read_evidence(results, sheet=sheet),
         "results": results,
         "manifest": read_manifest(results),
-        "settings": settings or panel_settings(config),
+        "settings": settings,
         "config": config,
         "versions": versions,
         "patients": tuple(patients),
         "tables": RunTables(results),
     }
     sections = [build(Context(**common)) for build in COHORT_SECTIONS]
-    _write(page, assemble("Cohort report", sections))
+    _write(page, assemble("Cohort report", sections, origin=origin))
     for patient_id in patients:
         context = PatientContext(**common, patient_id=patient_id)
         sections = [build(context) for build in PATIENT_SECTIONS]
         sections += [replace(build(context), collapsed=True) for build in PATIENT_DETAILS]
         own = page.parent / "patients" / f"{patient_id}.html"
-        _write(own, assemble(f"Patient {patient_id}", sections, home=f"../{page.name}"))
+        heading = f"Patient {patient_id}"
+        _write(own, assemble(heading, sections, home=f"../{page.name}", origin=origin))
     text = methods_text(common["evidence"], results, config=config, versions=versions)
     _write(page.parent / "methods.md", text)
     return page
 
 
-def assemble(heading: str, sections: Sequence[Section], *, home: str = "") -> str:
-    """Return a whole page; `home` links to the cohort's.
+def assemble(
+    heading: str, sections: Sequence[Section], *, home: str = "", origin: Origin | None = None
+) -> str:
+    """Return a whole page; `home` links to the cohort's, `origin` says what it was made from.
 
     Its content security policy allows this page's own script and nothing from elsewhere, so
     that a page that was tampered with in a sheet still runs no foreign code.
@@ -95,6 +105,7 @@ def assemble(heading: str, sections: Sequence[Section], *, home: str = "") -> st
     return TEMPLATES.get_template("page.html").render(
         heading=heading,
         home=home,
+        origin=origin or Origin(),
         policy=policy,
         style=Markup(_asset("page.css")),
         script=Markup(script),

@@ -60,6 +60,13 @@ function unfold() {
   }
   if (target) target.scrollIntoView();
 }
+/* The way back leads to the number that was followed, not to the first of its cell. */
+for (const link of all("a.cell[id]")) {
+  link.addEventListener("click", () => {
+    const row = document.getElementById(link.hash.slice(1));
+    row?.querySelector(".back")?.setAttribute("href", `#${link.id}`);
+  });
+}
 window.addEventListener("hashchange", unfold);
 if (location.hash) unfold();
 

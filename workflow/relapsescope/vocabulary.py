@@ -81,3 +81,4 @@ EXHAUSTED, NOT_EXHAUSTED = "EXHAUSTED", "NOT_EXHAUSTED"
 RAISED, NOT_RAISED = "RAISED", "NOT_RAISED"
 # Responses of the IMWG that count as one (partial or better).
 RESPONDED = ("sCR", "CR", "VGPR", "PR")
+AT_LEAST_VGPR = ("sCR", "CR", "VGPR")

@@ -8,8 +8,8 @@ import pandas as pd
 from relapsescope.statistics.proportions import Proportion, exact_proportion
 from relapsescope.survival.cox import CoxFit, fit_cox, has_information
 from relapsescope.survival.curves import GroupTest, compare_groups
+from relapsescope.vocabulary import AT_LEAST_VGPR
 
-AT_LEAST_VGPR = ("sCR", "CR", "VGPR")
 SEQUENTIAL_COLUMNS = [
     "patient_id",
     "first_product",

@@ -1,25 +1,31 @@
-"""The eight claims of the relapse study, each tested for its direction on this cohort."""
+"""Claims of the relapse study, tested for their direction, and findings of other studies beside."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import yaml
 
+from relapsescope.course.genetics import GENETIC_LOSS, UNKNOWN
+from relapsescope.mechanisms.beside import BCMA
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
 from relapsescope.mechanisms.settings import ClaimSettings
 from relapsescope.mechanisms.tumour_findings import relation_words
 from relapsescope.paths import RESOURCES
+from relapsescope.statistics.proportions import exact_proportion
+from relapsescope.vocabulary import AT_LEAST_VGPR, RESPONDED
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 NOT_DECIDED = "not decided here"
 NOT_ASSESSABLE, NOT_COMPUTABLE = "not assessable", "not computable"
+COMPATIBLE, DIFFERS = "compatible with the published figure", "differs from the published figure"
+NOT_COMPARED = "no published figure to compare"
 COLUMNS = (
     *("number", "claim", "computed", "result", "verdict", "reason", "n_showing", "n_assessable"),
-    *("unit", "tables", "citation", "result_cells"),
+    *("unit", "tables", "citation", "result_cells", "published", "min_patients"),
 )
 # Models of a bulk cohort that take myeloid contamination into account, the fuller one first.
 ADJUSTED = ("covariates and myeloid", "myeloid")
@@ -82,7 +88,38 @@ def claim_rows(
         7: _untreated_and_outcome(tables),
         8: _wet_laboratory(patients),
     }
-    return [_row(claim, outcomes[claim["number"]], settings) for claim in content["claims"]]
+    study = {"citation": settings.citation, "published": ""}
+    beside = {
+        9: [_first_salvage(p) for p in patients],
+        10: [_second_car_t(p) for p in patients],
+        11: [_target(p, "GPRC5D") if p.target == "GPRC5D" else None for p in patients],
+        12: [_both_alleles(p) for p in patients],
+    }
+    return [
+        *(_row(claim | study, outcomes[claim["number"]], settings) for claim in content["claims"]),
+        *(
+            _row(
+                one | {"published": one["figure"]},
+                _share(beside[one["number"]], one["share"], settings.min_decided),
+                settings,
+            )
+            for one in content["published"]
+        ),
+    ]
+
+
+def _share(cases: Sequence[Shown | None], published: float | None, min_decided: int) -> Outcome:
+    """Return how many patients show a finding, and whether the published share lies within."""
+    outcome = _existence(cases, min_decided)
+    if outcome.verdict in (NOT_ASSESSABLE, NOT_DECIDED):
+        return outcome
+    decided = [case.shows for case in outcome.cases if case.shows is not None]
+    here = exact_proportion(sum(decided), len(decided))
+    told = f"{outcome.reason} (95 % interval {100 * here.low:.0f} to {100 * here.high:.0f} %)"
+    verdict = NOT_COMPARED
+    if published is not None:
+        verdict = COMPATIBLE if here.low <= published <= here.high else DIFFERS
+    return replace(outcome, verdict=verdict, reason=told)
 
 
 def _row(claim: Mapping[str, Any], outcome: Outcome, settings: ClaimSettings) -> dict[str, Any]:
@@ -91,13 +128,14 @@ def _row(claim: Mapping[str, Any], outcome: Outcome, settings: ClaimSettings) ->
     decided = [case.shows for case in outcome.cases if case.shows is not None]
     return {
         **{name: claim[name] for name in ("number", "claim", "computed", "unit", "tables")},
+        **{name: claim[name] for name in ("citation", "published")},
+        "min_patients": settings.min_decided,
         "result": result.text,
         "result_cells": result.code,
         "verdict": outcome.verdict,
         "reason": outcome.reason,
         "n_showing": sum(decided),
         "n_assessable": len(decided),
-        "citation": settings.citation,
     }
 
 
@@ -143,13 +181,13 @@ def _car_t(patient: PatientEvidence, column: str, word: str) -> Shown | None:
     return Shown(row[column] == word if decided else None, words)
 
 
-def _target(patient: PatientEvidence) -> Shown | None:
+def _target(patient: PatientEvidence, antigen: str = "TNFRSF17") -> Shown | None:
     clone = patient.relapse_clone
     rows = [
         row
         for row in patient.tables["antigens"]
         if clone is not None
-        and row["antigen"] == "TNFRSF17"
+        and row["antigen"] == antigen
         and row["sample_id"] == clone["sample_id"]
         and row["clone_id"] == clone["clone_id"]
     ]
@@ -168,6 +206,38 @@ def _target(patient: PatientEvidence) -> Shown | None:
             i=row.interval("ratio_ci_low", "ratio_ci_high"),
         )
     return Shown(None if row["verdict"] == "INDETERMINATE" else row["verdict"] == "LOST", words)
+
+
+def _first_salvage(patient: PatientEvidence) -> Shown | None:
+    """Return whether the line after the CAR-T line brought a response."""
+    line = patient.car_line
+    later = [row for row in patient.tables["course"] if line is not None and _after(row, line)]
+    return _responded(later[0], RESPONDED) if later else None
+
+
+def _after(row: Row, line: Row) -> bool:
+    return row.value("line") > line.value("line")
+
+
+def _second_car_t(patient: PatientEvidence) -> Shown | None:
+    """Return whether the second CAR-T line brought a VGPR or better."""
+    lines = [row for row in patient.tables["course"] if row["therapy_class"] == "car_t"]
+    return _responded(lines[1], AT_LEAST_VGPR) if len(lines) > 1 else None
+
+
+def _responded(row: Row, wanted: Sequence[str]) -> Shown:
+    best = row["best_response"]
+    words = cited("{p}: {best}", p=row.word("patient_id"), best=row.word("best_response"))
+    return Shown(best in wanted if best not in ("", "NE") else None, words)
+
+
+def _both_alleles(patient: PatientEvidence) -> Shown | None:
+    """Return whether genetics found both alleles of BCMA's gene hit; None where it was not read."""
+    state = patient.target_genetics.state
+    if patient.target != BCMA or state == UNKNOWN:
+        return None
+    lost = state == GENETIC_LOSS
+    return Shown(lost, Cited(f"{patient.patient_id}: {'both alleles hit' if lost else 'not both'}"))
 
 
 def _relation(patient: PatientEvidence) -> Shown | None:

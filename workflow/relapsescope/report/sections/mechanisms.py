@@ -35,6 +35,11 @@ def build_claims(context: Context) -> Section:
     return Section(
         "Claims of the relapse study",
         "claims",
-        context.render("claims.html", rows=rows, citation=citation),
+        context.render(
+            "claims.html",
+            rows=[row for row in rows if not row["published"]],
+            others=[row for row in rows if row["published"]],
+            citation=citation,
+        ),
         collapsed=not citation or citation.startswith(UNRESOLVED),
     )

@@ -11,7 +11,8 @@ from relapsescope.tables import is_true
 
 VISIT_WIDTH, HEIGHT = 90, 110
 COLUMNS = 3
-BAR = 26
+HALF_BAR = 0.14
+"""Half a bar's width, in visits."""
 # Share from which a clone's events are written beside its bar.
 LEAST_NAMED = 0.1
 NUMBERS = ("n_cells", "n_malignant", "fraction", "fraction_ci_low", "fraction_ci_high")
@@ -58,39 +59,71 @@ def _patient(frame: pd.DataFrame, colours: alt.Scale, widest: int, name: str) ->
         for timepoint, n in zip(visits["timepoint"], totals["n_cells"], strict=True)
     ]
     words = " : ".join(f"datum.value == {i} ? '{label}'" for i, label in enumerate(labels))
-    x = alt.X(
-        "visit:Q",
-        title=None,
-        scale=alt.Scale(domain=[-0.4, widest - 0.6]),
-        axis=alt.Axis(
-            values=list(range(len(labels))), labelExpr=f"{words} : ''", grid=False, domain=False
-        ),
+    scale = alt.Scale(domain=[-0.4, widest - 0.6])
+    title = alt.TitleParams(name, anchor="start", fontSize=12)
+    axis = alt.Axis(
+        values=list(range(len(labels))), labelExpr=f"{words} : ''", grid=False, domain=False
+    )
+    at, left, right = (
+        alt.X(f"{name}:Q", title=None, scale=scale, axis=axis) for name in ("at", "left", "right")
     )
     y = alt.Y(
-        "fraction:Q",
-        stack="zero",
+        "bottom:Q",
         title=["Share of", "malignant cells"],
         axis=alt.Axis(format=".0%", grid=False, tickCount=3),
         scale=alt.Scale(domain=[0, 1]),
     )
-    base = alt.Chart(frame, title=alt.TitleParams(name, anchor="start", fontSize=12))
     colour = alt.Color(
         "clone_id:N", title="Clone", scale=colours, legend=alt.Legend(symbolOpacity=1, orient="top")
     )
-    order = alt.Order("clone_id:N")
-    bands = base.mark_area(opacity=0.3, interpolate="monotone").encode(
-        x=x, y=y, color=colour, order=order
+    stacked = stacked_clones(frame)
+    bands = (
+        alt.Chart(band_edges(stacked))
+        .mark_area(opacity=0.3)
+        .encode(x=at, y=y, y2="top:Q", color=colour)
     )
-    bars = base.mark_bar(size=BAR).encode(x=x, y=y, color=colour, order=order)
+    bars = (
+        alt.Chart(stacked[stacked["fraction"] > 0], title=title)
+        .mark_rect()
+        .encode(x=left, x2="right:Q", y=y, y2="top:Q", color=colour)
+    )
     layers = [bars] if len(labels) == 1 else [bands, bars]
     named = _named(frame)
     if len(named):
         layers.append(
             alt.Chart(named)
-            .mark_text(align="left", dx=BAR / 2 + 5, fontSize=10)
-            .encode(x=x, y=alt.Y("middle:Q"), text="words:N")
+            .mark_text(align="left", dx=5, fontSize=10)
+            .encode(x=right, y=alt.Y("middle:Q"), text="words:N")
         )
     return alt.layer(*layers).properties(width=VISIT_WIDTH * widest, height=HEIGHT)
+
+
+def stacked_clones(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a clone and visit of one patient with the corners of its part of the bar.
+
+    A clone without a row at a visit has no cell there, and a part of no height.
+    """
+    shares = frame.pivot_table(
+        index="visit", columns="clone_id", values="fraction", aggfunc="sum", fill_value=0.0
+    ).fillna(0.0)
+    tops = shares.cumsum(axis=1)
+    rows = shares.stack().rename("fraction").reset_index()
+    rows["top"] = tops.stack().to_numpy()
+    return rows.assign(
+        bottom=rows["top"] - rows["fraction"],
+        left=rows["visit"] - HALF_BAR,
+        right=rows["visit"] + HALF_BAR,
+    )
+
+
+def band_edges(stacked: pd.DataFrame) -> pd.DataFrame:
+    """Return the corners of the bands, which run from the edge of a bar to that of the next.
+
+    Within a bar a band has the bar's height: from centre to centre it would show cells of a new
+    clone in a visit that has none.
+    """
+    sides = [stacked.assign(at=stacked[side]) for side in ("left", "right")]
+    return pd.concat(sides, ignore_index=True).sort_values(["clone_id", "at"], kind="stable")
 
 
 def _named(frame: pd.DataFrame) -> pd.DataFrame:
@@ -101,7 +134,8 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
     events = last["cnv_events"].fillna("").astype(str).str.replace(";", " ").str.replace("-", "−")
     words = last["clone_id"] + np.where(returned, " (relapse clone)", "")
     words += np.where(events == "", "", ": " + events)
-    placed = last.assign(middle=top - last["fraction"] / 2, words=words)
+    right = last["visit"] + HALF_BAR
+    placed = last.assign(middle=top - last["fraction"] / 2, words=words, right=right)
     return placed[placed["fraction"] >= LEAST_NAMED]
 
 

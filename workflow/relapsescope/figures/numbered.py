@@ -15,8 +15,8 @@ from relapsescope.tables import write_tsv
 
 FIGURE_COLUMNS = ("figure", "title", "panels", "not_assessable", "reproducibility", "sha256")
 CLASSES = ("deterministic", "seeded", "not_deterministic")
-PRINT_SCALE = 300 / 96
-"""PNG pixels a CSS pixel: 300 dots an inch at the width of the page."""
+DOTS_AN_INCH = 300
+"""Of a numbered figure's PNG at the width of the page, which the file says."""
 
 
 @dataclass(frozen=True)
@@ -93,4 +93,4 @@ def write_figure_list(
 
 def print_png(svg: str) -> bytes:
     """Return a numbered figure as PNG at 300 dots an inch."""
-    return to_png(svg, scale=PRINT_SCALE)
+    return to_png(svg, dots=DOTS_AN_INCH)

@@ -97,10 +97,13 @@ def _own_ids(svg: str, name: str) -> str:
     return re.sub(r"(url\(#)([A-Za-z_]+\d+)(\))", renamed, svg)
 
 
-def to_png(svg: str, *, scale: float = PIXELS_PER_UNIT) -> bytes:
-    """Return the picture of an SVG, `scale` pixels a unit."""
+def to_png(svg: str, *, dots: float = 96 * PIXELS_PER_UNIT) -> bytes:
+    """Return the picture of an SVG at so many dots an inch (96 units), which the file says.
+
+    The renderer multiplies by both of its arguments and takes an inch for 72 units.
+    """
     use_own_fonts()
-    return vl_convert.svg_to_png(svg, scale=scale)
+    return vl_convert.svg_to_png(svg, scale=72 / 96, ppi=dots)
 
 
 @cache

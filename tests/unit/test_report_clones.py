@@ -3,6 +3,7 @@
 import re
 import shutil
 
+import pandas as pd
 import pytest
 import yaml
 from relapsescope.figures.draw import PANELS as EVERY
@@ -157,3 +158,20 @@ def test_words_of_a_table_stay_words(hostile, build, which):
     if build is not clones.build:
         assert "&lt;img src=x onerror=alert(2)&gt;" in page
     assert HOSTILE_REASON not in page
+
+
+def test_plasma_cells_set_aside_as_doublets_are_said():
+    cells = pd.DataFrame(
+        {
+            "sample_id": ["L1", "L1", "L2", "L2"],
+            "lineage": pd.array(["Plasma", "Plasma", "T", None], dtype="string"),
+            "qc_pass": [False, False, True, False],
+            "qc_reason": pd.array(["high_counts;doublet", "doublet", "", "doublet"], "string"),
+        }
+    )
+    assert clones.why_no_plasma(cells) == (
+        "no plasma cell passed quality control; 2 in 1 library were set aside as doublets"
+    )
+    other = cells.assign(qc_reason=["low_counts", "dying", "", "doublet"])
+    assert clones.why_no_plasma(other) == clones.NO_PLASMA
+    assert clones.why_no_plasma(cells[:0]) == clones.NO_PLASMA

@@ -21,6 +21,26 @@ SUBCLONES_UNSEEN = "same immunoglobulin; subclones cannot be told apart"
 NO_PLASMA = "no library holds plasma cells that passed quality control"
 
 
+def why_no_plasma(cells: pd.DataFrame) -> str:
+    """Return why there is no plasma cell to judge; those set aside as doublets are said.
+
+    Parameters
+    ----------
+    cells
+        Every barcode of the run (`tables/cells.parquet`).
+    """
+    plasma = cells[(cells["lineage"] == "Plasma").fillna(False).astype(bool)]
+    aside = plasma["qc_reason"].fillna("").str.split(";").map(lambda reasons: "doublet" in reasons)
+    if plasma["qc_pass"].any() or not aside.any():
+        return NO_PLASMA
+    n_libraries = plasma.loc[aside, "sample_id"].nunique()
+    where = "1 library" if n_libraries == 1 else f"{n_libraries} libraries"
+    return (
+        f"no plasma cell passed quality control; {aside.sum():,} in {where} "
+        f"{'was' if aside.sum() == 1 else 'were'} set aside as doublets"
+    )
+
+
 def build(context: Context) -> Section:
     """Return the clones of each patient; where there are no plasma cells, a sentence."""
     evidence = context.evidence
@@ -35,7 +55,7 @@ def build(context: Context) -> Section:
         "clones",
         context.render(
             "clones.html",
-            nothing=NO_PLASMA if evidence.clonal["plasma"].empty else "",
+            nothing=why_no_plasma(evidence.cells) if evidence.clonal["plasma"].empty else "",
             panels=views,
             rows=rows,
             donors=calls,

@@ -1,9 +1,11 @@
+import fcntl
 import subprocess
 import sys
+import threading
 
 import pytest
 from relapsescope.errors import InputProblem
-from relapsescope.run.places import hold_results, place_problems
+from relapsescope.run.places import LOCK, hold_results, place_problems
 
 GOOD = {"samples": "samples.tsv", "clinical": "", "results": "out", "reference": "none"}
 
@@ -79,3 +81,14 @@ def test_a_second_run_into_one_folder_is_refused_until_the_first_has_ended(tmp_p
         [sys.executable, "-c", HOLD, str(results)], input="", capture_output=True, text=True
     )
     assert second.stdout == "held\n", second.stderr
+
+
+def test_who_only_asks_for_the_holder_does_not_keep_a_run_out(tmp_path):
+    results = tmp_path / "results"
+    results.mkdir()
+    asker = open(results / LOCK, "a")  # noqa: SIM115 -- closed by the timer
+    fcntl.flock(asker, fcntl.LOCK_EX)
+    timer = threading.Timer(0.15, asker.close)
+    timer.start()
+    hold_results(results)
+    timer.join()

@@ -331,9 +331,38 @@ def test_without_immunoglobulin_the_arms_say_that_it_is_the_same_tumour():
     assert "its immunoglobulin is not seen" in row["reason"]
     other = world.clone("+3p;-6q;+11q")
     strange, _ = world.library("rel", "relapse", [(110, other, CLONE)])
-    clones = assess([before, without_immunoglobulin(strange)], panel)["clones"]
-    (row,) = [row for row in clones if row["timepoint"] == "relapse"]
+    row = relapse_row(assess([before, without_immunoglobulin(strange)], panel))
     assert row["relation"] == "not_assessable"
+
+
+@pytest.mark.parametrize("seed", [34, 35, 36])
+def test_without_immunoglobulin_a_strange_tumour_is_found_beside_normal_cells(seed):
+    world = World(seed)
+    panel = world.panel()
+    before, _ = world.library("pre", "pre_infusion", [(110, world.clone("+1q;-13q"), CLONE)])
+    other = world.clone("+3p;-6q;+11q")
+    mixed, truth = world.library("rel", "relapse", [(90, other, CLONE), (30, None, None)])
+    found = assess([before, without_immunoglobulin(mixed)], panel)
+    cells = pd.DataFrame(found["cells"])
+    cells = cells[cells["sample_id"] == "rel"]
+    malignant = (cells["malignancy"] == "malignant").to_numpy()
+    assert malignant[truth == 0].mean() >= 0.9
+    assert malignant[truth == 1].mean() <= 0.1
+    row = relapse_row(found)
+    assert row["relation"] == "not_assessable"
+    assert row["light_chain"] is None
+    assert "immunoglobulin not seen in a library" in found["summary"]["reasons"][-1]
+
+
+@pytest.mark.parametrize("seed", range(37, 43))
+def test_without_immunoglobulin_normal_cells_are_no_tumour_of_their_own(seed):
+    world = World(seed)
+    panel = world.panel()
+    before, _ = world.library("pre", "pre_infusion", [(110, world.clone("+1q;-13q"), CLONE)])
+    normal, _ = world.library("rel", "relapse", [(110, None, None)])
+    cells = pd.DataFrame(assess([before, without_immunoglobulin(normal)], panel)["cells"])
+    malignant = cells["malignancy"][cells["sample_id"] == "rel"] == "malignant"
+    assert malignant.sum() <= 1
 
 
 def test_fractions_of_one_marrow_are_one_moment():

@@ -386,6 +386,25 @@ def test_nothing_is_forgotten_while_a_run_is_at_work(outs, sheet, tmp_path):
     assert len(read_sheet(sheet)) == 1
 
 
+def test_nothing_is_entered_while_a_run_is_at_work(outs, sheet, inbox, tmp_path):
+    results = tmp_path / "results"
+    results.mkdir()
+    told, before = [], sheet.read_text() if sheet.exists() else ""
+    answers = [f"--{name.split('_')[0]}={value}" for name, value in TOLD.items()]
+    with open(results / LOCK, "a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        assert work_through(inbox, sheet, results=results, tell=told.append) == []
+        refused = run("submit", outs, "--sheet", sheet, *answers, "--results", results)
+        dry = run("submit", outs, "--sheet", sheet, *answers, "--results", results, "--dry-run")
+    assert "a run is at work" in told[0]
+    assert refused.exit_code == 1
+    assert "submit after its end" in refused.output
+    assert dry.exit_code == 0
+    assert (sheet.read_text() if sheet.exists() else "") == before
+    entered = run("submit", outs, "--sheet", sheet, *answers, "--results", results)
+    assert entered.exit_code == 0, entered.output
+
+
 def test_lines_of_a_sheet_by_hand():
     lines = ["sample_id\tpatient_id", "a\tP1", "", "aa\tP1"]
     assert without_sample(lines, "a") == ["sample_id\tpatient_id", "", "aa\tP1"]
@@ -432,7 +451,8 @@ def run(*arguments):
 
 
 def test_commands_say_what_they_did(outs, sheet, inbox, tmp_path):
-    options = ("--sheet", sheet, "--patient", "P1", "--timepoint", "relapse")
+    results = ("--results", tmp_path / "r")
+    options = ("--sheet", sheet, "--patient", "P1", "--timepoint", "relapse", *results)
     dry = run("submit", outs, *options, "--dry-run")
     assert (dry.exit_code, sheet.exists()) == (0, False)
     assert "P1_relapse: would be entered" in dry.output
@@ -445,7 +465,7 @@ def test_commands_say_what_they_did(outs, sheet, inbox, tmp_path):
     drop(inbox, "next", seed=8, told="patient_id: P3\ntimepoint: relapse\n")
     assert (
         "next\taccepted\tP3_relapse: entered"
-        in run("inbox", inbox, "--once", "--sheet", sheet).output
+        in run("inbox", inbox, "--once", "--sheet", sheet, *results).output
     )
     out = run("forget", "S1", "--sheet", sheet, "--results", tmp_path / "r")
     assert "S1: taken out of" in out.output

@@ -1,7 +1,7 @@
 """Malignant or normal: one probability a plasma cell, from clonality, copy number and programme."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
@@ -17,6 +17,9 @@ ROUNDS = 4
 FOLDS = 5
 # Log-odds from which immunoglobulin alone seeds a kind.
 SURE = 3.0
+# A library in which fewer plasma cells than this have a light chain does not show immunoglobulin:
+# where it is shown, nearly every plasma cell has one.
+SEEN_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,10 @@ class Malignancy:
     malignancy
         ``malignant``, ``normal`` or ``undetermined``.
     ig_clone
-        Number of the immunoglobulin clone that suits each cell best, -1 without any.
+        Number of the immunoglobulin clone that suits each cell best, -1 without any: of a tumour
+        told by its arms alone.
     ig_posterior
-        (n_cells, n_ig_clones) probability of each immunoglobulin clone for a malignant cell; one
-        column of ones without any.
+        (n_cells, n_ig_clones) probability of each immunoglobulin clone for a malignant cell.
     immunoglobulin, programme
         Log-odds from each kind of evidence (the programme holds the copy number).
     panel
@@ -47,6 +50,12 @@ class Malignancy:
     programme: np.ndarray
     panel: Panel
     reasons: tuple[str, ...]
+
+    def suits(self, ig_clone: int) -> np.ndarray:
+        """Return (n_cells,) probability that a malignant cell is of an Ig clone (-1: of none)."""
+        if ig_clone >= 0:
+            return self.ig_posterior[:, ig_clone]
+        return 1 - self.ig_posterior.sum(axis=1)
 
 
 def call_malignancy(
@@ -99,6 +108,47 @@ def call_malignancy(
             return _finish(odds, np.zeros(n), clones, panel, reasons, ig, cells, settings)
         reasons.append(f"clone found by copy number alone: {';'.join(events)}")
         seeds = whole
+    learned = {
+        "panel": panel,
+        "floor": floor,
+        "cn_settings": cn_settings,
+        "settings": settings,
+    }
+    programme = _learned_programme(
+        cells, seeds, ig_odds, sure_normal, normal=normal, ig_tells=ig_tells, **learned
+    )
+    unlike = np.zeros(n, dtype=bool)
+    for number in _libraries_without_immunoglobulin(ig, cells) if clones else ():
+        here = np.flatnonzero(cells.library == number)
+        own, why = _tumour_of_its_own(cells, here, normal=normal, **learned)
+        # Cells that the other libraries' programme tells too are of the same tumour.
+        if why and np.mean(programme[here][own >= SURE] > 0) < 0.5:
+            programme[here] = np.maximum(programme[here], own)
+            unlike[here] = True
+            reasons.append(why)
+    found = _finish(odds, programme, clones, panel, reasons, ig, cells, settings)
+    return replace(
+        found,
+        ig_clone=np.where(unlike, -1, found.ig_clone),
+        ig_posterior=np.where(unlike[:, None], 0.0, found.ig_posterior),
+    )
+
+
+def _learned_programme(
+    cells: PatientCells,
+    seeds: np.ndarray,
+    ig_odds: np.ndarray,
+    sure_normal: np.ndarray,
+    *,
+    normal: np.ndarray,
+    ig_tells: bool,
+    panel: Panel,
+    floor: float,
+    cn_settings: CopyNumberSettings,
+    settings: CloneSettings,
+) -> np.ndarray:
+    """Return (n_cells,) log-odds of a programme learned from `seeds`, but the cell itself."""
+    n = len(seeds)
     programme = np.zeros(n)
     rng_fold = np.arange(n) % FOLDS
     weight = np.where(seeds, 1.0, 0.0)
@@ -127,7 +177,59 @@ def call_malignancy(
             )
             programme[held] = contrast.log_odds[held]
         weight = library_posterior(ig_odds + programme, cells.library)
-    return _finish(odds, programme, clones, panel, reasons, ig, cells, settings)
+    return programme
+
+
+def _libraries_without_immunoglobulin(ig: Immunoglobulin, cells: PatientCells) -> list[int]:
+    """Return the numbers of libraries whose plasma cells show no light chain."""
+    called = np.array([value not in (None, AMBIGUOUS) for value in ig.light_chain], dtype=float)
+    return [
+        int(number)
+        for number in np.unique(cells.library)
+        if called[cells.library == number].mean() < SEEN_SHARE
+    ]
+
+
+def _tumour_of_its_own(
+    cells: PatientCells,
+    here: np.ndarray,
+    *,
+    normal: np.ndarray,
+    panel: Panel,
+    floor: float,
+    cn_settings: CopyNumberSettings,
+    settings: CloneSettings,
+) -> tuple[np.ndarray, str]:
+    """Return log-odds of a tumour that one library's arms show by themselves, and the reason.
+
+    Where immunoglobulin is not seen, a tumour without an arm of the patient's other libraries
+    has nothing in common with what was learned from them; it is looked for as a patient without
+    any immunoglobulin clone is. The reason is empty where the library shows no event.
+    """
+    nothing = np.zeros(len(here))
+    if len(here) < settings.min_plasma_cells:
+        return nothing, ""
+    alone = cells.subset(here)
+    whole = np.ones(len(here), dtype=bool)
+    arms = group_arms(alone, whole, panel, floor=floor, settings=cn_settings)
+    events = arms.events(
+        probability=cn_settings.event_probability, min_effect=cn_settings.min_effect
+    )
+    if not events:
+        return nothing, ""
+    found = _learned_programme(
+        alone,
+        whole,
+        nothing,
+        ~whole,
+        normal=normal,
+        ig_tells=False,
+        panel=panel,
+        floor=floor,
+        cn_settings=cn_settings,
+        settings=settings,
+    )
+    return found, f"immunoglobulin not seen in a library: its arms decide ({';'.join(events)})"
 
 
 def programme_ratio(
@@ -208,7 +310,7 @@ def _finish(
     n = len(programme)
     ig_odds = np.max(odds, axis=0) if clones else np.zeros(n)
     best = np.argmax(odds, axis=0) if clones else np.full(n, -1)
-    share = special.softmax(odds, axis=0).T if clones else np.ones((n, 1))
+    share = special.softmax(odds, axis=0).T if clones else np.zeros((n, 0))
     found = bool(clones) or bool(np.any(programme))
     probability = library_posterior(ig_odds + programme, cells.library)
     labels = np.full(n, "undetermined", dtype=object)

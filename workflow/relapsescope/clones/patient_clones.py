@@ -286,7 +286,7 @@ def name_clones(
         for label in range(split.label.max() + 1):
             share = np.full(len(malignant), split.posterior[:, label].mean())
             share[members] = split.posterior[:, label]
-            share *= malignancy.probability * malignancy.ig_posterior[:, max(number, 0)]
+            share *= malignancy.probability * malignancy.suits(int(number))
             found.append((members[split.label == label], int(number), share, split, label))
 
     def appearance(item: tuple) -> tuple:

@@ -141,9 +141,11 @@ def clone_rows(
         earlier = pooled([counts[clone.clone_id][name] for name in before])
         link, reason, changed, gained, same = "", "", None, (), 0
         if is_relapse:
-            ig_cells = np.flatnonzero(malignant & (malignancy.ig_clone == clone.ig_clone))
-            same = sum(int((cells.library[ig_cells] == number[name]).sum()) for name in before)
             kin = () if clone.ig_clone >= 0 else shared_arms(clone, clones, counts, before)
+            ig_cells = np.flatnonzero(
+                malignant & ((malignancy.ig_clone == clone.ig_clone) | (len(kin) >= MIN_KIN_ARMS))
+            )
+            same = sum(int((cells.library[ig_cells] == number[name]).sum()) for name in before)
             link, reason = relation(
                 earlier,
                 same_ig_before=same,

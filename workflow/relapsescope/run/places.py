@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,6 +15,7 @@ from relapsescope.course.files import BULK_FILES
 from relapsescope.errors import InputProblem
 
 LOCK = ".relapsescope.lock"
+LOCK_TRIES, LOCK_PAUSE_S = 5, 0.1
 BRACES = "holds braces, which Snakemake takes for wildcards; name it otherwise"
 # The lock lasts as long as its file is open: until this process ends, in whatever way.
 _held: list[TextIO] = []
@@ -99,7 +101,7 @@ def hold_results(results: Path) -> None:
     results.mkdir(parents=True, exist_ok=True)
     handle = open(results / LOCK, "a+", encoding="utf-8")  # noqa: SIM115 -- held until the end
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(handle)
     except OSError as error:
         holder = _who(handle)
         handle.close()
@@ -114,6 +116,36 @@ def hold_results(results: Path) -> None:
         handle.write(json.dumps({"host": socket.gethostname(), "process": os.getpid()}))
         handle.flush()
     _held.append(handle)
+
+
+def _lock(handle: TextIO) -> None:
+    """Lock a file, trying again while another process only asks who holds it (`holder_of`).
+
+    Raises
+    ------
+    OSError
+        Where it stays locked.
+    """
+    for _ in range(LOCK_TRIES - 1):
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_PAUSE_S)
+    return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def refuse_during_run(results: Path, what: str) -> None:
+    """Refuse what would change a study under a run that is at work.
+
+    Every process of a run reads the sheet: one that changes meanwhile gives a mixture.
+
+    Raises
+    ------
+    InputProblem
+        Where a run is at work in `results`; `what` says what waits for its end.
+    """
+    if results.is_dir() and (holder := holder_of(results)):
+        raise InputProblem(f"{results}: a run is at work ({holder}); {what} after its end")
 
 
 def holder_of(results: Path) -> str:

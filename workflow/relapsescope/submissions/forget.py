@@ -6,7 +6,7 @@ from pathlib import Path
 from relapsescope.errors import InputProblem
 from relapsescope.intake.sheet import read_sheet
 from relapsescope.run.leftovers import files_of_library, files_of_patient, remove
-from relapsescope.run.places import holder_of
+from relapsescope.run.places import refuse_during_run
 from relapsescope.submissions.sheet_file import locked, read_lines, without_sample, write_lines
 
 # What is made of all samples together, and made again by the next run.
@@ -37,8 +37,7 @@ def forget(
     InputProblem
         Where the sheet has no such sample, or a run is at work in `results`.
     """
-    if results.is_dir() and (holder := holder_of(results)):
-        raise InputProblem(f"{results}: a run is at work ({holder}); wait for its end")
+    refuse_during_run(results, "take the sample out")
     with locked(sheet):
         libraries = {one.sample_id: one for one in read_sheet(sheet)}
         if sample_id not in libraries:

@@ -10,6 +10,7 @@ from relapsescope.figures.draw import PANELS as EVERY
 from relapsescope.figures.draw import draw_figures
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings
+from relapsescope.mechanisms.cited import Row
 from relapsescope.paths import REPOSITORY
 from relapsescope.report.context import Context, PatientContext
 from relapsescope.report.sections import antigens, clones, patient_molecules
@@ -125,6 +126,17 @@ def test_a_patient_s_page_names_the_clone_and_no_agent_against_a_lost_antigen(pl
     assert "so that no agent is named: BCMA (TNFRSF17)" in targets
     assert "talquetamab" in targets
     assert "TNFRSF17</th>" not in targets
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [("0", "0.995", False), ("0.004", "1", False), ("0.02", "1", True), ("0", "0.9", True)],
+)
+def test_a_share_is_told_where_its_interval_leaves_something_out(low, high, told):
+    limits = {"retaining_share_ci_low": low, "retaining_share_ci_high": high}
+    row = Row("antigens", {"retaining_share": "0.44", **limits})
+    assert patient_molecules.share_is_told(row) is told
+    assert not patient_molecules.share_is_told(Row("antigens", limits))
 
 
 def test_a_patient_without_libraries_is_not_assessable(plain):

@@ -28,6 +28,9 @@ ORIGINS = {
 }
 NO_RELAPSE_CLONE = "no relapse clone was found in this patient, so nothing is said of its antigens"
 
+# An interval of a share that reaches this near to both ends says nothing.
+SHARE_FLOOR = 0.01
+
 
 def build_clones(context: PatientContext) -> Section:
     """Return the relapse clone in a sentence, and every clone at every visit."""
@@ -225,7 +228,7 @@ def _antigen(context: PatientContext, row: Row) -> dict[str, Any]:
         "is_target": row.is_true("is_car_target"),
         "verdict": row["verdict"].lower(),
         "ratio": context.cite(ratio) if row["ratio"] else "",
-        "share": context.cite(retained_share(row)) if row["retaining_share"] else "",
+        "share": context.cite(retained_share(row)) if share_is_told(row) else "",
         "seen": context.cite(_seen(row)),
         "reference": reference_words(row["reference"], row["reference_source"]),
     }
@@ -237,6 +240,14 @@ def _seen(row: Row) -> Cited:
     if row["expected_umi"]:
         told += cited(", {expected} expected", expected=row.number("expected_umi"))
     return told
+
+
+def share_is_told(row: Row) -> bool:
+    """Return whether the interval of the share leaves anything out: else its middle is a guess."""
+    if not row["retaining_share"]:
+        return False
+    low, high = row.value("retaining_share_ci_low"), row.value("retaining_share_ci_high")
+    return low > SHARE_FLOOR or high < 1 - SHARE_FLOOR
 
 
 def retained_share(row: Row) -> Cited:

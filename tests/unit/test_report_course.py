@@ -82,7 +82,7 @@ def test_links_between_pages_lead_to_files(plain):
 
 def test_a_patient_s_page_has_course_calls_and_samples(plain):
     page = plain["P1"]
-    assert "<title>Relapsescope: Patient P1</title>" in page
+    assert "<title>Relapsescope: Patient P1 · Unnamed cohort</title>" in page
     assert "For research use only." in section(page, "answer")
     words = re.sub(r"<[^>]*>", "", section(page, "course"))
     assert "progression on day 112 (month 4), confirmed on day 140" in words

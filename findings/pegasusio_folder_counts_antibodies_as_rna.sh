@@ -9,7 +9,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/v"
-"$folder/v/bin/pip" install -q --disable-pip-version-check pegasusio==0.11.0 numpy==2.4.6
+"$folder/v/bin/pip" install -q --disable-pip-version-check pegasusio==0.11.0 numpy==2.4.6 pandas==2.3.3
 "$folder/v/bin/python" -W ignore - "$folder" <<'PY'
 import gzip
 import sys

@@ -16,7 +16,7 @@ HEAVY = {"numpy", "pandas", "scipy", "pyarrow", "h5py", "altair", "torch", "scan
 MOST_ROOMS, MOST_LAYERS = 30, 11
 # From the ground upwards; a room may import rooms of its own floor, and of lower ones.
 FLOORS = (
-    ("errors", "vocabulary", "paths", "spreadsheet_cells", "tables", "settings"),
+    ("errors", "vocabulary", "paths", "tables", "settings"),
     ("provenance", "statistics", "intake", "libraries", "survival", "public_cohorts"),
     (
         *("atlas", "cohort", "clones", "antigens", "car_t", "t_cells", "programmes", "course"),

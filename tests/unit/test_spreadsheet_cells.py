@@ -1,7 +1,6 @@
 import pandas as pd
 import pytest
-from relapsescope.spreadsheet_cells import as_meant, frame_as_meant, harmless
-from relapsescope.tables import read_tsv, write_tsv
+from relapsescope.tables import as_meant, frame_as_meant, harmless, read_tsv, write_tsv
 
 FORMULAS = ("=1+1", "=HYPERLINK(A1)", "+cmd", "-cmd|x", "@SUM(A1)", "\t=1", "-1+1", "--1", "+1q-")
 PLAIN = ("", "a", "-1", "+1.5e-3", "-.5", "-inf", "+1q;-13q", "-13", "+Xp", "a=b", "5'", "'a", "'")

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 from relapsescope.commands.app import app
 from relapsescope.errors import InputProblem
-from relapsescope.intake.genes import gene_table
 from relapsescope.intake.sheet import read_sheet
 from relapsescope.run.places import LOCK
-from relapsescope.simulate.tenx import write_tenx
 from relapsescope.submissions import inbox as inbox_module
 from relapsescope.submissions import sheet_file
 from relapsescope.submissions.forget import forget
@@ -20,29 +18,11 @@ from relapsescope.submissions.new_sheet import guessed, write_sheet
 from relapsescope.submissions.outputs import find_libraries
 from relapsescope.submissions.sheet_file import locked, with_rows, without_sample
 from relapsescope.submissions.submission import content_hash, submit
-from scipy import sparse
 from typer.testing import CliRunner
 
+from .mock_submission import FILTERED, matrix
+
 TOLD = {"patient_id": "P1", "timepoint": "relapse", "day": "370"}
-FILTERED = "filtered_feature_bc_matrix.h5"
-
-
-def matrix(path, seed=1, *, ids=None):
-    """Write a small matrix of human genes as Cell Ranger does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = gene_table()
-    n = 400
-    counts = np.random.default_rng(seed).poisson(1.0, (40, n)).astype(np.int32)
-    barcodes = np.array([f"{seed:02d}ACGT{i:012d}-1" for i in range(40)], dtype=object)
-    write_tenx(
-        path,
-        sparse.csr_matrix(counts),
-        barcodes=barcodes,
-        feature_ids=table.gene_ids[:n] if ids is None else ids[:n],
-        feature_names=table.symbols[:n],
-        library="x",
-    )
-    return path
 
 
 @pytest.fixture

@@ -1,20 +1,32 @@
-"""Read and write the tables of a run: whole files or none, the same bytes for the same content."""
+"""Read and write the tables of a run: whole files or none, the same bytes for the same content.
+
+Cells that a spreadsheet would run are written so that it shows them, and read back as they were.
+"""
 
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from relapsescope.spreadsheet_cells import frame_as_meant, harmless
-
 if TYPE_CHECKING:
     import pandas as pd
+
+# What spreadsheets run (OWASP, CSV injection); one that was made harmless has more apostrophes.
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+MADE_HARMLESS = re.compile(r"'+[=+\-@\t\r]")
+# Numbers, and gains and losses of arms (+1q;-13q), which are ours: no spreadsheet runs them.
+NOTHING_TO_RUN = re.compile(
+    r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]inf|[+-]nan"
+    r"|[+-](?:\d{1,2}|X|Y)[pq]?(?:;[+-](?:\d{1,2}|X|Y)[pq]?)*"
+)
+Frame = TypeVar("Frame")
 
 
 @contextlib.contextmanager
@@ -96,7 +108,7 @@ def _plain(value: Any) -> Any:
 def write_tsv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Write `rows` as tab-separated text; a missing value (None or NaN) is an empty field.
 
-    A text that a spreadsheet would run as a formula gets an apostrophe (`spreadsheet_cells`).
+    A text that a spreadsheet would run as a formula gets an apostrophe (`harmless`).
     """
     lines = ["\t".join(columns)]
     lines += ["\t".join(_field(row.get(name)) for name in columns) for row in rows]
@@ -129,3 +141,29 @@ def read_tsv(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
     return frame_as_meant(pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False))
+
+
+def harmless(text: str) -> str:
+    """Return a cell's text with an apostrophe before what would begin a formula.
+
+    Text that has such apostrophes already gets one more, so that `as_meant` gives back every text
+    exactly.
+    """
+    if FORMULA.match(text) and not NOTHING_TO_RUN.fullmatch(text):
+        return f"'{text}"
+    return text
+
+
+def as_meant(text: str) -> str:
+    """Return the text for which `harmless` wrote this cell."""
+    return text[1:] if MADE_HARMLESS.match(text) else text
+
+
+def frame_as_meant(frame: Frame) -> Frame:
+    """Return a data frame of text as it was before it was written."""
+    columns = {
+        name: frame[name].map(as_meant)
+        for name in frame.columns
+        if frame[name].astype(str).str.startswith("'").any()
+    }
+    return frame.assign(**columns) if columns else frame

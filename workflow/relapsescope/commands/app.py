@@ -1,6 +1,5 @@
 """The command line: check inputs, simulate a cohort, see how far a run is, work on its results."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import typer
 
 from relapsescope import __version__
-from relapsescope.commands import objects, plan, prune, public
+from relapsescope.commands import desk, objects, plan, prune, public
 from relapsescope.commands import reference as reference_commands
 from relapsescope.commands import results as results_commands
 from relapsescope.commands import submissions as submission_commands
@@ -119,44 +118,22 @@ def status(
     config: ConfigOption = Path("config/config.yaml"),
 ) -> None:
     """Say which libraries are done, with their verdicts, and whether the report is there."""
-    from relapsescope.course.clinical import patients_named
-    from relapsescope.intake.sheet import read_sheet
-    from relapsescope.run.leftovers import leftovers
+    from relapsescope.run.progress import WAITING, run_progress
 
     try:
         defaults = read_configuration(config)
-        results = results or Path(defaults["results"])
-        libraries = read_sheet(samples or Path(defaults["samples"]))
+        clinical = Path(defaults["clinical"]) if defaults["clinical"] else None
+        sheet, folder = samples or Path(defaults["samples"]), results or Path(defaults["results"])
+        found = run_progress(sheet, folder, clinical=clinical)
     except InputProblem as problem:
         _stop(problem)
-    done = 0
-    for library in libraries:
-        summary = results / "libraries" / library.sample_id / "library.json"
-        if not summary.exists():
-            print(f"{library.sample_id}\twaiting")
-            continue
-        try:
-            content = json.loads(summary.read_text(encoding="utf-8"))
-            line = f"{content['verdict']}\t{content['reason']}"
-        except (OSError, ValueError, KeyError, TypeError):
-            print(
-                f"{library.sample_id}\tdamaged\t{summary} cannot be read; remove it and run again"
-            )
-            continue
-        done += 1
-        print(f"{library.sample_id}\t{line}")
-    gone = leftovers(
-        results,
-        libraries={library.sample_id for library in libraries},
-        patients={library.patient_id for library in libraries}
-        | set(patients_named(Path(defaults["clinical"]) if defaults["clinical"] else None)),
-    )
-    for name in (*gone.libraries, *gone.patients):
+    for library in found.libraries:
+        told = [library.reason] if library.state != WAITING else []
+        print("\t".join([library.sample_id, library.state, *told]))
+    for name in found.gone:
         print(f"{name}\tnot in the sheet\tits files are still there: relapsescope prune")
-    report = results / "report/index.html"
-    print(
-        f"{done} of {len(libraries)} libraries done; report: {report if report.exists() else '-'}"
-    )
+    n = len(found.libraries)
+    print(f"{found.n_done} of {n} libraries done; report: {found.report or '-'}")
 
 
 COMMANDS = (
@@ -165,6 +142,7 @@ COMMANDS = (
     *reference_commands.COMMANDS,
     *submission_commands.COMMANDS,
     *public.COMMANDS,
+    desk.desk,
     plan.plan,
     prune.prune,
 )

@@ -44,8 +44,7 @@ from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.numbered import compositions, print_png, write_figure_list
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import message, to_png, to_svg
-from relapsescope.spreadsheet_cells import frame_as_meant, harmless
-from relapsescope.tables import read_tsv, whole_file, write_tsv
+from relapsescope.tables import frame_as_meant, harmless, read_tsv, whole_file, write_tsv
 
 PANELS: tuple[Panel, ...] = (
     libraries.PANEL,

@@ -17,9 +17,8 @@ from relapsescope.mechanisms.files import ANSWER_TABLES
 from relapsescope.microenvironment.files import niche_paths
 from relapsescope.paths import patient_paths
 from relapsescope.programmes.files import programme_paths
-from relapsescope.spreadsheet_cells import frame_as_meant
 from relapsescope.t_cells.files import t_cell_paths
-from relapsescope.tables import read_tsv
+from relapsescope.tables import frame_as_meant, read_tsv
 
 CELL_COLUMNS = (
     "sample_id",

@@ -12,9 +12,8 @@ from relapsescope.mechanisms.cited import Row, rows_of
 from relapsescope.mechanisms.patient_evidence import patient_evidence, relapsed_patients
 from relapsescope.mechanisms.settings import ClaimSettings, ContrastSettings
 from relapsescope.settings import settings_of
-from relapsescope.spreadsheet_cells import as_meant
 from relapsescope.statistics.settings import LeaningSettings
-from relapsescope.tables import write_tsv
+from relapsescope.tables import as_meant, write_tsv
 
 EVIDENCE = (
     *("samples", "clones", "antigens", "anxa1", "anxa1_untreated", "car_t", "suppression"),

@@ -1,10 +1,7 @@
 """Put a page together: sections, styles and scripts in one file that needs nothing else."""
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from relapsescope.figures.panel import PanelSettings, panel_settings
 from relapsescope.report.context import TEMPLATES, Context, PatientContext, Section
 from relapsescope.report.methods_text import methods_text
 from relapsescope.report.origin import Origin, origin_of
+from relapsescope.report.policy import SCRIPT, asset, page_policy
 from relapsescope.report.run_tables import RunTables
 from relapsescope.report.sections import COHORT_SECTIONS, PATIENT_DETAILS, PATIENT_SECTIONS
 from relapsescope.tables import whole_file
@@ -96,19 +94,13 @@ def assemble(
     Its content security policy allows this page's own script and nothing from elsewhere, so
     that a page that was tampered with in a sheet still runs no foreign code.
     """
-    script = _asset("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
     return TEMPLATES.get_template("page.html").render(
         heading=heading,
         home=home,
         origin=origin or Origin(),
-        policy=policy,
-        style=Markup(_asset("page.css")),
-        script=Markup(script),
+        policy=page_policy(),
+        style=Markup(asset("page.css")),
+        script=Markup(asset(SCRIPT)),
         sections=sections,
         version=__version__,
     )
@@ -117,7 +109,3 @@ def assemble(
 def _write(page: Path, html: str) -> None:
     with whole_file(page) as partial:
         partial.write_text(html, encoding="utf-8")
-
-
-def _asset(name: str) -> str:
-    return files("relapsescope.report").joinpath("assets", name).read_text(encoding="utf-8")

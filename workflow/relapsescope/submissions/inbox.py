@@ -13,6 +13,8 @@ from relapsescope.submissions.submission import Entry, stamps, submit
 
 READY, WHY = "READY", "why.txt"
 ACCEPTED, REFUSED = "accepted", "refused"
+MOST_REASON = 20_000
+"""Characters of a reason that are read again."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,40 @@ def submissions(inbox: Path) -> list[Path]:
     ]
 
 
+def found_in(inbox: Path) -> list[Handled]:
+    """Return what lies in an inbox now: what waits, then what was handled, newest first."""
+    waiting = [Handled(folder.name, "waiting", _lacks(folder)) for folder in submissions(inbox)]
+    handled = []
+    for state in (ACCEPTED, REFUSED):
+        home = inbox / state
+        folders = [path for path in home.iterdir() if path.is_dir()] if home.is_dir() else []
+        for folder in folders:
+            if not folder.is_symlink() and not folder.name.startswith("."):
+                made = folder.stat().st_mtime_ns
+                handled.append((made, Handled(folder.name, state, _reasons(folder))))
+    handled.sort(key=lambda one: (-one[0], one[1].name))
+    return [*waiting, *(one for _, one in handled)]
+
+
+def _lacks(folder: Path) -> tuple[str, ...]:
+    """Return why a folder is no submission yet, nothing where it is one."""
+    if folder.is_symlink():
+        return (f"{folder.name}: a link; move the folder here",)
+    return () if (folder / READY).is_file() else (f"{folder.name}: waits for the file {READY}",)
+
+
+def _reasons(folder: Path) -> tuple[str, ...]:
+    try:
+        with open(folder / WHY, encoding="utf-8", errors="replace") as handle:
+            return tuple(handle.read(MOST_REASON).splitlines())
+    except OSError:
+        return ()
+
+
 def _handle(folder: Path, inbox: Path, sheet: Path) -> Handled:
     ready = folder / READY
-    if folder.is_symlink():
-        return Handled(folder.name, "waiting", (f"{folder.name}: a link; move the folder here",))
-    if not ready.is_file():
-        return Handled(folder.name, "waiting", (f"{folder.name}: waits for the file {READY}",))
+    if lacks := _lacks(folder):
+        return Handled(folder.name, "waiting", lacks)
     made = ready.stat().st_mtime_ns
     if any(stamp > made for name, (_, stamp) in stamps(folder).items() if name != str(ready)):
         line = f"{folder.name}: changed after {READY} was made; make it again when all is copied"

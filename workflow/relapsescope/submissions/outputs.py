@@ -66,6 +66,12 @@ def find_libraries(folder: Path) -> list[FoundLibrary]:
     return [_with_others(one, folder, raw, contigs, alone=len(found) == 1) for one in found]
 
 
+def files_of(found: FoundLibrary) -> list[Path]:
+    """Return the files and folders of a library."""
+    named = (found.matrix, found.raw_matrix, found.tcr_contigs, found.bcr_contigs)
+    return [path for path in named if path is not None]
+
+
 def _files(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder and its 10x folders, in order; a link out is refused."""
     home, seen = folder.resolve(), 0

@@ -69,16 +69,7 @@ def submit(
         With every problem at once.
     """
     told = described(folder) | {name: value for name, value in answers.items() if value}
-    problems = [
-        f"{name}: {value!r} {reason}; use a pseudonym and days from infusion"
-        for name, value in told.items()
-        if (reason := identifying(str(value)))
-    ]
-    problems += [
-        f"{name}: is not said; give --{name.removesuffix('_id')} or write it into {DESCRIPTION}"
-        for name in ("patient_id", "timepoint")
-        if not told.get(name)
-    ]
+    problems = answer_problems(told)
     before = stamps(folder)
     try:
         found = only_library(folder, told.pop("name", ""))
@@ -86,9 +77,7 @@ def submit(
         raise InputProblem(*problems, *problem.problems) from None
     if problems:
         raise InputProblem(*problems)
-    row = DEFAULTS | told
-    row["sample_id"] = row.get("sample_id") or usual_name(row)
-    row |= paths_of(found, sheet.parent)
+    row = row_of(told, found, sheet.parent)
     sheet.parent.mkdir(parents=True, exist_ok=True)
     with locked(sheet):
         lines = read_lines(sheet)
@@ -108,6 +97,27 @@ def submit(
         if not dry_run:
             write_lines(sheet, with_rows(lines, [row]))
     return Entry(row, ENTERED, tuple(warnings))
+
+
+def answer_problems(told: Mapping[str, str]) -> list[str]:
+    """Return what is wrong with what is said of a sample, before its files are looked at."""
+    problems = [
+        f"{name}: {value!r} {reason}; use a pseudonym and days from infusion"
+        for name, value in told.items()
+        if (reason := identifying(str(value)))
+    ]
+    return problems + [
+        f"{name}: is not said; give --{name.removesuffix('_id')} or write it into {DESCRIPTION}"
+        for name in ("patient_id", "timepoint")
+        if not told.get(name)
+    ]
+
+
+def row_of(told: Mapping[str, str], found: FoundLibrary, home: Path) -> dict[str, str]:
+    """Return the sheet's row of a library: what is said of it, its usual name, its files."""
+    row = DEFAULTS | told
+    row["sample_id"] = row.get("sample_id") or usual_name(row)
+    return row | paths_of(found, home)
 
 
 def described(folder: Path) -> dict[str, str]:
@@ -210,16 +220,20 @@ def check_row(row: Mapping[str, str], lines: list[str], sheet: Path) -> list[str
         }
         write_lines(trial, with_rows([], [whole]))
         checked = _checked(trial, number)
+    if problems := sheet_problems(row, lines, sheet):
+        raise InputProblem(*problems)
+    return checked
+
+
+def sheet_problems(row: Mapping[str, str], lines: list[str], sheet: Path) -> list[str]:
+    """Return what is wrong with a sheet that has a new row, without opening any file of it."""
     partial = sheet.with_name(f".{os.getpid()}.{sheet.name}")
     try:
         write_lines(partial, with_rows(lines, [row]))
         _, table = parse_sheet(partial)
     finally:
         partial.unlink(missing_ok=True)
-    problems = [line.replace(partial.name, sheet.name, 1) for line in table.problems]
-    if problems:
-        raise InputProblem(*problems)
-    return checked
+    return [line.replace(partial.name, sheet.name, 1) for line in table.problems]
 
 
 def _checked(trial: Path, number: int) -> list[str]:

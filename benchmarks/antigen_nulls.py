@@ -431,6 +431,46 @@ def _null_line(name: str, said: list[dict[str, str]]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+ANXA1_CASES = (
+    Scenario("unchanged, 100 cells, 100 molecules", 100, 6667),
+    Scenario("unchanged, 140 cells, 105 molecules", 140),
+    Scenario("unchanged, 200 cells, 150 molecules", 200),
+    Scenario("unchanged, 20 % ambient RNA", 200, ambient=0.2),
+    Scenario("unchanged, 10 % unseen doublets at relapse", 200, doublets=0.1),
+    Scenario("unchanged, library shifts of 0.3", 200, shift_sd=0.3),
+    Scenario("at 1.5, 10 % unseen doublets", 200, doublets=0.1, anxa1_ratio=1.5),
+    Scenario("twofold, 200 cells", 200, anxa1_ratio=2.0),
+    Scenario("threefold, 140 cells", 140, anxa1_ratio=3.0),
+    Scenario("fivefold, 140 cells", 140, anxa1_ratio=5.0),
+)
+
+
+def anxa1_table(n: int, settings: tuple[AntigenSettings, Anxa1Settings], seed: int) -> list[str]:
+    """Return ANXA1's verdicts on the relapse clone by scenario."""
+    lines = ["| scenario | `HIGH` | `NOT_HIGH` | undecided |", "|---" * 4 + "|"]
+    clones = Clones({"relapse": ("A",)}, frozenset())
+    for scenario in ANXA1_CASES:
+        rng = np.random.default_rng([seed, zlib.crc32(scenario.name.encode())])
+        found = {"HIGH": 0, "NOT_HIGH": 0, "INDETERMINATE": 0}
+        for _ in range(n):
+            one = simulate(rng, scenario)
+            effects = library_effects(
+                one.pooled,
+                dict.fromkeys(("before", "relapse"), "P"),
+                assumed_sd=settings[0].library_log_sd,
+            )
+            (row,) = (
+                r
+                for r in anxa1_rows(one.molecules, one.pooled, effects, clones, settings[1])
+                if (r["sample_id"], r["compartment"]) == ("relapse", "relapse_clone")
+            )
+            found[row["verdict"]] += 1
+        told = " | ".join(f"{count} of {n}" for count in found.values())
+        lines.append(f"| {scenario.name} | {told} |")
+        print(lines[-1], flush=True)
+    return lines
+
+
 def power_table(n: int, settings: tuple[AntigenSettings, Anxa1Settings]) -> list[str]:
     """Return how often a complete loss and a sixfold ANXA1 are called, by cells and depth."""
     depths = (1500, 3000, 6000)
@@ -509,6 +549,7 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=200)
     parser.add_argument("--losses", type=int, default=2000, help="simulations of each loss or null")
     parser.add_argument("--seed", type=int, default=7, help="of the losses and their nulls")
+    parser.add_argument("--anxa1", type=int, default=0, help="simulations of each case of ANXA1")
     parser.add_argument("--only-losses", action="store_true")
     arguments = parser.parse_args()
     config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
@@ -520,10 +561,15 @@ def main() -> None:
     n, seed = arguments.simulations, arguments.seed
     bcma = settings_of(AntigenSettings, section | {"genes": ["TNFRSF17"]}, name="antigens")
     started = time.process_time()
-    parts = [
-        ("BCMA where nothing is lost", loss_table(LOSS_NULLS, arguments.losses, bcma, seed)),
-        ("BCMA where it is lost", loss_table(LOSSES, max(arguments.losses // 4, 1), bcma, seed)),
-    ]
+    parts = []
+    if arguments.anxa1:
+        parts += [("ANXA1", anxa1_table(arguments.anxa1, settings, seed))]
+    if arguments.losses:
+        losses = loss_table(LOSSES, max(arguments.losses // 4, 1), bcma, seed)
+        parts += [
+            ("BCMA where nothing is lost", loss_table(LOSS_NULLS, arguments.losses, bcma, seed)),
+            ("BCMA where it is lost", losses),
+        ]
     if not arguments.only_losses:
         parts += _usual_tables(n, settings)
     lines = []

@@ -205,9 +205,9 @@ def test_a_tenth_of_the_cells_that_keep_it_is_no_loss():
     cells = dark(264, 1 + rng.poisson(0.8, 19))
     row = clone_row(*cells)
     assert row["ratio_ci_high"] < 0.1
-    assert row["not_lost_probability"] > SETTINGS.loss_doubt
+    assert 0 < row["loss_log_likelihood"] < SETTINGS.loss_evidence
     assert row["verdict"] == "REDUCED" and "loss, which is not shown" in row["reason"]
-    lenient = dataclasses.replace(SETTINGS, loss_doubt=0.5)
+    lenient = dataclasses.replace(SETTINGS, loss_evidence=0.0)
     assert clone_row(*cells, settings=lenient)["verdict"] == "LOST"
 
 
@@ -228,6 +228,32 @@ def test_all_malignant_cells_are_their_clones_by_their_shares():
     assert whole["ratio_ci_low"] < 0.03 and 0.05 < whole["ratio_ci_high"] < 0.1
     assert whole["retaining_cells"] == 8
     assert whole["verdict"] == "LOST"
+
+
+def test_one_old_cell_does_not_decide_for_all_malignant_cells():
+    """One cell of the old clone holds 11 molecules of 2.5 expected, 197 others none."""
+    row, cells = dark(197, [])
+    old = group("relapse", "clone", "A", "TNFRSF17", 11, n_cells=1, exposure=8400)
+    both = group("relapse", *(["all_malignant"] * 2), "TNFRSF17", 11, n_cells=198, exposure=1.66e6)
+    assigned = [one | {"kind": "clone:assigned"} for one in (row, old)]
+    cohort = molecules(BEFORE, row, old, both, *assigned, cells=cells)
+    found = antigen_rows(Cohort(cohort, NO_POOL, STEADY, CLONES, SETTINGS))
+    whole = next(
+        r for r in found if r["clone_id"] == "all_malignant" and r["timepoint"] == "relapse"
+    )
+    assert whole["verdict"] == "LOST"
+    assert whole["ratio"] < 0.03 and whole["ratio_ci_high"] < 0.09
+
+
+def test_two_stray_cells_of_a_shallow_clone_hide_no_loss():
+    """200 cells of which 100 molecules would be expected; two cells hold two each."""
+    row = clone_row(*dark(198, [2, 2], depth=1667.0))
+    assert row["expected_umi"] == pytest.approx(100, rel=0.01)
+    assert row["ratio_ci_low"] == 0 and row["ratio_ci_high"] < 0.1
+    assert row["verdict"] == "LOST"
+    believed = dataclasses.replace(SETTINGS, stray_share=0.0)
+    kept = clone_row(*dark(198, [2, 2], depth=1667.0), settings=believed)
+    assert kept["ratio_ci_high"] > row["ratio_ci_high"]
 
 
 def test_against_other_patients_the_error_is_a_new_patients():

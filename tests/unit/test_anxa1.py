@@ -52,6 +52,18 @@ def test_a_rise_that_all_cells_of_the_library_share_is_not_high():
     assert row["verdict"] == "NOT_HIGH"
 
 
+def test_not_high_asks_on_one_side_only():
+    """The 95 % interval just reaches twice the comparison, the one-sided limit does not."""
+    verdicts = {}
+    for umi in range(160, 300, 5):
+        row = relapse_clone(libraries(umi))
+        if row["did_at_most"] < 1 <= row["did_ci_high"]:
+            verdicts[row["verdict"]] = row["reason"]
+        assert row["did_log2_ratio"] < row["did_at_most"] < row["did_ci_high"]
+    assert list(verdicts) == ["NOT_HIGH"]
+    assert "one-sided 95 % limit" in verdicts["NOT_HIGH"]
+
+
 def test_cells_that_were_high_already_are_selected_and_cells_that_rose_induced():
     """Against the tumour before CAR-T both are sixfold; a few cells of the clone were there."""
     few = {"n_cells": 40, "exposure": 2e5}

@@ -7,6 +7,7 @@ from relapsescope.statistics.retention import (
     GRID,
     SPREADS,
     CellCounts,
+    Compared,
     cell_counts,
     compared,
     counted_interval,
@@ -165,3 +166,50 @@ def test_limits_of_few_counts_are_mid_p():
 def test_kinds_of_cells_are_arrays():
     one = CellCounts(*(np.array([1.0]) for _ in range(4)))
     assert retention(one, RATE, KNOWN).ratio.sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("showing", "share"), [(6, 0.1), (0, 0.1), (30, 0.1), (4, 0.05)])
+def test_what_speaks_against_a_share_is_the_likelihood_ratio_of_a_proportion(showing, share):
+    """Where no cell can be mistaken cells are counted: the ratio is the binomial's."""
+    n = 200
+    umi = np.r_[np.full(showing, 100), np.zeros(n - showing)]
+    found = retention(cells(umi, depth=100 / RATE), RATE, EVEN)
+    best = min(showing / n, share)
+    expected = stats.binom.logpmf(showing, n, best) - stats.binom.logpmf(showing, n, share)
+    assert found.against_share(share) == pytest.approx(expected, rel=0.03, abs=0.05)
+
+
+def test_what_speaks_against_a_share_of_several_groups_is_its_probability():
+    lost = retention(cells(np.zeros(190)), RATE, KNOWN)
+    kept = retention(cells(np.repeat([2, 3], [12, 8])), RATE, KNOWN)
+    both = weighted([lost, kept], [190, 20], [8000.0, 8000.0])
+    doubt = both.share_at_least(0.15)
+    assert 0 < doubt < 0.05
+    assert both.against_share(0.15) == pytest.approx(stats.norm.isf(doubt) ** 2 / 2)
+    assert both.against_share(0.05) == 0
+
+
+def test_an_interval_that_begins_at_nothing_leaves_out_what_lies_above_it():
+    found = Compared(np.full(GRID.size, 1 / GRID.size))
+    ends = GRID[0], GRID[-1]
+    usual, one_sided, narrow = (
+        found.interval(1.0, **further)
+        for further in ({"tail": 0.025}, {"nothing": True}, {"tail": 0.05})
+    )
+    for limit, where in (
+        (usual.low, 0.025),
+        (usual.high, 0.975),
+        (one_sided.high, 0.95),
+        (narrow.low, 0.05),
+        (narrow.high, 0.95),
+    ):
+        assert np.log(limit) == pytest.approx(np.interp(where, [0, 1], ends), abs=0.06)
+    assert one_sided.low == 0
+
+
+def test_one_cell_has_no_level_without_bound():
+    """A cell with 5 molecules where 2.4 would be expected, against a hundred like it."""
+    one, many = (retention(cells(np.full(n, 5)), RATE, KNOWN) for n in (1, 100))
+    high = [compared(found.ratio, steady(1e6), RATE).interval(2.1).high for found in (one, many)]
+    assert 2.0 < high[0] < 6.5
+    assert high[1] < 2.6

@@ -55,7 +55,8 @@ COLUMNS = (
     *("verdict_strict_limits", "verdict_lenient_limits", "umi_ceiling_suspected"),
     *("protein_fraction", "protein_agrees", "n_clone_cells", "other_clones_umi"),
     *("retaining_share", "retaining_share_ci_low", "retaining_share_ci_high", "retaining_cells"),
-    *("partial_probability", "not_lost_probability", "reference_source"),
+    *("partial_probability", "not_lost_probability", "loss_log_likelihood"),
+    "reference_source",
     *("own_past_ratio", "own_past_ci_low", "own_past_ci_high", "origin"),
 )
 NEVER_HAD, FELL = "never_had", "lost"
@@ -142,10 +143,11 @@ def compare(cohort: Cohort, key: Key, gene: str, one: Tally, reference: Referenc
     parts = _parts(molecules, key) if key[1] == ALL_MALIGNANT else []
     if len(parts) > 1:
         # What makes the library differ is the same for all of its clones, and comes at the end.
-        cells = _of_clones(molecules, parts, gene, per_umi, spread, error)
+        cells = _of_clones(molecules, parts, gene, per_umi, spread, error, settings.stray_share)
         against = compared(cells.ratio, base, per_umi, log_sd=error.log_sd, df=error.df)
     else:
-        cells = _of_group(molecules, key, gene, per_umi, spread, log_sd=error.log_sd, df=error.df)
+        errors = {"log_sd": error.log_sd, "df": error.df}
+        cells = _of_group(molecules, key, gene, per_umi, spread, settings.stray_share, **errors)
         against = compared(cells.ratio, base, per_umi)
     below = estimate(base)
     middle = estimate(one) / below if below > 0 else np.nan
@@ -158,9 +160,14 @@ def _of_group(
     gene: str,
     per_umi: float,
     spread: np.ndarray,
+    stray_share: float,
     **errors: float,
 ) -> Retention:
-    """Return what the cells of one group say against a reference's rate and spread."""
+    """Return what the cells of one group say against a reference's rate and spread.
+
+    Cells that are not the group's own are those that the posteriors name and those that nothing
+    names (`stray_share`, an exponential variable: mean and error alike).
+    """
     one = molecules.tally(*key, gene)
     mixed, mixed_sd = _mixed(molecules, key, gene)
     shown = per_umi * max(one.exposure, 1.0)
@@ -169,8 +176,8 @@ def _of_group(
         per_umi,
         spread,
         ambient_cv=one.ambient_sd / one.ambient if one.ambient > 0 else 0.0,
-        strayed=min(mixed / shown, 0.5),
-        strayed_sd=mixed_sd / shown,
+        strayed=min(mixed / shown + stray_share, 0.5),
+        strayed_sd=float(np.hypot(mixed_sd / shown, stray_share)),
         **errors,
     )
 
@@ -200,12 +207,16 @@ def _of_clones(
     per_umi: float,
     spread: np.ndarray,
     error: LibraryError,
+    stray_share: float,
 ) -> Retention:
     """Return what all malignant cells say: their clones, weighted by their share of the cells."""
     level = float(np.hypot(LEVEL_LOG_SD, error.log_sd))
     sizes = [molecules.tally(*assigned, gene) for _, assigned, _ in parts]
     return weighted(
-        [_of_group(molecules, k, gene, per_umi, spread, level_log_sd=level) for k, _, _ in parts],
+        [
+            _of_group(molecules, key, gene, per_umi, spread, stray_share, level_log_sd=level)
+            for key, _, _ in parts
+        ],
         [n for _, _, n in parts],
         [one.exposure / max(one.n_cells, 1) for one in sizes],
     )
@@ -264,6 +275,7 @@ def _row(cohort: Cohort, key: Key, gene: str, one: Tally) -> dict[str, Any]:
     expected = estimate(base) * one.exposure / 1e6
     share = found.cells.share_interval()
     not_lost = found.cells.share_at_least(settings.lost_below)
+    likelier = found.cells.against_share(settings.lost_below)
     row |= {
         "reference": reference.name,
         "reference_source": reference.source,
@@ -281,6 +293,7 @@ def _row(cohort: Cohort, key: Key, gene: str, one: Tally) -> dict[str, Any]:
         "retaining_cells": found.cells.showing,
         "partial_probability": found.cells.partial,
         "not_lost_probability": not_lost,
+        "loss_log_likelihood": likelier,
         "verdict_strict_limits": verdict_of(ratio_found, settings.strict_limits),
         "verdict_lenient_limits": verdict_of(ratio_found, settings.lenient_limits),
     }

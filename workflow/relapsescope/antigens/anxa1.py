@@ -1,6 +1,6 @@
 """Is ANXA1 high in a compartment: changes beyond those of the same libraries' other cells."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from relapsescope.antigens.anxa1_contrasts import (
 )
 from relapsescope.antigens.cell_groups import ALL_MALIGNANT
 from relapsescope.antigens.molecules import Clones, Molecules
-from relapsescope.antigens.references import MALIGNANT_KEY, GivenRate
+from relapsescope.antigens.references import MALIGNANT_KEY
 from relapsescope.antigens.settings import Anxa1Settings
 from relapsescope.statistics.library_effects import (
     Key,
@@ -53,9 +53,12 @@ COLUMNS = (
     *("doublet_cpm", "strict_did_log2_ratio", "null_genes", "null_share", "coexpression"),
     *("cycling_ratio", "cycling_ratio_ci_low", "cycling_ratio_ci_high"),
     *("own_past_log2_ratio", "own_past_ci_low", "own_past_ci_high", "own_past_cells", "origin"),
+    "did_at_most",
 )
 SELECTED, INDUCED = "selected", "induced"
 LOG2 = np.log(2.0)
+# `NOT_HIGH` asks on one side only.
+ONE_SIDED = 0.05
 # How cells are thought to differ before they are looked at.
 ASSUMED = RateSettings()
 
@@ -116,7 +119,7 @@ def _row(
     change = reference_change(molecules, sample, contrast, compartment, settings)
     keys = [(sample, *g) for g in groups]
     _, logs, noise = matched_changes(pooled, gene, keys, contrast.keys)
-    plain, did = _ratios(one, base, contrast, change, effects, logs, noise)
+    plain, did, most = _ratios(one, base, contrast, change, effects, logs, noise)
     strict = pool([molecules.tally(sample, f"{k}:strict", c, gene) for k, c in groups])
     below = contrast.rate.cpm if contrast.rate else estimate(base)
     strict_log = _log2(estimate(strict) / below if below > 0 else np.nan) - change.mean / LOG2
@@ -132,6 +135,7 @@ def _row(
         "did_log2_ratio": did.estimate,
         "did_ci_low": did.low,
         "did_ci_high": did.high,
+        "did_at_most": most,
         "reference_log2_change": change.mean / LOG2,
         "reference_lineages": ";".join(change.lineages),
         "strict_did_log2_ratio": strict_log if plasma else np.nan,
@@ -167,7 +171,7 @@ def _own_past(
         return {}
     change = reference_change(molecules, sample, past, "relapse_clone", settings)
     _, logs, noise = matched_changes(pooled, settings.gene, keys, past.keys)
-    _, did = _ratios(one, base, past, change, effects, logs, noise)
+    _, did, _ = _ratios(one, base, past, change, effects, logs, noise)
     found: dict[str, Any] = {
         "own_past_log2_ratio": did.estimate,
         "own_past_ci_low": did.low,
@@ -222,39 +226,45 @@ def _ratios(
     effects: LibraryEffects,
     logs: np.ndarray,
     noise: np.ndarray,
-) -> tuple[Interval, Interval]:
-    """Return the log2 ratio and the log2 difference-in-differences with their intervals."""
+) -> tuple[Interval, Interval, float]:
+    """Return the log2 ratio and the log2 difference-in-differences with their intervals.
+
+    And what the latter is at most: its one-sided 95 % limit.
+    """
     if contrast.same_library:
-        plain = _in_log2(counted_interval(one, base))
-        return plain, plain
+        return _both(one, base, {}, {})
     if contrast.rate is not None:
-        return _against_patients(one, contrast.rate, change, effects)
-    libraries = np.sqrt(1 + 1 / len({key[0] for key in contrast.keys}))
-    matched = excess_sd(logs, noise)
-    total = effects.total_sd * libraries
-    library = max(matched, effects.shared_sd * libraries) if np.isfinite(matched) else total
-    plain = _in_log2(counted_interval(one, base, log_sd=library))
+        rate = contrast.rate
+        base = rate.as_tally()
+        # What a new patient may show is their error.
+        library = own = max(rate.between.sd, effects.total_sd)
+        terms = {"df": rate.between.df}
+    else:
+        libraries = np.sqrt(1 + 1 / len({key[0] for key in contrast.keys}))
+        matched = excess_sd(logs, noise)
+        total = effects.total_sd * libraries
+        library = max(matched, effects.shared_sd * libraries) if np.isfinite(matched) else total
+        # What remains is each cell type's own part. The shared part that matched genes show beside
+        # it has been taken off with the reference cells.
+        own = max(effects.own_sd * libraries, np.sqrt(max(library**2 - total**2, 0.0)))
+        terms = {}
     if not np.isfinite(change.error):
-        return plain, Interval(np.nan, -np.inf, np.inf)
-    # What remains is each cell type's own part. The shared part that matched genes show beside
-    # it has been taken off with the reference cells.
-    own = max(effects.own_sd * libraries, np.sqrt(max(library**2 - total**2, 0.0)))
-    error = float(np.hypot(change.error, own))
-    return plain, _in_log2(counted_interval(one, base, log_sd=error, shift=change.mean))
+        plain = _in_log2(counted_interval(one, base, log_sd=library, **terms))
+        return plain, Interval(np.nan, -np.inf, np.inf), np.inf
+    error = {"log_sd": float(np.hypot(change.error, own)), "shift": change.mean}
+    return _both(one, base, {"log_sd": library} | terms, error | terms)
 
 
-def _against_patients(
-    one: Tally, rate: GivenRate, change: Change, effects: LibraryEffects
-) -> tuple[Interval, Interval]:
-    """Return the two ratios to other patients: what a new patient may show is their error."""
-    base = rate.as_tally()
-    between = max(rate.between.sd, effects.total_sd)
-    plain = _in_log2(counted_interval(one, base, log_sd=between, df=rate.between.df))
-    if not np.isfinite(change.error):
-        return plain, Interval(np.nan, -np.inf, np.inf)
-    error = float(np.hypot(change.error, between))
-    did = counted_interval(one, base, log_sd=error, df=rate.between.df, shift=change.mean)
-    return plain, _in_log2(did)
+def _both(
+    one: Tally, base: Tally, plain: Mapping[str, float], both: Mapping[str, float]
+) -> tuple[Interval, Interval, float]:
+    """Return the log2 ratio with the errors of either comparison, and the second's limit."""
+    one_sided = counted_interval(one, base, **both, tail=ONE_SIDED)
+    return (
+        _in_log2(counted_interval(one, base, **plain)),
+        _in_log2(counted_interval(one, base, **both)),
+        _log2(one_sided.high),
+    )
 
 
 def _judged(
@@ -296,8 +306,10 @@ def _judged(
                 f"{told}; {share:.0%} of {row['null_genes']} genes of like expression rose as much"
             )
         return HIGH, told
-    if did.high < limit:
-        return NOT_HIGH, told
+    most = row["did_at_most"]
+    if most < limit:
+        at_most = f"; at most {most:.2f} (one-sided 95 % limit)" if did.high >= limit else ""
+        return NOT_HIGH, told + at_most
     return INDETERMINATE, f"{told}; this includes both twice and less than twice the comparison"
 
 

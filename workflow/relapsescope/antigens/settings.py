@@ -41,9 +41,9 @@ class AntigenSettings:
     car_target: Gene
     lost_below: Positive
     reduced_below: Positive
-    loss_doubt: Probability
-    few_umi: NotNegative
-    min_loss_umi: NotNegative
+    stray_share: Share
+    loss_evidence: NotNegative
+    loss_evidence_umi: NotNegative
     strict_limits: Limits
     lenient_limits: Limits
     min_cells: Count

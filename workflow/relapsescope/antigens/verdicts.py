@@ -44,13 +44,12 @@ def loss_is_shown(row: Mapping[str, Any], settings: AntigenSettings) -> bool:
     """Return whether a ratio whose upper limit is that of loss shows it beyond the stray cell.
 
     One limit of a 95 % interval lies on the wrong side in one case of forty, too often for the
-    word loss: that as large a share of the cells keeps the antigen must be next to impossible.
-    Where hardly a molecule was seen and enough were expected, the limit is all that can be had.
+    word loss: the cells themselves must speak against so large a share of them keeping the antigen.
+    Where too little was expected to show that, the limit is all that can be had.
     """
-    if row["not_lost_probability"] <= settings.loss_doubt:
+    if row["expected_umi"] < settings.loss_evidence_umi:
         return True
-    few = row["ratio"] * row["expected_umi"] <= settings.few_umi
-    return bool(few and row["expected_umi"] >= settings.min_loss_umi)
+    return bool(row["loss_log_likelihood"] >= settings.loss_evidence)
 
 
 def judged(

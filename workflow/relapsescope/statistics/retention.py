@@ -7,7 +7,7 @@ spread without bound.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import special, stats
@@ -30,8 +30,10 @@ LEVEL_LOG_SD = 0.25
 LEVEL_STEPS = np.linspace(-2.4, 2.4, 9)
 LEAST_LEVEL = 0.3
 SHARES = np.r_[0.0, np.exp(np.arange(-7.5, -0.1, 0.15)), 0.95, 0.99, 1.0]
-# Highest level of a group as a whole that is thought possible, in units of the reference's.
+# Highest level of a group as a whole that is tried, in units of the reference's, and the power
+# with which levels above the reference's are thought to become rarer.
 TOP_LEVEL = 16.0
+WHOLE_TAIL = 1.5
 # Ambient molecules whose error is not worth an integral, and the least believed in a cell: a
 # molecule may always be a stray read.
 MIN_AMBIENT = 0.2
@@ -83,6 +85,10 @@ class Retention:
         Cells that more probably show the gene than not.
     nothing
         Whether no cell may show it: the likelihood of none lies within 95 % of the largest.
+    likelihood
+        (n_shares,) log likelihood of `SHARES`, the level of the cells that show the gene
+        integrated out, and that of the likeliest level in all cells as the last; empty of groups
+        that were put together.
     """
 
     ratio: np.ndarray
@@ -90,6 +96,21 @@ class Retention:
     partial: float
     showing: int
     nothing: bool = False
+    likelihood: np.ndarray = field(default_factory=lambda: np.array([]))
+
+    def against_share(self, share: float) -> float:
+        """Return how much likelier the likeliest smaller share is than this one (log ratio).
+
+        It weighs what the cells say and no belief about the share. Twice the number has a
+        chi-squared distribution with one degree of freedom where the share is true (Wilks 1938,
+        doi:10.1214/aoms/1177732360). Of groups that were put together it is the number that goes
+        with the probability of so large a share.
+        """
+        if not self.likelihood.size:
+            doubt = max(self.share_at_least(share), 1 / (2 * N_DRAWS))
+            return float(max(stats.norm.isf(doubt), 0.0) ** 2 / 2)
+        here = float(np.interp(share, SHARES, self.likelihood))
+        return max(float(self.likelihood[share >= SHARES].max()) - here, 0.0)
 
     def share_at_least(self, share: float) -> float:
         """Return the probability that so large a share of the cells shows the gene."""
@@ -232,11 +253,12 @@ def retention(
             uniform.append(_uniform(counts, rate, ambient, levels, value, strayed))
             mixed.append(_mixture(counts, rate, ambient, kept, value))
     top = max(one.max() for one in (*uniform, *mixed))
-    # Jeffreys' prior of a rate, the inverse root of the level, up to the highest level.
     flat = np.mean([np.exp(one - top) for one in uniform], axis=0)
-    flat = flat * np.sqrt(levels) * np.gradient(logs) / (2 * np.sqrt(TOP_LEVEL))
+    flat = flat * _whole_prior(levels) * np.gradient(logs)
     table = np.mean([np.exp(one - top) for one in mixed], axis=0)
     table = _without_strayed(table, strayed, strayed_sd)
+    with np.errstate(divide="ignore"):
+        likelihood = np.log(table @ _level_prior()) + top
     table = table * _share_prior()[:, None] * _level_prior()[None, :]
     whole, part_of = np.zeros(GRID.size), np.zeros(GRID.size)
     _add(whole, logs, flat)
@@ -251,15 +273,20 @@ def retention(
     total = flat.sum() + table.sum()
     part = float(table[partial].sum() / total)
     share = share / share.sum()
-    none = np.mean([np.exp(one[0].max() - top) for one in mixed])
-    best = max(
-        float(np.mean([np.exp(one - top) for one in kind], axis=0).max())
-        for kind in (uniform, mixed)
-    )
-    nothing = bool(none > 0 and np.log(best) - np.log(none) < NONE_EXCLUDED)
+    best = max(likelihood.max(), _best_level(uniform, levels))
+    nothing = bool(best - likelihood[0] < NONE_EXCLUDED)
     ambient = np.maximum(counts.ambient, LEAST_AMBIENT)
     showing = _showing(counts, rate, ambient, mean_spread(spread), float(share @ SHARES))
-    return Retention(ratio / ratio.sum(), share, part, showing, nothing)
+    return Retention(ratio / ratio.sum(), share, part, showing, nothing, likelihood)
+
+
+def _best_level(uniform: Sequence[np.ndarray], levels: np.ndarray) -> float:
+    """Return the log likelihood of the likeliest level in all cells, of those the cells may keep.
+
+    Less than `LEAST_LEVEL` in all of its cells is what strayed cells and ambient RNA look like too.
+    """
+    kept = np.stack([one[levels >= LEAST_LEVEL] for one in uniform])
+    return float((special.logsumexp(kept, axis=0) - np.log(len(kept))).max(initial=-np.inf))
 
 
 def _showing(
@@ -318,6 +345,20 @@ def _share_prior() -> np.ndarray:
     """Return Jeffreys' prior mass of each of `SHARES`."""
     edges = np.r_[0.0, (SHARES[1:] + SHARES[:-1]) / 2, 1.0]
     return np.diff(special.betainc(0.5, 0.5, edges))
+
+
+def _whole_prior(levels: np.ndarray) -> np.ndarray:
+    """Return the prior density (of the logarithm) of a level in all cells: a beta prime's.
+
+    As Jeffreys' of a rate (the inverse root) below the reference's level; many times the
+    reference's level is as rare as `WHOLE_TAIL` says, so that a cell or two have no rate without
+    bound.
+    """
+    return np.exp(
+        0.5 * np.log(levels)
+        - (0.5 + WHOLE_TAIL) * np.log1p(levels)
+        - special.betaln(0.5, WHOLE_TAIL)
+    )
 
 
 def _level_prior() -> np.ndarray:
@@ -389,15 +430,20 @@ class Compared:
 
     probability: np.ndarray
 
-    def interval(self, estimate: float, *, nothing: bool = False) -> Interval:
-        """Return the 95 % interval: holding its estimate, infinite where there is no limit.
+    def interval(self, estimate: float, *, nothing: bool = False, tail: float = TAIL) -> Interval:
+        """Return the interval that leaves `tail` on either side: 95 % by default.
 
-        It begins at 0 where no cell at all may show the gene (`nothing`).
+        It holds its estimate, and is infinite where there is no limit.
+
+        It begins at 0 where no cell at all may show the gene (`nothing`); what it leaves out then
+        lies above it (as Feldman and Cousins 1998, doi:10.1103/PhysRevD.57.3873).
         """
         total = np.cumsum(self.probability)
-        low, high = (float(np.exp(np.interp(q, total, GRID))) for q in (TAIL, 1 - TAIL))
-        low = 0.0 if nothing or self.probability[0] >= TAIL else low
-        high = np.inf if self.probability[-1] >= TAIL else high
+        nothing = nothing or bool(self.probability[0] >= tail)
+        top = 1 - (2 * tail if nothing else tail)
+        low, high = (float(np.exp(np.interp(q, total, GRID))) for q in (tail, top))
+        low = 0.0 if nothing else low
+        high = np.inf if self.probability[-1] >= tail else high
         return Interval(estimate, min(low, estimate), max(high, estimate))
 
     def at_least(self, ratio: float) -> float:
@@ -467,11 +513,17 @@ def compared(
 
 
 def counted_interval(
-    one: Tally, base: Tally, *, log_sd: float = 0.0, df: float = np.inf, shift: float = 0.0
+    one: Tally,
+    base: Tally,
+    *,
+    log_sd: float = 0.0,
+    df: float = np.inf,
+    shift: float = 0.0,
+    tail: float = TAIL,
 ) -> Interval:
-    """Return the ratio of two groups' rates with its 95 % interval, from their sums alone.
+    """Return the ratio of two groups' rates with its interval, from their sums alone.
 
-    For groups that are no mixture; the parameters are those of `compared`.
+    For groups that are no mixture; the parameters are those of `compared` and of its interval.
     """
     if one.exposure <= 0 or base.exposure <= 0:
         return Interval(np.nan, 0.0, np.inf)
@@ -480,7 +532,7 @@ def counted_interval(
     own = max(one.umi - one.ambient, 0.0) / one.exposure
     middle = own / (below / base.exposure) * np.exp(-shift) if below > 0 else np.nan
     found = compared(counted(one, rate), base, rate, log_sd=log_sd, df=df, shift=shift)
-    return found.interval(middle)
+    return found.interval(middle, tail=tail)
 
 
 def _smoothed(table: np.ndarray, log_sd: float, df: float) -> np.ndarray:

@@ -231,7 +231,7 @@ def test_words_of_a_sheet_stay_words(tmp_path):
         results=tmp_path,
         manifest=None,
         settings=PanelSettings(),
-        config=CONFIG | {"antigens": {"car_target": "<b>"}, "seed": 1},
+        config=CONFIG | {"antigens": CONFIG["antigens"] | {"car_target": "<b>"}, "seed": 1},
         versions={},
         patient_id="P2",
     )

@@ -131,18 +131,39 @@ def _patient(frame: pd.DataFrame, patient: str) -> alt.HConcatChart:
 
 
 def curves(
-    frame: pd.DataFrame, panel: str, *, legend: bool, width: int = 300, height: int = 150
+    frame: pd.DataFrame,
+    panel: str,
+    *,
+    legend: bool,
+    width: int = 300,
+    height: int = 150,
+    beside: bool = False,
+    axis: bool = True,
+    calls_named: bool = True,
 ) -> alt.LayerChart:
-    """Draw one patient's curves of one kind; the squares above have a legend where wanted."""
+    """Draw one patient's curves of one kind.
+
+    Parameters
+    ----------
+    legend
+        Whether the squares above have one.
+    beside
+        Whether the curves' names stand beside rather than above them.
+    axis
+        Whether the axis of days is written, which panels below one another share.
+    calls_named
+        Whether squares and words say what each visit was called.
+    """
     shown = [name for name in COLOURS if name in set(frame["parameter"])]
     scale = alt.Scale(type="symlog", constant=10) if panel == "light chains" else alt.Scale()
-    x = alt.X("day:Q", title="Days from CAR-T infusion")
+    written = {} if axis else {"axis": alt.Axis(labels=False, ticks=False)}
+    x = alt.X("day:Q", title="Days from CAR-T infusion" if axis else None, **written)
     y = alt.Y("value:Q", title=panel, scale=scale)
     colour = alt.Color(
         "parameter:N",
         title=None,
         scale=alt.Scale(domain=shown, range=[COLOURS[name] for name in shown]),
-        legend=alt.Legend(orient="top", offset=16),
+        legend=alt.Legend(orient="right") if beside else alt.Legend(orient="top", offset=16),
     )
     lines = alt.Chart(frame).mark_line(point=alt.OverlayMarkDef(size=18), strokeWidth=1.6)
     calls = frame.drop_duplicates("day")
@@ -154,9 +175,11 @@ def curves(
         color=CALL_COLOURS["PD"], strokeDash=[3, 3]
     )
     known = [name for name in CALL_COLOURS if name in set(calls["call"])]
+    drawn = [rules.encode(x=x), lines.encode(x=x, y=y, color=colour)]
+    if not calls_named:
+        return alt.layer(*drawn).properties(width=width, height=height)
     return alt.layer(
-        rules.encode(x=x),
-        lines.encode(x=x, y=y, color=colour),
+        *drawn,
         strip.encode(
             x=x,
             y=alt.value(-7),
@@ -164,7 +187,9 @@ def curves(
                 "call:N",
                 title="Call",
                 scale=alt.Scale(domain=known, range=[CALL_COLOURS[name] for name in known]),
-                legend=alt.Legend(orient="right", symbolStrokeWidth=0) if legend else None,
+                legend=alt.Legend(orient="top" if beside else "right", symbolStrokeWidth=0)
+                if legend
+                else None,
             ),
         ),
         words.encode(x=x, y=alt.value(1), text="mark:N"),

@@ -13,9 +13,9 @@ from relapsescope.figures.panel import NotAssessableError, PanelData, PanelSetti
 
 SAMPLE = "sample"
 SAMPLE_COLOUR = "#882255"
-WIDTH = 560
-# The further panels are low, so that the page stays within its three sheets in print.
-HEIGHTS = {"soluble BCMA": 70, "SLiM-CRAB": 70}
+ABREAST, WIDTH = 2, 300
+# The lower panels are low, so that the page stays within its three sheets in print.
+HEIGHT, LOW = 88, 64
 
 
 def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
@@ -41,45 +41,43 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
     return PanelData(both.astype({"day": float, "value": float}), 0, 1)
 
 
-def chart(frame: pd.DataFrame) -> alt.VConcatChart:
-    """Draw M-protein, light chains, soluble BCMA and SLiM-CRAB values over the same days."""
+def chart(frame: pd.DataFrame) -> alt.ConcatChart:
+    """Draw M-protein, light chains, soluble BCMA and SLiM-CRAB values over the same days.
+
+    Two panels beside each other, so that paper shows them at a size that can be read.
+    """
     samples = frame[frame["panel"] == SAMPLE]
     values = frame[frame["panel"] != SAMPLE]
     panels = list(dict.fromkeys(values["panel"]))
-    return (
-        alt.vconcat(
-            *(
-                alt.layer(
-                    *_samples(samples),
-                    curves(
-                        values[values["panel"] == name],
-                        name,
-                        legend=name == panels[0],
-                        width=WIDTH,
-                        height=HEIGHTS.get(name, 150),
-                    ),
-                )
-                for name in panels
+    drawn = [
+        alt.layer(
+            *_samples(samples),
+            curves(
+                values[values["panel"] == name],
+                name,
+                legend=place == 0,
+                width=WIDTH,
+                height=HEIGHT if place < ABREAST else LOW,
+                beside=True,
+                axis=place + ABREAST >= len(panels),
+                calls_named=place < ABREAST,
             ),
-            spacing=26,
         )
+        for place, name in enumerate(panels)
+    ]
+    return (
+        alt.concat(*drawn, columns=ABREAST, spacing=14)
         .resolve_scale(x="shared", color="independent", fill="independent")
         .resolve_legend(fill="independent")
     )
 
 
 def _samples(samples: pd.DataFrame) -> list[alt.Chart]:
-    """Return lines on the days of the samples, each with its timepoint written along it."""
+    """Return lines on the days of the samples; the picture at the page's head names them."""
     if samples.empty:
         return []
     base = alt.Chart(samples).encode(x=alt.X("day:Q"))
-    words = base.mark_text(
-        angle=270, align="right", baseline="bottom", dx=-2, dy=-2, fontSize=9, color=SAMPLE_COLOUR
-    )
-    return [
-        base.mark_rule(color=SAMPLE_COLOUR, strokeDash=[1, 3], strokeWidth=1.6),
-        words.encode(y=alt.value(22), text="mark:N"),
-    ]
+    return [base.mark_rule(color=SAMPLE_COLOUR, strokeDash=[1, 3], strokeWidth=1.6)]
 
 
 LINES = dataclasses.replace(

@@ -21,6 +21,7 @@ from relapsescope.report.sections import (
     patient_answer,
     patient_methods,
     patient_molecules,
+    patient_overview,
     programmes,
     quality,
     summary,
@@ -51,6 +52,7 @@ COHORT_SECTIONS = (
 """The answer a patient first, then the cohort's figures, then the quality of what they rest on."""
 
 PATIENT_SECTIONS = (
+    patient_overview.build,
     patient_answer.build_answer,
     patient.build_course,
     patient_molecules.build_clones,

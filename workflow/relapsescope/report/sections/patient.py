@@ -43,7 +43,8 @@ def build_course(context: PatientContext) -> Section:
                 if row.is_true("is_progression") and row["line"] in {r["line"] for r in lines}
             ],
             nothing=nothing,
-            panels=[context.draw(LINES, LINES_WORDS), context.draw(CURVES, CURVES_WORDS)],
+            lines_drawn=context.draw(LINES, LINES_WORDS),
+            curves=context.draw(CURVES, CURVES_WORDS),
         ),
     )
 
@@ -127,7 +128,7 @@ def build_samples(context: PatientContext) -> Section:
     found = {row["sample_id"]: row for row in context.tables.rows("samples")}
     rows = [
         row | {"cells": _quality(context, found.get(row["sample_id"]))}
-        for row in library_rows(context, _samples(context))
+        for row in library_rows(context, samples_by_day(context))
     ]
     return Section("Samples", "samples", context.render("patient_samples.html", rows=rows))
 
@@ -154,7 +155,7 @@ def _quality(context: PatientContext, row: Row | None) -> dict[str, Any]:
     }
 
 
-def _samples(context: PatientContext) -> list[str]:
+def samples_by_day(context: PatientContext) -> list[str]:
     """Return the patient's libraries by day, those without a day first."""
     own = {
         sample: row

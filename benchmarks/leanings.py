@@ -59,6 +59,8 @@ ORDER = (
     *("antigen_escape", "car_t_non_persistence", "suppressive_microenvironment"),
     *("t_cell_exhaustion", "residual_disease"),
 )
+# Patients whose response is not known, and the cells of their remission marrow.
+UNKNOWN_RESPONSE, REMISSION_CELLS = 0.2, 500
 SHARE_TRUE = {
     "antigen_escape": 0.2,
     "car_t_non_persistence": 0.3,
@@ -108,12 +110,20 @@ def draw_patient(
         true.discard("t_cell_exhaustion")
     base = {"patient_id": "P", "sample_id": "P_relapse", "timepoint": "relapse"}
     rows = pool["suppressive_microenvironment" in true]
+    left = base | {"sample_id": "P_remission", "timepoint": "remission"}
+    left["n_malignant"] = str(malignant_left(rng, "residual_disease" in true))
+    known = rng.random() >= UNKNOWN_RESPONSE
     tables = {
-        "samples": [{"sample_id": "P_relapse", "verdict": "pass", "reason": "made"}],
+        "samples": [
+            {"sample_id": "P_relapse", "verdict": "pass", "reason": "made"},
+            {"sample_id": "P_remission", "verdict": "pass", "reason": "made"}
+            | {"n_pass": str(REMISSION_CELLS)},
+        ],
         "clones": [
             base
             | {"clone_id": "A", "is_relapse_clone": "True", "n_cells": "150"}
-            | {"relation": "not_assessable", "reason": "made", "n_malignant": "150"}
+            | {"relation": "not_assessable", "reason": "made", "n_malignant": "150"},
+            left,
         ],
         "antigens": [base | {"clone_id": "A", "n_cells": "150"} | target_row(rng, true)],
         "car_t": car_t_rows(rng, base, true),
@@ -122,15 +132,23 @@ def draw_patient(
             {"patient_id": "P", "line": "1", "therapy_class": "car_t", "start_day": "0"}
             | {"best_response": "VGPR" if "residual_disease" in true else "CR"}
             | {"mrd_status": "negative", "mrd_day": "84", "best_response_day": "84"}
+            | ({} if known else {"best_response": "NE", "reason": "made"})
         ],
         "assessments": [],
     }
     sheet = [base | {"day": "300", "tissue": "bone_marrow"}]
+    sheet.append(left | {"day": "90", "tissue": "bone_marrow", "sorting": "none"})
     found = {name: rows_of(name, made) for name, made in tables.items()}
     limits = {k: CONFIG["antigens"][k] for k in ("car_target", "lost_below", "reduced_below")}
     return true, patient_evidence(
         "P", found, sheet, beliefs=BELIEFS, course=CourseSettings(), **limits
     )
+
+
+def malignant_left(rng: np.random.Generator, residual: bool) -> int:
+    """Return the malignant cells called in a remission marrow; one in 2,000 is falsely called."""
+    share = np.exp(rng.uniform(np.log(0.001), np.log(0.05))) if residual else 0.0
+    return int(rng.binomial(REMISSION_CELLS, share + 0.0005))
 
 
 def target_row(rng: np.random.Generator, true: set[str]) -> dict[str, str]:
@@ -185,7 +203,7 @@ def car_t_rows(
     elif count >= 10 and high < CONFIG["exhaustion"]["absent_effect"]:
         verdict = "NOT_EXHAUSTED"
     leaning = exhaustion_leaning(joint, low, high, BELIEFS) if count >= 10 else None
-    there = small_share_leaning(count, n, 0.01, detected=seen, prior=BELIEFS.prior)
+    there = small_share_leaning(count, n, 0.01, detected=seen, prior=BELIEFS.gone)
     relapse = {
         "population": "car_detected", "n_cells": str(count), "n_t_cells": str(n),
         "fraction_of_t": f"{count / n / seen:.5g}", "fraction_ci_low": f"{interval[0]:.5g}",
@@ -228,7 +246,7 @@ def table(n: int, pool: dict[bool, list[dict[str, str]]], rng: np.random.Generat
         shown[kind][1] += 1
     lines = ["| mechanism | " + " | ".join(f"{a:g} to {min(b, 1):g}" for a, b in BINS) + " |"]
     lines.append("|---" * (len(BINS) + 1) + "|")
-    for name in (*ORDER[:4], ""):
+    for name in (*ORDER, ""):
         own = [(p, t) for m, p, t in leanings if name in ("", m)]
         cells = []
         for low, high in BINS:

@@ -1,8 +1,11 @@
 """Leanings: probabilities by hand, and that they move as the data do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from relapsescope.mechanisms.answers import answer_rows
+from relapsescope.mechanisms.cited import rows_of
 from relapsescope.mechanisms.verdicts import mechanism_rows, read_rules
 from relapsescope.statistics.leanings import (
     logistic_leaning,
@@ -11,7 +14,7 @@ from relapsescope.statistics.leanings import (
     small_share_leaning,
 )
 
-from .mock_relapse import BELIEFS, patient
+from .mock_relapse import BELIEFS, SHEET, patient
 
 RULES = read_rules()
 LIMITS = {"lost_below": 0.1, "reduced_below": 0.6, "usual_log_sd": 0.35, "prior": 0.25}
@@ -157,3 +160,34 @@ def test_never_seen_car_t_cells_lean_by_what_is_believed():
     row = rows(*never)["car_t_non_persistence"]
     assert row["state"] == "never_shown"
     assert row["leaning"] == BELIEFS.ever_there
+
+
+def response_unknown(n_malignant, **sheet):
+    """Return the row of residual disease where only a remission marrow of 500 cells tells of it."""
+    unknown = {"best_response": "NE", "reported_response": "", "reason": "no labs"}
+    changes = (
+        ("course", {"line": "2"}, unknown),
+        ("samples", {"sample_id": "P_remission"}, {"n_pass": "500"}),
+    )
+    evidence = patient(*changes, sheet=[SHEET[0], SHEET[1] | sheet, SHEET[2]])
+    if n_malignant:
+        cells = {"patient_id": "P", "sample_id": "P_remission", "n_malignant": n_malignant}
+        clones = [*evidence.tables["clones"], *rows_of("clones", [cells])]
+        evidence = replace(evidence, tables=dict(evidence.tables) | {"clones": clones})
+    found = {row["mechanism"]: row for row in mechanism_rows(evidence)}
+    return found["residual_disease"]
+
+
+def test_a_marrow_in_remission_speaks_where_the_response_is_not_known():
+    none, few, many = (response_unknown(n) for n in (0, "2", "12"))
+    assert none["verdict"] == many["verdict"] == "NOT_ASSESSABLE"
+    assert none["leaning"] < 0.2 < few["leaning"] < many["leaning"]
+    assert many["leaning"] > 0.95
+    assert many["evidence"] == "12 of 500 cells of P_remission in remission are malignant"
+    assert none["evidence"].startswith("none of 500 cells of P_remission")
+
+
+@pytest.mark.parametrize("change", [{"sorting": "CD138_negative"}, {"tissue": "blood"}])
+def test_a_library_that_lacks_plasma_cells_says_nothing_of_residual_disease(change):
+    row = response_unknown("12", **change)
+    assert row["leaning"] != row["leaning"]

@@ -106,7 +106,7 @@ def persistence_leaning(
         fraction.n_cells,
         settings.persistent_fraction,
         detected=sensitivity.estimate,
-        prior=beliefs.prior,
+        prior=beliefs.gone,
     )
 
 

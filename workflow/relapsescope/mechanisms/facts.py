@@ -9,7 +9,7 @@ from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
 from relapsescope.mechanisms.patient_evidence import COMPLETE, PatientEvidence
 from relapsescope.mechanisms.tumour_findings import antigen_escape, clonal_evolution
 from relapsescope.microenvironment.suppression_measures import MEASURE_WORDS
-from relapsescope.statistics.leanings import logistic_leaning
+from relapsescope.statistics.leanings import logistic_leaning, small_share_leaning
 from relapsescope.statistics.settings import LeaningSettings
 
 
@@ -82,6 +82,8 @@ def _listed(rows: Sequence[Row], verdict: str) -> Cited:
     return Cited(f"{words[verdict]}: {', '.join(names)}" if names else "")
 
 
+# Least share of a marrow's cells that is believed to be malignant where disease was left or not.
+LEAST_RESIDUAL = 1e-5
 # Strength by best response: a rank by convention, with MRD positive in CR below VGPR.
 RANKS = {"PD": 1.0, "SD": 0.9, "MR": 0.8, "PR": 0.7, "VGPR": 0.6, "mrd_positive": 0.5}
 
@@ -91,11 +93,13 @@ def residual_disease(patient: PatientEvidence) -> Finding:
     line = patient.car_line
     if line is None:
         why = "no CAR-T line in the clinical tables of this patient"
-        return Finding("no_data", NOTHING, not_assessed=Cited(why))
+        seen, leaning = _left_in_remission(patient)
+        return Finding("no_data", seen, not_assessed=Cited(why), leaning=leaning)
     best, reported = line["best_response"], line["reported_response"]
     if best in ("", "NE"):
         if not reported or reported == "NE":
-            return Finding("not_evaluable", NOTHING, not_assessed=line.word("reason"))
+            seen, leaning = _left_in_remission(patient)
+            return Finding("not_evaluable", seen, not_assessed=line.word("reason"), leaning=leaning)
         evidence = cited(
             "response reported as {best}, not evaluable from the labs",
             best=line.word("reported_response"),
@@ -118,6 +122,41 @@ def residual_disease(patient: PatientEvidence) -> Finding:
         return Finding("mrd_positive", told, RANKS["mrd_positive"])
     why = Cited("MRD was not tested to the criteria's sensitivity while the response lasted")
     return Finding("cr", told, 0.0, not_assessed=why)
+
+
+def _left_in_remission(patient: PatientEvidence) -> tuple[Cited, float]:
+    """Return what a marrow in remission shows of the tumour, and how probably disease was left.
+
+    Of several marrows the one with the largest share of malignant cells; NaN without any.
+    """
+    found: list[tuple[float, Cited]] = []
+    for row in patient.tables["samples"]:
+        if row["sample_id"] not in patient.remissions or not row["n_pass"]:
+            continue
+        clones = [r for r in patient.tables["clones"] if r["sample_id"] == row["sample_id"]]
+        counted = [r for r in clones if r["n_malignant"]]
+        n = counted[0].value("n_malignant") if counted else 0.0
+        total = row.value("n_pass")
+        if total < max(n, 1.0):
+            continue
+        gone = small_share_leaning(
+            round(n),
+            round(total),
+            patient.beliefs.residual_share,
+            least=LEAST_RESIDUAL,
+            prior=1 - patient.beliefs.prior,
+        )
+        told = cited(
+            "{n} of {total} cells of {sample} in remission are malignant",
+            n=counted[0].number("n_malignant") if counted else "none",
+            total=row.number("n_pass"),
+            sample=row.word("sample_id"),
+        )
+        found.append((1 - gone, told))
+    if not found:
+        return NOTHING, math.nan
+    leaning, told = max(found, key=lambda one: one[0])
+    return told, leaning
 
 
 def _mrd_tests(patient: PatientEvidence, line: Row) -> list[Row]:

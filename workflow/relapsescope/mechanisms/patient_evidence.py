@@ -13,6 +13,7 @@ from relapsescope.vocabulary import TIMEPOINTS
 # With CAR-T cells, before the relapse.
 WITH_CAR_T = ("infusion_product", "expansion", "remission")
 MARROW = "bone_marrow"
+UNSORTED = ("", "none")
 COMPLETE = ("sCR", "CR")
 
 
@@ -43,6 +44,8 @@ class PatientEvidence:
         What a leaning believes before the data.
     course
         The section `course` of the configuration.
+    remissions
+        Unsorted marrow libraries in remission that quality control let pass.
     """
 
     patient_id: str
@@ -53,6 +56,7 @@ class PatientEvidence:
     reduced_below: float
     beliefs: LeaningSettings
     course: CourseSettings
+    remissions: tuple[str, ...] = ()
 
     @property
     def usable(self) -> list[str]:
@@ -205,6 +209,14 @@ def patient_evidence(
         reduced_below,
         beliefs,
         course,
+        tuple(
+            row["sample_id"]
+            for row in here
+            if row["timepoint"] == "remission"
+            and row["tissue"] == MARROW
+            and row.get("sorting", "") in UNSORTED
+            and quality.get(row["sample_id"], {"verdict": "fail"})["verdict"] != "fail"
+        ),
     )
 
 

@@ -132,7 +132,7 @@ def primary_leaning(findings: Mapping[str, Finding], rules: Rules, beliefs: Lean
     Every step of the search is taken with the probability of its states, after those before it
     were not: a shown state has 1, an excluded one 0, an open one its leaning, and one of which
     nothing is known the probability that is believed of every mechanism. Said from
-    `leaning.leaning_from` on, and only of a mechanism of which something is known.
+    `leaning.primary_from` on, and only of a mechanism of which something is known.
     """
     left = 1.0
     chances: dict[str, float] = {}
@@ -143,7 +143,7 @@ def primary_leaning(findings: Mapping[str, Finding], rules: Rules, beliefs: Lean
         chances[step.mechanism] = chances.get(step.mechanism, 0.0) + left * holds * known
         left *= 1 - holds
     best = max(chances, key=lambda name: chances[name])
-    return best if chances[best] >= beliefs.leaning_from else ""
+    return best if chances[best] >= beliefs.primary_from else ""
 
 
 def _step_probability(

@@ -20,6 +20,8 @@ DEPTH_STEP = 1.25
 # Squared coefficients of variation between cells that are weighed against each other.
 SPREADS = np.geomspace(0.05, 6.4, 15)
 N_SPREADS = 3
+# Ambient amounts of equal weight that are tried: the outer two lie 1.3 standard errors off.
+N_AMBIENT = 5
 # Log ratios of the tables of weights: further out is nothing, or without bound.
 STEP, REACH = 0.02, 9.0
 GRID = np.arange(-REACH, REACH + STEP / 2, STEP)
@@ -202,7 +204,7 @@ def _ambient_factors(counts: CellCounts, cv: float) -> np.ndarray:
     total = float((counts.ambient * counts.cells).sum())
     if total * cv < MIN_AMBIENT:
         return np.array([1.0])
-    where = np.array([1 / 6, 3 / 6, 5 / 6])
+    where = (np.arange(N_AMBIENT) + 0.5) / N_AMBIENT
     factors = stats.gamma.ppf(where, 1 / cv**2, scale=cv**2)
     return factors / factors.mean()
 

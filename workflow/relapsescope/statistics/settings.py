@@ -19,8 +19,11 @@ class LeaningSettings:
 
     prior: Probability
     leaning_from: Share
+    primary_from: Share
     ratio_log_sd: Positive
     ever_there: Probability
+    gone: Probability
+    residual_share: Probability
     exhausted_effect: Positive
     exhausted_effect_sd: Positive
     unchanged_effect_sd: Positive

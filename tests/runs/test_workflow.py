@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from relapsescope.cohort.cells import CELL_COLUMNS, SAMPLE_COLUMNS
 from relapsescope.deposit.columns import described
+from relapsescope.intake.kept_sheet import KEPT
 from relapsescope.intake.patients import libraries_by_patient
 from relapsescope.run.check import check_inputs
 from relapsescope.run.resource_models import model_of, request, total_size
@@ -297,6 +298,24 @@ def test_a_new_row_runs_its_library_and_the_reduce_steps_only(finished, tmp_path
     assert set(planned) >= {*REDUCE_STEPS, "normal_plasma"}
     assert planned["clones"] == 3
     assert "course" not in planned
+
+
+def test_a_sheet_that_changes_during_a_run_waits_for_the_next(fresh):
+    """Every job's process reads the workflow again, and must not read half an edit."""
+    sheet = fresh.sheet.read_text()
+    summary = f"{fresh.results_name}/libraries/H1_healthy/library.json"
+    with subprocess.Popen(
+        fresh.command("--", summary), cwd=fresh.folder, stderr=subprocess.PIPE, text=True
+    ) as run:
+        while run.poll() is None and not (fresh.results / KEPT).exists():
+            time.sleep(0.005)
+        fresh.sheet.write_text("half an edi")
+        told = run.communicate(timeout=300)[1]
+    assert run.returncode == 0, told
+    assert "[libraries 1 of 4 done] H1_healthy: pass" in told
+    manifest = json.loads((fresh.results / "run_manifest.json").read_text())
+    assert manifest["sheet_sha256"] == hashlib.sha256(sheet.encode()).hexdigest()
+    assert not (fresh.results / KEPT).exists()
 
 
 def test_a_new_patient_leaves_the_others_clones_alone(finished):

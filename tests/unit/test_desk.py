@@ -715,14 +715,27 @@ def test_stages_that_were_left_are_cleared_and_links_are_not_followed(study, tmp
     assert kept.is_dir()
 
 
-def test_what_waits_for_a_run_is_entered_after_its_end(study, counts, monkeypatch):
+def test_what_somebody_else_put_there_is_found(study, counts, monkeypatch):
     monkeypatch.setattr(server, "ROUND_S", 0.05)
 
     async def talk(visitor):
+        folder = study.inbox / "by_hand"
+        folder.mkdir()
+        (folder / FILTERED).write_bytes(counts)
+        (folder / "sample.yaml").write_text("patient_id: P1\ntimepoint: relapse\n")
+        (folder / "READY").touch()
+        await until((study.inbox / "accepted/by_hand").exists)
+
+    at_desk(study, talk)
+    assert len(read_sheet(study.sheet)) == 1
+
+
+def test_a_sample_is_taken_while_a_run_is_at_work(study, counts):
+    async def talk(visitor):
         with a_run(study.results):
             _, said = await visitor.send([(FILTERED, counts)])
-        await until(study.sheet.exists)
-        return said
+            return said, await (await visitor.client.get("/state")).text()
 
-    assert at_desk(study, talk)["state"] == "waiting"
-    assert len(read_sheet(study.sheet)) == 1
+    said, shown = at_desk(study, talk)
+    assert said["state"] == "accepted"
+    assert "A run is at work." in shown and "waits for the next run" in shown

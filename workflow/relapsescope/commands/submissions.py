@@ -27,16 +27,14 @@ def submit(
     car_feature: Annotated[str, typer.Option(help="Name of the CAR in the matrix.")] = "",
     chemistry: Annotated[str, typer.Option(help="Free text.")] = "",
     name: Annotated[str, typer.Option(help="Which of several libraries in the folder.")] = "",
-    results: Annotated[Path, typer.Option(help="Folder of the run.")] = RESULTS,
     dry_run: DryRun = False,
 ) -> None:
     """Check one library and enter it into a study's sheet.
 
     What is not given may stand in `sample.yaml` in the folder. Every problem is one line, and then
-    nothing is changed, nor while a run is at work in the folder of results. Exit status 0 when the
-    sample is entered or was already, else 1.
+    nothing is changed. A run at work goes on without it. Exit status 0 when the sample is entered
+    or was already, else 1.
     """
-    from relapsescope.run.places import refuse_during_run
     from relapsescope.submissions.submission import KNOWN
     from relapsescope.submissions.submission import submit as hand_in
 
@@ -52,8 +50,6 @@ def submit(
         "name": name,
     }
     try:
-        if not dry_run:
-            refuse_during_run(results, "submit")
         entry = hand_in(folder, sheet, answers, dry_run=dry_run)
     except InputProblem as problem:
         _refused(problem)
@@ -74,20 +70,18 @@ def inbox(
     folder: Annotated[Path, typer.Argument(help="The drop folder.")],
     once: Annotated[bool, typer.Option("--once", help="Go through it once, as from cron.")] = False,
     sheet: Sheet = SHEET,
-    results: Annotated[Path, typer.Option(help="Folder of the run.")] = RESULTS,
 ) -> None:
     """Enter or refuse every finished submission of a drop folder.
 
     A submission is a folder with `sample.yaml` and the file READY, made last. It is moved to
-    accepted/ or refused/, with the reason in why.txt; while a run is at work, all wait. Exit status
-    0 also where some are refused.
+    accepted/ or refused/, with the reason in why.txt. Exit status 0 also where some are refused.
     """
     from relapsescope.submissions.inbox import work_through
 
     if not once:
         _refused(InputProblem("--once: is not said; run this from cron with --once"))
     try:
-        handled = work_through(folder, sheet, results=results, tell=print)
+        handled = work_through(folder, sheet, tell=print)
     except InputProblem as problem:
         _refused(problem)
     for one in handled:

@@ -34,7 +34,7 @@ from relapsescope.submissions.preview import preview
 
 HOST = "127.0.0.1"
 ROUND_S = 10.0
-"""Seconds between two looks at what waits: after a run, or put there by somebody else."""
+"""Seconds between two looks at what somebody else put there."""
 MOST_BODY = 2 * 2**20
 """Bytes of a list of names; files are not bound by it."""
 STOP_S = 2.0
@@ -57,16 +57,10 @@ class Desk:
 
     async def work(self) -> None:
         """Enter or refuse what is finished in the inbox; keep why that cannot be done."""
-        study, told = self.study, []
+        study = self.study
         async with self._at_work:
             try:
-                await asyncio.to_thread(
-                    work_through,
-                    study.inbox,
-                    study.sheet,
-                    results=study.results,
-                    tell=told.append,
-                )
+                await asyncio.to_thread(work_through, study.inbox, study.sheet)
                 self.trouble = ()
             except InputProblem as problem:
                 self.trouble = tuple(problem.problems)

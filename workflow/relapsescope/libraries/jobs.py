@@ -19,15 +19,17 @@ def library(job: Job) -> str:
         summary_path=job.outputs["summary"],
         settings=job.params["settings"],
     )
-    return _progress(summary, Path(job.outputs["summary"]), Path(job.config["samples"]))
+    return _progress(summary, Path(job.outputs["summary"]))
 
 
-def _progress(summary: Mapping[str, Any], summary_path: Path, sheet: Path) -> str:
-    """Return a library's verdict and how many libraries are done."""
-    from relapsescope.intake.sheet import read_sheet
+def _progress(summary: Mapping[str, Any], summary_path: Path) -> str:
+    """Return a library's verdict and how many libraries of the run are done."""
+    from relapsescope.intake.kept_sheet import kept_sheet
 
     folder = summary_path.parents[1]
-    sample_ids = [library.sample_id for library in read_sheet(sheet)]
+    kept = kept_sheet(folder.parent)
+    # Without a run there is no other library.
+    sample_ids = [one.sample_id for one in kept.libraries] if kept else [summary["sample_id"]]
     done = sum((folder / sample_id / "library.json").exists() for sample_id in sample_ids)
     line = (
         f"[libraries {done} of {len(sample_ids)} done] {summary['sample_id']}: "

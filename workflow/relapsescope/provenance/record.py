@@ -103,6 +103,7 @@ def write_run_manifest(
     state: str,
     started: str,
     reference: Mapping[str, str] | None = None,
+    sheet_sha256: str = "",
 ) -> None:
     """Write `run_manifest.json`: what ran, on what, with which settings, and how it ended.
 
@@ -114,6 +115,8 @@ def write_run_manifest(
         Time at which the run began, ISO 8601 in UTC.
     reference
         Name, kind and hash of the reference that the run rests on; None without one.
+    sheet_sha256
+        Of the sheet as the run read it; by default as it is now.
     """
     # It comes with pyarrow, and every job on a cluster imports this module.
     from relapsescope.tables import write_json
@@ -129,7 +132,7 @@ def write_run_manifest(
             "config": config,
             "config_sha256": config_hash(config),
             "settings_sha256": settings_hash(config),
-            "sheet_sha256": file_hash(sheet),
+            "sheet_sha256": sheet_sha256 or file_hash(sheet),
             "clinical_sha256": folder_hashes(config.get("clinical")),
             "lock_sha256": file_hash(REPOSITORY / "envs/lock.txt"),
             "seed": config.get("seed"),
@@ -161,8 +164,13 @@ def reproducibility(results: Path) -> dict[str, str]:
 
 def run_state(path: Path) -> str | None:
     """Return the state that a `run_manifest.json` names, None where it cannot be read."""
+    return recorded(path, "state")
+
+
+def recorded(path: Path, key: str) -> Any:
+    """Return what a `run_manifest.json` holds under a key, None where it cannot be read."""
     try:
-        return json.loads(path.read_text(encoding="utf-8")).get("state")
+        return json.loads(path.read_text(encoding="utf-8")).get(key)
     except (OSError, ValueError, AttributeError):
         return None
 

@@ -135,9 +135,7 @@ def _lock(handle: TextIO) -> None:
 
 
 def refuse_during_run(results: Path, what: str) -> None:
-    """Refuse what would change a study under a run that is at work.
-
-    Every process of a run reads the sheet: one that changes meanwhile gives a mixture.
+    """Refuse what would take files away from under a run that is at work.
 
     Raises
     ------

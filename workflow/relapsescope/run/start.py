@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from relapsescope.course.clinical import patients_named
 from relapsescope.errors import InputProblem
+from relapsescope.intake.kept_sheet import drop_sheet, keep_sheet, kept_sheet
 from relapsescope.intake.sheet import Library, read_sheet
 from relapsescope.provenance.record import (
+    file_hash,
     now,
     pin_threads,
     run_state,
@@ -35,7 +37,8 @@ HEADERS = Path(".snakemake/relapsescope/headers.json")
 class Run:
     """One run of the workflow: its libraries, its settings and where its results go.
 
-    `patients` are those with a page of their own; `sizes` are known where inputs were checked.
+    `patients` are those with a page of their own; `sizes` are known where inputs were checked,
+    as is the sheet's SHA-256, of the moment when it was read.
     """
 
     config: Mapping[str, Any]
@@ -43,6 +46,7 @@ class Run:
     patients: list[str]
     sizes: dict[str, Size]
     started: str
+    sheet_sha256: str = ""
 
     @property
     def results(self) -> str:
@@ -59,7 +63,7 @@ class Run:
         return total_size(self.sizes.get(sample, Size()) for sample in samples)
 
     def record(self, state: str) -> None:
-        """Write `run_manifest.json` with the run's state.
+        """Write `run_manifest.json` with the run's state; keep its sheet for its jobs till then.
 
         A run that was recorded as running and never as ended is recorded as failed when the
         process ends: Snakemake tells nobody where it breaks itself, as on a full disk.
@@ -71,6 +75,9 @@ class Run:
                 hold_results(Path(self.results))
             except InputProblem as problem:
                 _stop(problem)
+            keep_sheet(Path(self.results), list(self.libraries.values()), self.patients)
+        else:
+            drop_sheet(Path(self.results))
         write_run_manifest(
             self.manifest,
             config=self.config,
@@ -78,6 +85,7 @@ class Run:
             state=state,
             started=self.started,
             reference=reference_of(self.config),
+            sheet_sha256=self.sheet_sha256,
         )
         if state == "running":
             atexit.register(self._record_break)
@@ -105,9 +113,9 @@ def begin(config: dict[str, Any], *, check: bool, files: Iterable[str | Path] = 
     Parameters
     ----------
     check
-        Whether to check the configuration and open every matrix's header first. Jobs on a
-        cluster read the same workflow again, many times, and need not: nothing heavy is
-        imported for them.
+        Whether to check the configuration and open every matrix's header first. The processes
+        of a run's jobs read the same workflow again, many times, and need not: nothing heavy is
+        imported for them, and they take the sheet as the run has read it.
     files
         The configuration files that the values come from.
 
@@ -119,17 +127,26 @@ def begin(config: dict[str, Any], *, check: bool, files: Iterable[str | Path] = 
     if check:
         _check_files(files)
     config.update(plain_values(config))
+    sheet, results = Path(config["samples"]), Path(os.path.normpath(str(config["results"])))
+    # Of the bytes before they are read: a row that is added meanwhile is not this run's.
+    sheet_sha256 = (file_hash(sheet) or "") if check else ""
     checked = check_run(config, memory=HEADERS) if check else None
     pin_threads(config["numeric_threads"])
     share_package()
-    libraries = checked.libraries if checked else read_sheet(Path(config["samples"]))
-    clinical = Path(config["clinical"]) if config["clinical"] else None
+    kept = None if check else kept_sheet(results)
+    if kept:
+        libraries, patients = kept.libraries, kept.patients
+    else:
+        libraries = checked.libraries if checked else read_sheet(sheet)
+        clinical = Path(config["clinical"]) if config["clinical"] else None
+        patients = patients_of_pages(libraries, patients_named(clinical))
     return Run(
         config=config,
         libraries={library.sample_id: library for library in libraries},
-        patients=patients_of_pages(libraries, patients_named(clinical)),
+        patients=patients,
         sizes=checked.sizes if checked else {},
         started=now(),
+        sheet_sha256=sheet_sha256,
     )
 
 

@@ -4,13 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relapsescope.errors import InputProblem
+from relapsescope.intake.kept_sheet import KEPT
 from relapsescope.intake.sheet import read_sheet
 from relapsescope.run.leftovers import files_of_library, files_of_patient, remove
 from relapsescope.run.places import refuse_during_run
 from relapsescope.submissions.sheet_file import locked, read_lines, without_sample, write_lines
 
 # What is made of all samples together, and made again by the next run.
-JOINED = ("tables", "figures", "source_data", "report", "atlas", "clones", "cellxgene", "mqc")
+JOINED = (
+    *("tables", "figures", "source_data", "report", "atlas", "clones", "cellxgene", "mqc"),
+    # Left by a run that was killed.
+    KEPT,
+)
 # What Snakemake and the header check remember of files.
 REMEMBERED = (Path(".snakemake/relapsescope/headers.json"),)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relapsescope.errors import InputProblem
-from relapsescope.run.places import holder_of
 from relapsescope.submissions.sheet_file import read_lines
 from relapsescope.submissions.submission import Entry, stamps, submit
 
@@ -30,15 +29,14 @@ def work_through(
     inbox: Path,
     sheet: Path,
     *,
-    results: Path | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[Handled]:
     """Enter or refuse every submission of an inbox that is finished, and return what was done.
 
     A submission is a folder with the file `READY`, made last. It is entered first and moved
     then: a process that ends between the two leaves a folder that the next call moves. Two
-    processes at once do not disturb each other: the second returns nothing. While a run is at
-    work in `results` all wait, for it reads the sheet.
+    processes at once do not disturb each other: the second returns nothing. A run at work goes on
+    with the sheet as it was when it began.
 
     Raises
     ------
@@ -59,9 +57,6 @@ def work_through(
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             tell(f"{inbox}: another process is at work here")
-            return []
-        if results is not None and results.is_dir() and (holder := holder_of(results)):
-            tell(f"{results}: a run is at work ({holder}); what is in {inbox} waits for its end")
             return []
         return [_handle(folder, inbox, sheet) for folder in submissions(inbox)]
 

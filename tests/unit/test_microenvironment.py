@@ -71,11 +71,10 @@ def test_a_type_seen_elsewhere_is_a_row_with_zero_cells():
     assert value(table, "S2", "NK", "clr") == pytest.approx(np.log(0.5 / 6.5) / 2)
 
 
-def test_sorting_among_the_types_leaves_no_log_ratio():
+@pytest.mark.parametrize("chosen", ["CD3_positive", "CD138_positive", "CAR_positive"])
+def test_sorting_among_the_types_leaves_no_log_ratio(chosen):
     samples = [(name, {"NK": 4, "CD4 T": 4}, True) for name in ("all", "pos", "neg")]
-    table = composition(
-        cells_of(*samples), sorting={"pos": "CD3_positive", "neg": "CD138_negative"}
-    )
+    table = composition(cells_of(*samples), sorting={"pos": chosen, "neg": "CD138_negative"})
     assert table.loc[table["sample_id"] == "pos", "clr"].isna().all()
     assert table.loc[table["sample_id"] != "pos", "clr"].notna().all()
 

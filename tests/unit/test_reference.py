@@ -465,6 +465,7 @@ REFERENCE = pd.DataFrame(
     {
         "sample_id": [f"reference_000{i}" for i in range(1, 6)],
         "tissue": "bone_marrow",
+        "sorting": "none",
         "median_total_counts": ["3000", "3300", "2700", "3100", "2900"],
         "ambient_fraction": ["0.05", "0.06", "0.04", "0.05", "0.06"],
         "median_pct_counts_mt": ["5", "6", "4", "5", "5"],
@@ -545,6 +546,24 @@ def test_drift_is_a_prediction_of_a_further_library():
 
 def test_a_sorted_library_has_no_composition_to_compare():
     assert composition_drift(ROW | {"sorting": "CD138_positive"}, USUAL, COMPOSITION) == []
+
+
+@pytest.mark.parametrize("sorting", ["CD138_positive", "CD3_positive", "none"])
+def test_a_fraction_of_the_reference_is_no_composition_to_compare_with(atlas, sorting, monkeypatch):
+    """Five fractions with hardly an NK cell would draw the mean away, were they counted."""
+    names = [f"reference_001{i}" for i in range(5)]
+    drawn = REFERENCE.assign(sample_id=names, sorting=sorting)
+    few = [{"sample_id": name, "cell_type": "Erythroid", "n_cells": "900"} for name in names]
+    plain = rows_of(atlas)["all"]["drift_z"]
+    monkeypatch.setitem(globals(), "REFERENCE", pd.concat([REFERENCE, drawn], ignore_index=True))
+    monkeypatch.setitem(
+        globals(), "COMPOSITION", pd.concat([COMPOSITION, pd.DataFrame(few)], ignore_index=True)
+    )
+    drift = rows_of(atlas)["all"]
+    if sorting == "none":
+        assert "cells" in drift["measure"] and abs(drift["drift_z"]) > abs(plain)
+    else:
+        assert drift["drift_z"] == pytest.approx(plain, abs=0.1)
 
 
 def test_what_cannot_be_read_is_one_line(tmp_path):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from relapsescope.microenvironment.composition import SELECTED
 from relapsescope.reference.atlas_file import ALL_TYPES, MIN_TYPE_CELLS, ReferenceAtlas
 from relapsescope.reference.placing import LINEAGE_OF, Placed, placed_types
 from relapsescope.reference.settings import NoveltySettings
@@ -142,11 +143,12 @@ def _library_row(
             "cells of the type hold"
         )
     tissue = reference[reference["tissue"] == library["tissue"]]
+    whole = tissue[~tissue["sorting"].isin(SELECTED)]
     if tissue.empty:
         verdict = OUT
         reasons.append(f"the reference holds no {library['tissue'].replace('_', ' ')}")
     drifts = library_drift(library, reference) + composition_drift(
-        library, own_composition, composition[composition["sample_id"].isin(tissue["sample_id"])]
+        library, own_composition, composition[composition["sample_id"].isin(whole["sample_id"])]
     )
     largest = max(drifts, key=lambda one: abs(one[1]), default=("", np.nan))
     for name, z in drifts:
@@ -184,9 +186,9 @@ def composition_drift(
 ) -> list[tuple[str, float]]:
     """Return how far each lineage's share of the cells without plasma cells lies off, as z.
 
-    Only of libraries in which no sorting chose among the lineages.
+    Only of libraries in which no sorting chose among the lineages, and against such.
     """
-    if (library.get("sorting") or "none") not in ("none", "CD138_negative") or reference.empty:
+    if (library.get("sorting") or "none") in SELECTED or reference.empty:
         return []
     shares = {
         str(sample): _lineages(

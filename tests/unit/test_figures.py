@@ -92,9 +92,9 @@ def test_twice_the_same_bytes_in_any_order(run, tmp_path):
     evidence, panels = read_evidence(tmp_path, sheet=sheet), tuple(reversed(PANELS))
     draw_figures(evidence, tmp_path, settings=SETTINGS, panels=panels)
     for folder in ("figures", "source_data"):
-        for path in (run / folder).iterdir():
+        for path in (run / folder).rglob("*.*"):
             if path.name != "manifest.tsv":
-                assert path.read_bytes() == (tmp_path / folder / path.name).read_bytes(), path.name
+                assert path.read_bytes() == (tmp_path / path.relative_to(run)).read_bytes(), path
 
 
 def test_pictures_are_drawn_from_source_data_alone(run, tmp_path):

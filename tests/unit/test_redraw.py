@@ -1,5 +1,6 @@
 """Figures drawn again from source data, and put together as numbered figures."""
 
+import hashlib
 import re
 import shutil
 
@@ -11,7 +12,7 @@ from relapsescope.errors import InputProblem
 from relapsescope.figures.composite import PAGE_UNITS, Picture, compose
 from relapsescope.figures.draw import PANEL_NAMES, draw_figures, read_manifest
 from relapsescope.figures.evidence import read_evidence
-from relapsescope.figures.numbered import FIGURE_COLUMNS, numbered_figures
+from relapsescope.figures.numbered import FIGURE_COLUMNS, numbered_figures, page_names
 from relapsescope.figures.panel import PanelSettings
 from relapsescope.figures.redraw import redraw
 from relapsescope.paths import REPOSITORY
@@ -42,9 +43,10 @@ def test_every_picture_comes_out_with_the_same_bytes(run, numbers):
     redrawn = redraw(numbers)
     assert redrawn.edited == ()
     assert set(redrawn.changed) == set(redrawn.pictures)
-    pictures = sorted(path.name for path in (run / "figures").iterdir())
-    assert len(pictures) == 2 * len(redrawn.pictures) + 2
-    for name in pictures:
+    written = sorted((run / "figures").rglob("*.*"))
+    files = [path.relative_to(run / "figures") for path in written]
+    assert len(files) == 2 * len(redrawn.pictures) + len(numbered_figures()) + 2
+    for name in files:
         assert (numbers / "figures" / name).read_bytes() == (run / "figures" / name).read_bytes()
     before = {path: path.stat().st_mtime_ns for path in (numbers / "figures").glob("*.svg")}
     assert redraw(numbers).changed == ()
@@ -109,12 +111,15 @@ def test_the_list_of_figures_says_what_each_holds(run):
     assert list(listed.columns) == list(FIGURE_COLUMNS)
     for row, figure in zip(listed.to_dict("records"), numbered_figures(), strict=True):
         assert tuple(row["panels"].split(";")) == figure.panels
-        svg = (run / "figures" / f"{row['figure']}.svg").read_text()
+        pages = page_names(row["figure"], int(row["n_pages"]))
+        svg = "".join((run / "figures" / f"{page}.svg").read_text() for page in pages)
+        assert row["drawn"] == row["panels"]
         for place, panel in enumerate(figure.panels):
             assert f">{'ABCDEFGH'[place]}</text>" in svg
             assert f">{manifest.loc[panel, 'title']}</text>" in svg.replace("&#39;", "'")
         ids = re.findall(r' id="([^"]+)"', svg)
         assert len(set(ids)) == len(ids)
+        assert row["sha256"] == hashlib.sha256(svg.encode()).hexdigest()
     assert listed.set_index("figure").loc["figure_1", "reproducibility"] == "seeded"
 
 
@@ -131,11 +136,13 @@ def placed(svg):
 
 def test_a_row_that_fits_keeps_its_size_and_one_that_nearly_fits_is_shrunk():
     # 300 + 22 + 400 units fit into 940; 500 + 22 + 500 need (940 - 22) / 1000 = 0.918 of the size.
-    assert placed(compose([[picture(300, 50), picture(400, 90)]], title="")) == [
+    (side_by_side,) = compose([[picture(300, 50), picture(400, 90)]], title="")
+    assert placed(side_by_side) == [
         (0, 26, 300),
         (322, 26, 400),
     ]
-    assert placed(compose([[picture(500, 50), picture(500, 90)]], title="")) == [
+    (shrunk,) = compose([[picture(500, 50), picture(500, 90)]], title="")
+    assert placed(shrunk) == [
         (0, 26, 459),
         (481, 26, 459),
     ]
@@ -144,9 +151,10 @@ def test_a_row_that_fits_keeps_its_size_and_one_that_nearly_fits_is_shrunk():
 def test_a_row_that_would_be_unreadable_breaks():
     # Three of 400 would need 0.747 of their size: two stay, the third goes to the next line.
     rows = [[picture(400, 50), picture(400, 80), picture(400, 60)]]
-    assert placed(compose(rows, title="")) == [(0, 26, 400), (422, 26, 400), (0, 154, 400)]
-    wide = placed(compose([[picture(2 * PAGE_UNITS, 100)]], title=""))
-    assert wide == [(0, 26, PAGE_UNITS)]
+    (broken,) = compose(rows, title="")
+    assert placed(broken) == [(0, 26, 400), (422, 26, 400), (0, 154, 400)]
+    (wide,) = compose([[picture(2 * PAGE_UNITS, 100)]], title="")
+    assert placed(wide) == [(0, 26, PAGE_UNITS)]
 
 
 def test_the_codecheck_manifest_lists_every_numbered_figure():

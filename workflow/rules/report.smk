@@ -43,6 +43,8 @@ rule figures:
             for panel in FIGURES + PANELS
         ],
         png=expand(f"{RESULTS}/figures/{{panel}}.png", panel=FIGURES + PANELS),
+        pdf=expand(f"{RESULTS}/figures/{{figure}}.pdf", figure=FIGURES),
+        pages=directory(f"{RESULTS}/figures/pages"),
         source_data=expand(f"{RESULTS}/source_data/{{panel}}.csv", panel=PANELS),
         manifest=f"{RESULTS}/figures/manifest.tsv",
         numbered=f"{RESULTS}/figures/figures.tsv",

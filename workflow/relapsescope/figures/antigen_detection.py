@@ -59,7 +59,9 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
         "n_cells:Q",
         title="cells",
         scale=alt.Scale(range=[30, 200]),
-        legend=alt.Legend(symbolType="circle", tickCount=3),
+        legend=alt.Legend(
+            symbolType="circle", symbolFillColor="#5F656C", values=[MIN_CELLS, 50, 500]
+        ),
     )
     shape = alt.Shape(
         "label:N",
@@ -95,5 +97,6 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="patient_id",
     tolerance="0.01",
 )

@@ -7,7 +7,8 @@ from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import INK, QUIET, ROW
 from relapsescope.figures.verdicts import (
-    log_axis,
+    rate_axis,
+    rate_scale,
     verdict_colour,
     verdict_shape,
     with_numbers,
@@ -15,9 +16,8 @@ from relapsescope.figures.verdicts import (
 from relapsescope.vocabulary import INDETERMINATE, LOST, REDUCED, RETAINED
 
 WORDS = (LOST, REDUCED, RETAINED, INDETERMINATE)
-# Rates below are drawn at the left edge: a logarithmic axis has no zero.
-LEAST = 0.5
-COLUMNS_OF_PANELS = 3
+MOST_BLOCKS, LONGEST_LABEL = 4, 24
+"""Blocks beside each other, one less where a label has more characters."""
 
 
 def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
@@ -38,21 +38,31 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
 
 
 def chart(frame: pd.DataFrame) -> alt.ConcatChart:
-    """Draw one block an antigen: a line the interval, a tick the ambient floor."""
-    antigens = list(dict.fromkeys(frame["antigen"]))
-    blocks = [_antigen(frame[frame["antigen"] == antigen], antigen) for antigen in antigens]
-    return alt.concat(*blocks, columns=COLUMNS_OF_PANELS)
+    """Draw one block an antigen: a line the interval, a tick the ambient floor.
 
-
-def _antigen(frame: pd.DataFrame, antigen: str) -> alt.LayerChart:
+    The blocks have one axis of rates and one of rows, which is named at the first of each line.
+    """
     rows = frame.assign(label=frame["sample_id"] + " clone " + frame["clone_id"])
-    for name in ("rate_cpm", "rate_ci_low", "rate_ci_high", "ambient_cpm"):
-        rows[name] = rows[name].clip(lower=LEAST)
-    rows["rate_ci_high"] = rows["rate_ci_high"].fillna(rows["rate_ci_high"].max())
-    y = alt.Y("label:N", sort=list(dict.fromkeys(rows["label"])), title=None)
-    scale = alt.Scale(type="log", domainMin=LEAST, nice=False)
+    scale = rate_scale(rows["rate_cpm"], rows["rate_ci_high"], rows["ambient_cpm"])
+    # An interval without an upper limit runs to the edge.
+    open_end = rows["rate_ci_low"].notna() & rows["rate_ci_high"].isna()
+    rows["rate_ci_high"] = rows["rate_ci_high"].mask(open_end, scale.domain[1])
+    order = list(dict.fromkeys(rows["label"]))
+    columns = MOST_BLOCKS - (max(map(len, order)) > LONGEST_LABEL)
+    blocks = [
+        _antigen(rows[rows["antigen"] == antigen], antigen, order, scale, named=i % columns == 0)
+        for i, antigen in enumerate(dict.fromkeys(rows["antigen"]))
+    ]
+    return alt.concat(*blocks, columns=columns, spacing=14)
+
+
+def _antigen(
+    rows: pd.DataFrame, antigen: str, order: list[str], scale: alt.Scale, *, named: bool
+) -> alt.LayerChart:
+    labels = alt.Axis() if named else alt.Axis(labels=False)
+    y = alt.Y("label:N", sort=order, title=None, axis=labels, scale=alt.Scale(domain=order))
     title = f"{antigen}, molecules a million"
-    x = alt.X("rate_cpm:Q", title=title, scale=scale, axis=log_axis())
+    x = alt.X("rate_cpm:Q", title=title, scale=scale, axis=rate_axis())
     base = alt.Chart(rows)
     floor = base.mark_tick(color=QUIET, thickness=2.5, height=ROW - 6)
     return alt.layer(
@@ -88,6 +98,8 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="patient_id",
+    split_columns="antigen",
     test="95 % intervals of pooled rates (negative binomial, ambient share taken off)",
     tolerance="0.05",
 )

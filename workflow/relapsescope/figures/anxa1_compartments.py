@@ -1,14 +1,14 @@
 """ANXA1 by compartment at relapse: the change beyond that of the same libraries' other cells."""
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import INK, QUIET, ROW
 from relapsescope.figures.verdicts import (
-    log_axis,
+    rate_axis,
+    rate_scale,
     verdict_colour,
     verdict_shape,
     with_numbers,
@@ -57,12 +57,10 @@ def _interval(
     rows: pd.DataFrame, order: list[str], names: tuple[str, str, str], *, log: bool
 ) -> list[alt.Chart]:
     middle, low, high = names
-    if log:
-        rows = rows.assign(**{name: np.maximum(rows[name], 1.0) for name in names})
     title = "ANXA1, molecules a million" if log else "log2 change beyond the other cells"
-    scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False)
+    scale = rate_scale(*(rows[name] for name in names)) if log else alt.Scale(zero=True)
     axis = alt.Axis(labels=True) if log else None
-    ticks = log_axis() if log else alt.Axis(tickCount=6, grid=False)
+    ticks = rate_axis() if log else alt.Axis(tickCount=6, grid=False)
     y = alt.Y("label:N", sort=order, title=None, axis=axis)
     base = alt.Chart(rows)
     return [
@@ -99,6 +97,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="patient_id",
     test="difference-in-differences of pooled rates, 95 % intervals",
     tolerance="0.05",
 )

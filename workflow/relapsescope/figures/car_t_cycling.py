@@ -5,10 +5,12 @@ import pandas as pd
 
 from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
-from relapsescope.figures.theme import INK, ROW
+from relapsescope.figures.theme import INK
 from relapsescope.figures.verdicts import with_numbers
 
 POPULATIONS = {"car_detected": "CAR-T cells", "car_not_detected": "other T cells"}
+OFFSET_STEP = 12
+"""Height of one population within a library's row."""
 COLOURS = ("#D55E00", "#0072B2")
 
 
@@ -51,7 +53,7 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
             x=alt.X("cycling_fraction:Q", title="Cells that divide", axis=axis),
             color=colour,
         ),
-    ).properties(width=360, height=alt.Step(ROW))
+    ).properties(width=360, height=alt.Step(OFFSET_STEP, **{"for": "offset"}))
 
 
 PANEL = Panel(
@@ -71,6 +73,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="sample_id",
     test="exact (Clopper-Pearson) 95 % intervals",
     unit="T cells",
     tolerance="0.05",

@@ -10,8 +10,8 @@ from relapsescope.figures.verdicts import verdict_colour, with_numbers
 from relapsescope.vocabulary import INDETERMINATE, NOT_PERSISTENT, PERSISTENT
 
 WORDS = (PERSISTENT, NOT_PERSISTENT, INDETERMINATE)
-# Smaller fractions are drawn at the left edge: a logarithmic axis has no zero.
-LEAST = 0.001
+# The axis is linear up to here, so that none is at nought, and logarithmic above.
+LINEAR_TO = 0.001
 BORDER = 0.01
 
 
@@ -36,10 +36,8 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
 def chart(frame: pd.DataFrame) -> alt.LayerChart:
     """Draw a line the interval, a tick the detection limit, a rule at 1 %."""
     rows = frame.assign(label=[_label(row) for row in frame.to_dict("records")])
-    for name in ("fraction_of_t", "fraction_ci_low", "fraction_ci_high", "detection_limit"):
-        rows[name] = rows[name].clip(lower=LEAST)
-    scale = alt.Scale(type="log", domain=[LEAST, 1], nice=False)
-    axis = alt.Axis(format="~%", values=[0.001, 0.01, 0.1, 1])
+    scale = alt.Scale(type="symlog", constant=LINEAR_TO, domain=[0, 1], nice=False)
+    axis = alt.Axis(values=[0, 0.001, 0.01, 0.1, 1], labelExpr="100 * datum.value + ' %'")
     y = alt.Y("label:N", sort=list(rows["label"]), title=None)
     base = alt.Chart(rows)
     border = alt.Chart(pd.DataFrame({"at": [BORDER]})).mark_rule(color="#9AA5B1", strokeDash=[3, 3])
@@ -90,6 +88,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="sample_id",
     test="95 % intervals of draws of counts and detection sensitivity",
     reproducibility="seeded",
     tolerance="0.05",

@@ -9,8 +9,14 @@ from relapsescope.figures.palette import UNORDERED
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.tables import is_true
 
-VISIT_WIDTH, HEIGHT = 90, 110
-COLUMNS = 3
+HEIGHT = 110
+VISIT_WIDTH, LEAST_VISIT_WIDTH = 76, 28
+"""Units a visit, fewer where many visits have to fit beside the names of clones."""
+VISITS_WIDTH = 690
+AXIS_WIDTH, NAMES_WIDTH, SPACING = 60, 140, 18
+PAGE_WIDTH = 940
+LINE_LENGTH, LINE_HEIGHT = 22, 11
+"""Characters and height of a line of a clone's events."""
 HALF_BAR = 0.14
 """Half a bar's width, in visits."""
 # Share from which a clone's events are written beside its bar.
@@ -48,21 +54,33 @@ def chart(frame: pd.DataFrame) -> alt.ConcatChart:
         _patient(rows, colours, widest, name)
         for name, rows in frame.groupby("patient_id", sort=False)
     ]
-    return alt.concat(*patients, columns=max(1, COLUMNS * 3 // max(widest, 3)), spacing=18)
+    own = AXIS_WIDTH + _visit_width(widest) * widest + NAMES_WIDTH
+    columns = max(1, int((PAGE_WIDTH + SPACING) // (own + SPACING)))
+    return alt.concat(*patients, columns=columns, spacing=SPACING)
+
+
+def _visit_width(widest: int) -> float:
+    return max(LEAST_VISIT_WIDTH, min(VISIT_WIDTH, VISITS_WIDTH / widest))
 
 
 def _patient(frame: pd.DataFrame, colours: alt.Scale, widest: int, name: str) -> alt.LayerChart:
     visits = frame.drop_duplicates("visit").sort_values("visit")
     totals = frame.groupby("visit", as_index=False)["n_cells"].sum()
     labels = [
-        f"{timepoint.replace('_', ' ')} ({int(n)})"
+        f"{timepoint.replace('_', ' ')}|{int(n)} cells"
         for timepoint, n in zip(visits["timepoint"], totals["n_cells"], strict=True)
     ]
     words = " : ".join(f"datum.value == {i} ? '{label}'" for i, label in enumerate(labels))
     scale = alt.Scale(domain=[-0.4, widest - 0.6])
     title = alt.TitleParams(name, anchor="start", fontSize=12)
+    wide = _visit_width(widest) == VISIT_WIDTH
     axis = alt.Axis(
-        values=list(range(len(labels))), labelExpr=f"{words} : ''", grid=False, domain=False
+        values=list(range(len(labels))),
+        labelExpr=f"split({words} : '', '|')",
+        labelAngle=0 if wide else -40,
+        labelLineHeight=12,
+        grid=False,
+        domain=False,
     )
     at, left, right = (
         alt.X(f"{name}:Q", title=None, scale=scale, axis=axis) for name in ("at", "left", "right")
@@ -92,10 +110,10 @@ def _patient(frame: pd.DataFrame, colours: alt.Scale, widest: int, name: str) ->
     if len(named):
         layers.append(
             alt.Chart(named)
-            .mark_text(align="left", dx=5, fontSize=10)
+            .mark_text(align="left", dx=5, fontSize=10, lineBreak="\n", lineHeight=LINE_HEIGHT)
             .encode(x=right, y=alt.Y("middle:Q"), text="words:N")
         )
-    return alt.layer(*layers).properties(width=VISIT_WIDTH * widest, height=HEIGHT)
+    return alt.layer(*layers).properties(width=_visit_width(widest) * widest, height=HEIGHT)
 
 
 def stacked_clones(frame: pd.DataFrame) -> pd.DataFrame:
@@ -131,12 +149,44 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
     last = frame[frame["visit"] == frame["visit"].max()].sort_values("clone_id", ascending=True)
     top = last["fraction"].cumsum()
     returned = is_true(last["is_relapse_clone"])
-    events = last["cnv_events"].fillna("").astype(str).str.replace(";", " ").str.replace("-", "−")
-    words = last["clone_id"] + np.where(returned, " (relapse clone)", "")
-    words += np.where(events == "", "", ": " + events)
+    heads = last["clone_id"] + np.where(returned, ", relapse clone", "")
+    rows = zip(heads, last["cnv_events"].fillna(""), last["fraction"], strict=True)
+    words = [
+        name_lines(head, events, int(HEIGHT * share / LINE_HEIGHT)) for head, events, share in rows
+    ]
     right = last["visit"] + HALF_BAR
     placed = last.assign(middle=top - last["fraction"] / 2, words=words, right=right)
     return placed[placed["fraction"] >= LEAST_NAMED]
+
+
+def name_lines(head: str, events: str, most: int) -> str:
+    """Return a clone's name and its events in lines that its part of the bar has room for.
+
+    Both arms of a chromosome that changed alike are one event: `+3p;+3q` is `+3`. Events without
+    room are counted.
+    """
+    whole = whole_chromosomes(events.split(";") if events else [])
+    lines = [head]
+    for place, event in enumerate(whole):
+        word = event.replace("-", "\u2212")
+        longer = f"{lines[-1]} {word}"
+        if len(lines) > 1 and len(longer) <= LINE_LENGTH:
+            lines[-1] = longer
+        elif len(lines) < most:
+            lines.append(word)
+        else:
+            lines[-1] += f" and {len(whole) - place} more"
+            break
+    return "\n".join(lines)
+
+
+def whole_chromosomes(events: list[str]) -> list[str]:
+    """Return the events with those of both arms of a chromosome as one, in their order."""
+    found = {}
+    for event in events:
+        other = event[:-1] + {"p": "q", "q": "p"}.get(event[-1:], "")
+        found[event[:-1] if other in events and other != event else event] = None
+    return list(found)
 
 
 PANEL = Panel(
@@ -161,6 +211,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="patient_id",
     unit="malignant cells",
     test="exact 95 % interval of each share (Clopper-Pearson)",
 )

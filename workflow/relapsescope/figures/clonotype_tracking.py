@@ -1,16 +1,22 @@
 """The largest T cell clonotypes of each patient, from sample to sample."""
 
+import re
+
 import altair as alt
 import pandas as pd
 
 from relapsescope.figures.evidence import Evidence
-from relapsescope.figures.palette import UNORDERED
+from relapsescope.figures.palette import UNORDERED, ink_on
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import INK
 from relapsescope.figures.verdicts import with_numbers
 
 BAR, STEP, HEIGHT = 0.2, 110, 190
 """Half a bar's width in samples, pixels from sample to sample, pixels of a patient's chart."""
+LEAST_NAMED = 0.06
+"""Share of the highest bar from which a clonotype's part has room for its name."""
+N_COLOURS = 19
+"""Colours of `UNORDERED` without the grey."""
 MOST_IN_A_COLUMN, COLUMNS = 3, 2
 """Patients below each other; more stand in so many columns."""
 
@@ -52,13 +58,24 @@ def _largest(own: pd.DataFrame, most: int) -> pd.DataFrame:
 def chart(frame: pd.DataFrame) -> alt.ConcatChart:
     """Draw one chart a patient: stacked bars, and bands between them that follow a clonotype."""
     patients = list(dict.fromkeys(frame["patient_id"]))
-    charts = [_patient(frame[frame["patient_id"] == name], name) for name in patients]
-    # Clonotypes are named a patient at a time, so each chart has its own colours.
+    colours = clonotype_colours(frame["clonotype_id"])
+    charts = [_patient(frame[frame["patient_id"] == name], name, colours) for name in patients]
     columns = 1 if len(charts) <= MOST_IN_A_COLUMN else COLUMNS
-    return alt.concat(*charts, columns=columns).resolve_scale(color="independent")
+    return alt.concat(*charts, columns=columns)
 
 
-def _patient(frame: pd.DataFrame, name: str) -> alt.LayerChart:
+def clonotype_colours(names: pd.Series) -> dict[str, str]:
+    """Return a colour a clonotype by the number in its name, whatever else is drawn.
+
+    Numbers are given a patient at a time; those that are as many apart as there are colours share
+    one, and the bars name them.
+    """
+    numbers = {name: int(re.sub(r"\D", "", name) or 0) for name in sorted(set(names))}
+    ordered = sorted(numbers, key=lambda name: (numbers[name], name))
+    return {name: UNORDERED[(numbers[name] - 1) % N_COLOURS] for name in ordered}
+
+
+def _patient(frame: pd.DataFrame, name: str, colours: dict[str, str]) -> alt.LayerChart:
     rows = frame.sort_values(["place", "rank"])
     rows = rows.assign(top=rows.groupby("place")["fraction"].cumsum())
     rows = rows.assign(bottom=rows["top"] - rows["fraction"], has_car=rows["n_car_detected"] > 0)
@@ -71,13 +88,12 @@ def _patient(frame: pd.DataFrame, name: str) -> alt.LayerChart:
             words["sample_id"], words["timepoint"], words["sorting"], strict=True
         )
     ]
-    names = list(rows.sort_values("rank")["clonotype_id"].unique())
     colour = alt.Color(
         "clonotype_id:N",
         title="Clonotype",
-        sort=names,
-        scale=alt.Scale(domain=names, range=[UNORDERED[i % 19] for i in range(len(names))]),
-        legend=alt.Legend(symbolOpacity=1),
+        sort=list(colours),
+        scale=alt.Scale(domain=list(colours), range=list(colours.values())),
+        legend=None,
     )
     edges = rows.merge(pd.DataFrame({"side": (-BAR, BAR)}), how="cross")
     edges = edges.assign(at=edges["place"] + edges["side"])
@@ -102,8 +118,18 @@ def _patient(frame: pd.DataFrame, name: str) -> alt.LayerChart:
     marked = bars[bars["has_car"]]
     marked = marked.assign(middle=(marked["bottom"] + marked["top"]) / 2)
     marks = alt.Chart(marked).mark_point(filled=True, size=22, color=INK, opacity=1)
-    marks = marks.encode(x=alt.X("place:Q", scale=domain), y="middle:Q")
-    return alt.layer(bands, drawn, marks).properties(width=STEP * (last + 1), height=HEIGHT)
+    marks = marks.encode(x=alt.X("place:Q", scale=domain), y="middle:Q", xOffset=alt.value(14))
+    named = bars.assign(middle=(bars["bottom"] + bars["top"]) / 2)
+    named = named[named["fraction"] >= LEAST_NAMED * rows["top"].max()]
+    named["ink"] = [ink_on(colours[name]) for name in named["clonotype_id"]]
+    words = alt.Chart(named).mark_text(dx=-6)
+    words = words.encode(
+        x=alt.X("place:Q", scale=domain),
+        y="middle:Q",
+        text="clonotype_id:N",
+        color=alt.Color("ink:N", scale=None),
+    )
+    return alt.layer(bands, drawn, marks, words).properties(width=STEP * (last + 1), height=HEIGHT)
 
 
 def _texts(labels: list[str]) -> str:
@@ -135,6 +161,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="patient_id",
     test="exact (Clopper-Pearson) 95 % intervals",
     unit="T cells of the clonotypes shown",
 )

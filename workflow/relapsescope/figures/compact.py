@@ -99,7 +99,11 @@ def _shrink(unit: dict, encodings: list, channel: str, step: float, factor: floa
         if "size" in mark:
             mark["size"] = max(mark["size"] * factor**2, LEAST_POINT)
         if mark["type"] == "text":
-            mark["fontSize"] = min(mark.get("fontSize", LABEL), label)
+            size = mark.get("fontSize", LABEL)
+            if "dy" in mark:  # one of several lines in a band
+                mark["dy"] *= factor
+                size *= factor
+            mark["fontSize"] = max(min(size, label), LEAST_LABEL)
 
 
 def _marks(unit: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -62,4 +62,5 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="sample_id",
 )

@@ -15,6 +15,8 @@ PATIENTS = "all patients"
 FARTHEST = 5.0
 STEP = 9
 """Height of one sample within a cell type's row, in pixels."""
+EACH = "#7B8794"
+"""Of each patient's mark where they are too many to tell apart."""
 MOST_SAMPLES = 8
 """Samples up to which each is drawn with its interval on a line of its own."""
 
@@ -46,13 +48,13 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
     known = {name: place for place, name in enumerate(cell_type_order())}
     types = sorted(set(frame["cell_type"]), key=lambda v: (known.get(v, len(known)), v))
     samples = sorted(set(frame["sample_id"]), key=lambda v: (v == PATIENTS, v))
-    colours = [UNORDERED[i % len(UNORDERED)] for i in range(len(samples))]
+    many = len(samples) > MOST_SAMPLES
+    colours = [EACH if many else UNORDERED[i % len(UNORDERED)] for i in range(len(samples))]
     if PATIENTS in samples:
         colours[samples.index(PATIENTS)] = INK
     rows = frame.copy()
     for name in ("clr_difference", "ci_low", "ci_high"):
         rows[name] = rows[name].clip(-FARTHEST, FARTHEST)
-    many = len(samples) > MOST_SAMPLES
     y = alt.Y("cell_type:N", sort=types, title=None)
     colour = alt.Color(
         "sample_id:N",
@@ -99,6 +101,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="cell_type",
     test="one patient: descriptive; all patients: least squares with patients as fixed effects, "
     "Benjamini-Hochberg over cell types",
 )

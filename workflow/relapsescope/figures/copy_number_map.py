@@ -77,6 +77,7 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
     rows = frame.assign(
         shown=frame["log2_ratio"].clip(-LIMIT, LIMIT),
         block=frame["patient_id"] + " " + frame["clone_id"],
+        row=frame["row"].rank(method="dense") - 1,
     )
     blocks = {name: i for i, name in enumerate(dict.fromkeys(rows["block"]))}
     rows["top"] = rows["row"] + GAP * rows["block"].map(blocks)
@@ -140,7 +141,7 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
                 legend=alt.Legend(orient="bottom", symbolType="square"),
             ),
         ),
-        alt.Chart(names).mark_text(fontSize=9).encode(x=x, y=y("top"), text="chromosome:N"),
+        alt.Chart(names).mark_text(fontSize=9.5).encode(x=x, y=y("top"), text="chromosome:N"),
         alt.Chart(labels)
         .mark_text(align="right", dx=-6, fontSize=10)
         .encode(x=x, y=y("middle"), text="label:N"),
@@ -165,6 +166,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="patient_id",
     unit="plasma cells",
     reproducibility="seeded",
     tolerance="0.02",

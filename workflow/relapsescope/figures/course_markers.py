@@ -113,17 +113,18 @@ def patient_curves(
 def chart(frame: pd.DataFrame) -> alt.VConcatChart:
     """Draw two small charts a patient; a strip of colour says what each visit was called."""
     patients = list(dict.fromkeys(frame["patient_id"]))
+    days = (float(frame["day"].min()), float(frame["day"].max()))
     return alt.vconcat(
-        *(_patient(frame[frame["patient_id"] == patient], patient) for patient in patients),
+        *(_patient(frame[frame["patient_id"] == patient], patient, days) for patient in patients),
         spacing=14,
     ).resolve_scale(color="independent", fill="independent")
 
 
-def _patient(frame: pd.DataFrame, patient: str) -> alt.HConcatChart:
+def _patient(frame: pd.DataFrame, patient: str, days: tuple[float, float]) -> alt.HConcatChart:
     panels = [name for name in ("M-protein", "light chains") if name in set(frame["panel"])]
     return alt.hconcat(
         *(
-            curves(frame[frame["panel"] == name], name, legend=name == panels[-1])
+            curves(frame[frame["panel"] == name], name, legend=name == panels[-1], days=days)
             for name in panels
         ),
         title=alt.TitleParams(patient, anchor="start", fontSize=12),
@@ -140,6 +141,7 @@ def curves(
     beside: bool = False,
     axis: bool = True,
     calls_named: bool = True,
+    days: tuple[float, float] | None = None,
 ) -> alt.LayerChart:
     """Draw one patient's curves of one kind.
 
@@ -153,10 +155,14 @@ def curves(
         Whether the axis of days is written, which panels below one another share.
     calls_named
         Whether squares and words say what each visit was called.
+    days
+        Both ends of the time axis; those of the curves by default.
     """
     shown = [name for name in COLOURS if name in set(frame["parameter"])]
     scale = alt.Scale(type="symlog", constant=10) if panel == "light chains" else alt.Scale()
     written = {} if axis else {"axis": alt.Axis(labels=False, ticks=False)}
+    if days is not None:
+        written["scale"] = alt.Scale(domain=list(days))
     x = alt.X("day:Q", title="Days from CAR-T infusion" if axis else None, **written)
     y = alt.Y("value:Q", title=panel, scale=scale)
     colour = alt.Color(
@@ -218,6 +224,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="patient_id",
     test="IMWG 2016 response and confirmed progression",
     unit="",
 )

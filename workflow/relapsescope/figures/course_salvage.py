@@ -84,6 +84,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="therapy",
     test="share of patients with exact (Clopper-Pearson) 95 % interval",
     unit="",
 )

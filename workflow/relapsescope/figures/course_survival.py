@@ -153,6 +153,7 @@ PANEL = Panel(
     columns=COLUMNS,
     collect=collect,
     chart=chart,
+    split_rows="endpoint",
     test="Kaplan-Meier with 95 % log-log bands",
     unit="",
 )
@@ -163,6 +164,7 @@ LANDMARK = Panel(
     columns=COLUMNS,
     collect=collect_landmark,
     chart=chart,
+    split_rows="endpoint",
     test="Kaplan-Meier from the landmark with 95 % log-log bands",
     unit="",
 )

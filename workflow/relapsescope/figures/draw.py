@@ -40,9 +40,24 @@ from relapsescope.figures import (
     target_matrix,
     volcano,
 )
+from relapsescope.figures.composite import fits_page
 from relapsescope.figures.evidence import Evidence
-from relapsescope.figures.numbered import compositions, print_png, write_figure_list
-from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
+from relapsescope.figures.numbered import (
+    PAGES,
+    compositions,
+    page_names,
+    print_png,
+    write_figure_list,
+)
+from relapsescope.figures.page_parts import page_parts
+from relapsescope.figures.panel import (
+    NOT_ASSESSABLE,
+    NotAssessableError,
+    Panel,
+    PanelData,
+    PanelSettings,
+)
+from relapsescope.figures.pdf import to_pdf
 from relapsescope.figures.theme import message, to_png, to_svg
 from relapsescope.tables import frame_as_meant, harmless, read_tsv, whole_file, write_tsv
 
@@ -94,7 +109,6 @@ MANIFEST_COLUMNS = (
     "reproducibility",
     "tolerance",
 )
-NOT_ASSESSABLE = "not assessable: "
 
 
 def draw_figures(
@@ -224,32 +238,56 @@ def draw_panel(panel: Panel, results: Path, *, test: str) -> bool:
 def draw_numbered(results: Path, manifest: pd.DataFrame) -> list[str]:
     """Compose the numbered figures of the panels' pictures; return the names of changed ones.
 
-    Writes `figures/figure_<n>.svg` and `.png` and the list of them, `figures/figures.tsv`.
+    Writes `figures/figure_<n>.svg` and `.png` (the first page, further ones in `figures/pages/`),
+    `figures/figure_<n>.pdf` (all pages) and the list of them, `figures/figures.tsv`.
     """
-    composed = list(compositions(results, manifest))
-    changed = [
-        figure.name
-        for figure, svg in composed
-        if write_picture(results, figure.name, svg, print_png(svg))
-    ]
+    by_name = {panel.name: panel for panel in PANELS}
+
+    def pictures(name: str) -> list[str]:
+        svg = (results / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+        if fits_page(svg):
+            return [svg]
+        return page_parts(by_name[name], read_source_data(by_name[name], results), svg)
+
+    composed, changed, names = list(compositions(manifest, pictures)), [], []
+    for one in composed:
+        pages = page_names(one.figure.name, len(one.pages))
+        names += pages
+        changed += [
+            name
+            for name, svg in zip(pages, one.pages, strict=True)
+            if write_picture(results, name, svg, print_png(svg))
+        ]
+        write_file(results / "figures" / f"{one.figure.name}.pdf", to_pdf(one.pages))
+    remove_further_pages(results, keep=names)
     write_figure_list(results, manifest, composed)
     return changed
 
 
+def remove_further_pages(results: Path, *, keep: Sequence[str]) -> None:
+    """Remove pages of numbered figures that an earlier drawing needed; make their folder."""
+    folder = results / "figures" / PAGES
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("figure_*_page_*.*"):
+        if f"{PAGES}/{path.stem}" not in keep:
+            path.unlink()
+
+
 def write_picture(results: Path, name: str, svg: str, png: bytes) -> bool:
-    """Write `figures/<name>.svg` and `.png` and return whether either changed.
+    """Write `figures/<name>.svg` and `.png` and return whether either changed."""
+    path = results / "figures" / name
+    drawn = write_file(path.with_suffix(".svg"), svg.encode())
+    return write_file(path.with_suffix(".png"), png) or drawn
+
+
+def write_file(path: Path, content: bytes) -> bool:
+    """Write a file and return whether it changed.
 
     A file that has the same bytes is left alone: its time does not change, and Snakemake runs
     nothing again that depends on it.
     """
-    changed = False
-    for path, content in (
-        (results / "figures" / f"{name}.svg", svg.encode()),
-        (results / "figures" / f"{name}.png", png),
-    ):
-        if path.is_file() and path.read_bytes() == content:
-            continue
-        changed = True
-        with whole_file(path) as partial:
-            partial.write_bytes(content)
-    return changed
+    if path.is_file() and path.read_bytes() == content:
+        return False
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
+    return True

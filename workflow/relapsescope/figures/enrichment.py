@@ -52,7 +52,9 @@ def chart(frame: pd.DataFrame) -> alt.HConcatChart | alt.LayerChart:
         colour=frame["mean_log2_change"].clip(-MOST_LOG2, MOST_LOG2),
         rare=rarity(frame["random_set_share"]),
     )
-    y = alt.Y("set:N", sort=[name.replace("_", " ") for name in sets], title=None)
+    names = [name.replace("_", " ") for name in sets]
+    # Both sides have every set, or a row of one would stand beside another's name.
+    y = alt.Y("set:N", sort=names, title=None, scale=alt.Scale(domain=names))
     columns = list(dict.fromkeys(rows["column"]))
     dots = (
         alt.Chart(rows[rows["nes"].notna()])
@@ -138,6 +140,8 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="gene_set",
+    split_columns="column",
     test="preranked enrichment against random gene sets (descriptive); over patients: Student's t",
     reproducibility="seeded",
     tolerance="0.05",

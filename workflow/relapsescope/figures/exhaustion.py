@@ -1,6 +1,7 @@
 """Exhaustion of the CAR-T cells: every gene set's change, beside random sets of genes."""
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from relapsescope.figures.evidence import Evidence
@@ -11,7 +12,7 @@ from relapsescope.vocabulary import EXHAUSTED, INDETERMINATE, NOT_EXHAUSTED
 
 WORDS = (EXHAUSTED, NOT_EXHAUSTED, INDETERMINATE)
 COLUMNS_OF_PANELS = 2
-# Effects beyond are drawn at the edge.
+# The sets have one axis, to here at most; effects beyond are drawn at the edge.
 FARTHEST = 3.0
 
 
@@ -32,20 +33,24 @@ def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
 
 def chart(frame: pd.DataFrame) -> alt.ConcatChart:
     """Draw one block a gene set: a line the interval, a grey band the random sets."""
-    blocks = [_block(frame[frame["set"] == name], name) for name in dict.fromkeys(frame["set"])]
+    values = frame[["effect_ci_low", "effect_ci_high", "null_low", "null_high"]].abs()
+    farthest = min(FARTHEST, max(0.5, float(np.ceil(2 * values.max().max()) / 2)))
+    blocks = [
+        _block(frame[frame["set"] == name], name, farthest) for name in dict.fromkeys(frame["set"])
+    ]
     return alt.concat(*blocks, columns=COLUMNS_OF_PANELS)
 
 
-def _block(frame: pd.DataFrame, name: str) -> alt.LayerChart:
+def _block(frame: pd.DataFrame, name: str, farthest: float) -> alt.LayerChart:
     rows = frame.assign(label=frame["sample_id"] + ", " + frame["n_cells"].map("{:.0f}".format))
     for column in ("effect", "effect_ci_low", "effect_ci_high", "null_low", "null_high"):
-        rows[column] = rows[column].clip(-FARTHEST, FARTHEST)
+        rows[column] = rows[column].clip(-farthest, farthest)
     role = rows["role"].iloc[0]
     shown = name if role in ("exhaustion", name) else f"{name} ({role})"
     if role == "exhaustion":
         shown = f"exhaustion: {name}"
     y = alt.Y("label:N", sort=list(rows["label"]), title=None)
-    scale = alt.Scale(zero=True)
+    scale = alt.Scale(domain=[-farthest, farthest], nice=False)
     base = alt.Chart(rows)
     zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color="#9AA5B1")
     return alt.layer(
@@ -90,6 +95,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="sample_id",
     test="difference-in-differences of rank scores; hierarchical bootstrap, random gene sets",
     reproducibility="seeded",
     tolerance="0.05",

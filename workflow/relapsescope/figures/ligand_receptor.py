@@ -147,6 +147,8 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="ligand",
+    split_columns="sample_id",
     test="rates with 95 % intervals against ambient RNA; consensus ranks (LIANA)",
     tolerance="0.05",
 )

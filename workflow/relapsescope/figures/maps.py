@@ -23,6 +23,19 @@ from relapsescope.figures.theme import PLAIN_WORDS
 from relapsescope.microenvironment.composition import cell_type_order
 from relapsescope.vocabulary import LINEAGES, TIMEPOINTS
 
+UMAP = ("umap_1", "umap_2")
+SIDE = 420
+NAMED = ("lineage", "cell_type", "leiden")
+"""Colourings whose groups lie together, so that the map names them."""
+LEAST_NAMED = 0.004
+"""Share of the cells drawn from which a group is named on the map."""
+LEAST_COVERED = 0.03
+"""Share from which a group is so large that its name may stand on it."""
+LETTER, LINE = 5.8, 13
+"""Mean width of a letter and height of a line of names, in chart units."""
+SQUARE = 1.0
+STEPS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (0, 2), (0, -2), (1, 1), (1, -1), (-1, 1))
+"""Where a name is tried: half its width to the right and lines up, the first without another."""
 COLOURINGS = {
     "lineage": "Lineage",
     "cell_type": "Cell type",
@@ -115,21 +128,22 @@ def map_panel(column: str) -> Panel:
     )
 
 
-def _scatter(column: str) -> Callable[[pd.DataFrame], alt.Chart]:
-    def chart(frame: pd.DataFrame) -> alt.Chart:
+def _scatter(column: str) -> Callable[[pd.DataFrame], alt.LayerChart]:
+    def chart(frame: pd.DataFrame) -> alt.LayerChart:
         named = frame[frame["place"] >= 0].sort_values("place")
         order = list(dict.fromkeys(named["value"]))
         colours = colours_for(order, FIXED_COLOURS.get(column))
         rows = frame[["umap_1", "umap_2", "value"]]
+        x_scale, y_scale = (alt.Scale(domain=_range(rows[name]), nice=False) for name in UMAP)
         axis = alt.Axis(ticks=False, labels=False, grid=False, domain=False)
         size = 7 if len(frame) < 5000 else 4
         labels = {"labelExpr": PLAIN_WORDS} if column == "timepoint" else {}
-        return (
+        points = (
             alt.Chart(rows)
-            .mark_circle(size=size, opacity=0.8, aria=False)
+            .mark_circle(size=size, opacity=1, aria=False)
             .encode(
-                x=alt.X("umap_1:Q", title="UMAP 1", axis=axis, scale=alt.Scale(zero=False)),
-                y=alt.Y("umap_2:Q", title="UMAP 2", axis=axis, scale=alt.Scale(zero=False)),
+                x=alt.X("umap_1:Q", title="UMAP 1", axis=axis, scale=x_scale),
+                y=alt.Y("umap_2:Q", title="UMAP 2", axis=axis, scale=y_scale),
                 color=alt.Color(
                     "value:N",
                     title=COLOURINGS[column],
@@ -138,10 +152,63 @@ def _scatter(column: str) -> Callable[[pd.DataFrame], alt.Chart]:
                     legend=alt.Legend(columns=1 + len(order) // 28, symbolType="circle", **labels),
                 ),
             )
-            .properties(width=420, height=420)
         )
+        names = alt.Chart(map_names(rows) if column in NAMED else rows[:0].assign(words=""))
+        place = {"x": alt.X("umap_1:Q", scale=x_scale), "y": alt.Y("umap_2:Q", scale=y_scale)}
+        halo = names.mark_text(stroke="white", strokeWidth=3, strokeJoin="round")
+        words = [mark.encode(**place, text="words:N") for mark in (halo, names.mark_text())]
+        return alt.layer(points, *words).properties(width=SIDE, height=SIDE)
 
     return chart
+
+
+def map_names(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return where the names of groups stand on the map: `umap_1`, `umap_2`, `words`.
+
+    A name stands at the median of its group's densest part, or above, below or beside it where
+    another name is; the largest groups come first, and one without room is named by the legend
+    alone.
+
+    Parameters
+    ----------
+    rows
+        Columns `umap_1`, `umap_2` and `value` (the group), one row a cell.
+    """
+    (left, right), (low, high) = (_range(rows[name]) for name in UMAP)
+    unit_x, unit_y = (right - left) / SIDE, (high - low) / SIDE
+    taken: list[tuple[float, float, float]] = []
+    found = []
+    for name, n in rows.loc[rows["value"] != "", "value"].value_counts().items():
+        if n < LEAST_NAMED * len(rows):
+            continue
+        x, y = _densest(rows.loc[rows["value"] == name, list(UMAP)].to_numpy())
+        half = LETTER * len(name) / 2
+        for right_by, up_by in STEPS if n >= LEAST_COVERED * len(rows) else STEPS[1:]:
+            at = (x / unit_x + right_by * (half + 10), y / unit_y + up_by * LINE)
+            at_edge = min(max(at[0], left / unit_x + half), right / unit_x - half)
+            if all(
+                abs(at_edge - a) > half + other or abs(at[1] - b) > LINE for a, b, other in taken
+            ):
+                taken.append((at_edge, at[1], half))
+                found.append((at_edge * unit_x, at[1] * unit_y, name))
+                break
+    return pd.DataFrame(found, columns=[*UMAP, "words"])
+
+
+def _densest(points: np.ndarray) -> tuple[float, float]:
+    """Return the median of the points in and around the fullest square of a coarse grid."""
+    squares = np.floor(points / SQUARE).astype(int)
+    values, counts = np.unique(squares, axis=0, return_counts=True)
+    near = (np.abs(squares - values[counts.argmax()]) <= 1).all(axis=1)
+    x, y = np.median(points[near], axis=0)
+    return float(x), float(y)
+
+
+def _range(values: pd.Series) -> list[float]:
+    """Return both ends of a map's axis: all cells with a margin for their size."""
+    low, high = float(values.min()), float(values.max())
+    margin = 0.03 * (high - low) or 1.0
+    return [low - margin, high + margin]
 
 
 MAP_CLAIMS = {

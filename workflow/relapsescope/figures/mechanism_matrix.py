@@ -17,7 +17,12 @@ WORDS = {
     NOT_SUPPORTED: "not supported",
     NOT_ASSESSABLE: "undecided (? with the probability it leans to) or not assessable (?)",
 }
-PRIMARY_MARK, UNKNOWN_MARK = "★ ", "?"
+UNKNOWN_MARK = "?"
+# The renderer's font has no star: drawn within a square of two units.
+STAR = (
+    "M0,-1L0.225,-0.309L0.951,-0.309L0.363,0.118L0.588,0.809L0,0.382"
+    "L-0.588,0.809L-0.363,0.118L-0.951,-0.309L-0.225,-0.309Z"
+)
 
 
 def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:
@@ -51,20 +56,19 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
         scale=alt.Scale(domain=list(WORDS.values()), range=list(FILLS.values())),
         legend=alt.Legend(orient="bottom", symbolStrokeColor="#7B8794", symbolStrokeWidth=1),
     )
-    dark = alt.datum["verdict"] == SUPPORTED
+    ink = alt.condition(alt.datum["verdict"] == SUPPORTED, alt.value("white"), alt.value(INK))
+    primary = alt.Chart(rows[is_true(rows["is_primary"])]).encode(x=x, y=y, color=ink)
     return alt.layer(
         base.mark_rect(stroke="#7B8794", strokeWidth=1).encode(color=colour),
-        base.mark_text(fontSize=11, fontWeight="bold").encode(
-            text="text:N", color=alt.condition(dark, alt.value("white"), alt.value(INK))
-        ),
+        base.mark_text(fontSize=11, fontWeight="bold").encode(text="text:N", color=ink),
+        primary.mark_point(shape=STAR, filled=True, size=70, opacity=1, xOffset=-24),
     ).properties(width=alt.Step(78), height=alt.Step(ROW + 6))
 
 
 def _text(row: dict) -> str:
     if row["verdict"] == NOT_ASSESSABLE:
         return UNKNOWN_MARK if pd.isna(row["leaning"]) else f"{UNKNOWN_MARK} {row['leaning']:.2f}"
-    strength = "" if pd.isna(row["strength"]) else f"{row['strength']:.2f}"
-    return (PRIMARY_MARK if is_true(row["is_primary"]) else "") + strength
+    return "" if pd.isna(row["strength"]) else f"{row['strength']:.2f}"
 
 
 PANEL = Panel(
@@ -82,6 +86,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="patient_id",
     test="written rules (resources/mechanism_rules.yaml)",
     unit="",
     tolerance="0.05",

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 from relapsescope.vocabulary import CELL_TYPES, LINEAGES
 
+INK = "#1F2933"
+"""Of words on figures."""
+
 LINEAGE_COLOURS = {
     "HSPC": "#332288",
     "Erythroid": "#882255",
@@ -105,6 +108,25 @@ def colours_for(values: Sequence[str], fixed: dict[str, str] | None = None) -> l
     unnamed = [value for value in values if value not in fixed]
     place = {value: i % len(UNORDERED) for i, value in enumerate(unnamed)}
     return [fixed[v] if v in fixed else UNORDERED[place[v]] for v in values]
+
+
+def ink_on(colour: str) -> str:
+    """Return the ink, dark or white, that stands out more from `colour`."""
+    return max((INK, "#FFFFFF"), key=lambda ink: contrast(ink, colour))
+
+
+def contrast(first: str, second: str) -> float:
+    """Return the contrast of two colours, 1 to 21 (WCAG 2.2, relative luminance)."""
+    lighter, darker = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    linear = [
+        share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
+        for share in (channel / 255 for channel in _channels(colour))
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def _channels(colour: str) -> tuple[int, int, int]:

@@ -12,6 +12,9 @@ from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.settings import ReportSettings
 from relapsescope.settings import settings_of
 
+NOT_ASSESSABLE = "not assessable: "
+"""What the manifest's `test` begins with where a panel could not be made."""
+
 
 class NotAssessableError(Exception):
     """A panel cannot be made from this run; the message says why, for the reader."""
@@ -59,6 +62,9 @@ class Panel:
         Its class in the contract's words, and by how much a repeat may differ.
     unit
         What `n_cells` counts, as the page says it; empty where the panel shows no cells.
+    split_rows, split_columns
+        Columns whose values a numbered figure shares out over pages where the panel is too high,
+        or too wide; without the second the first serves for both.
     """
 
     name: str
@@ -71,6 +77,8 @@ class Panel:
     reproducibility: str = "deterministic"
     tolerance: str = "1e-05"
     unit: str = "cells"
+    split_rows: str = ""
+    split_columns: str = ""
 
 
 def row_labels(frame: pd.DataFrame) -> list[str]:

@@ -74,7 +74,9 @@ def redraw(results: Path) -> Redrawn:
         if draw_panel(panel, results, test=manifest.loc[panel.name, "test"])
     ]
     changed += draw_numbered(results, manifest)
-    pictures = sorted(path.stem for path in (results / "figures").glob("*.svg"))
+    folder = results / "figures"
+    found = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.svg"))
+    pictures = sorted(path.as_posix() for path in found)
     return Redrawn(tuple(pictures), tuple(changed), tuple(edited))
 
 

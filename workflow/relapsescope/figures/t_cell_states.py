@@ -72,6 +72,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="sample_id",
     test="exact (Clopper-Pearson) 95 % intervals",
     unit="T cells",
     reproducibility="seeded",

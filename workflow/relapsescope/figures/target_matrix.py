@@ -45,7 +45,7 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
     return alt.layer(
         base.mark_rect(stroke="white", strokeWidth=2).encode(color=verdict_colour(WORDS)),
         base.mark_text(fontSize=11, fontWeight="bold", dy=-6).encode(text="number:N", color=ink),
-        base.mark_text(fontSize=9, dy=7).encode(text="word:N", color=ink),
+        base.mark_text(fontSize=9.5, dy=7).encode(text="word:N", color=ink),
     ).properties(width=alt.Step(66), height=alt.Step(ROW + 12))
 
 
@@ -64,6 +64,8 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="patient_id",
+    split_columns="antigen",
     test="95 % intervals of the ratio to the reference",
     tolerance="0.05",
 )

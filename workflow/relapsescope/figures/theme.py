@@ -10,12 +10,12 @@ import pandas as pd
 import vl_convert
 
 from relapsescope.figures.compact import compact
+from relapsescope.figures.palette import INK
 from relapsescope.paths import RESOURCES
 
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 """The renderer brings the first; the others have its widths, for who opens the SVG without it."""
 FONTS = RESOURCES / "fonts"
-INK = "#1F2933"
 QUIET = "#52606D"
 GRID = "#E4E7EB"
 ROW = 22
@@ -43,7 +43,7 @@ CONFIG: dict[str, Any] = {
         "gridColor": GRID,
         "domainColor": "#9AA5B1",
         "tickColor": "#9AA5B1",
-        "labelLimit": 260,
+        "labelLimit": 420,
     },
     "axisBand": {"ticks": False, "domain": False, "labelPadding": 6},
     "legend": {
@@ -52,25 +52,29 @@ CONFIG: dict[str, Any] = {
         "titleFontWeight": "normal",
         "labelColor": INK,
         "titleColor": QUIET,
-        "titleLimit": 320,
+        "titleLimit": 460,
         "symbolType": "square",
-        "labelLimit": 220,
+        "labelLimit": 460,
     },
     "text": {"font": FONT, "fontSize": 11, "color": INK},
 }
 
 
-def to_svg(chart: alt.TopLevelMixin, *, name: str) -> str:
+def to_svg(chart: alt.TopLevelMixin, *, name: str, shrink: bool = True) -> str:
     """Return the chart as SVG, with no ids or dates that change from run to run.
 
     Parameters
     ----------
     name
         Begins the ids within the SVG, so that several fit on one page.
+    shrink
+        Shrink rows and columns of which there are too many (`compact`).
     """
     # The number of rows is bounded where the source data are made, not by Altair's default.
     with alt.data_transformers.enable("default", max_rows=None):
-        specification = compact(chart.to_dict())
+        specification = chart.to_dict()
+    if shrink:
+        specification = compact(specification)
     specification["config"] = CONFIG
     use_own_fonts()
     return _own_ids(_rounded(vl_convert.vegalite_to_svg(specification)), name)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 VERDICT_COLOURS = {
@@ -32,12 +33,20 @@ VERDICT_SHAPES = {
     "NOT_RAISED": "circle",
     "INDETERMINATE": "cross",
 }
-DECADES = (0.01, 0.1, 1, 10, 100, 1_000, 10_000, 100_000)
+DECADES = (0, 1, 10, 100, 1_000, 10_000, 100_000)
 
 
-def log_axis() -> alt.Axis:
-    """Return a logarithmic axis with a grid line a decade, so that data stand out."""
-    return alt.Axis(values=list(DECADES), format="~s", labelOverlap=True)
+def rate_axis() -> alt.Axis:
+    """Return the axis of `rate_scale` with a grid line a decade, so that data stand out."""
+    words = "datum.value >= 1000 ? datum.value / 1000 + 'k' : datum.value"
+    return alt.Axis(values=list(DECADES), labelExpr=words, labelOverlap=True)
+
+
+def rate_scale(*values: pd.Series) -> alt.Scale:
+    """Return a scale from 0 to the decade above all values: linear to 1, logarithmic above."""
+    highest = max((value.max() for value in values if value.notna().any()), default=1.0)
+    top = 10.0 ** max(1.0, np.ceil(np.log10(max(highest, 1.0))))
+    return alt.Scale(type="symlog", constant=1, domain=[0, top], nice=False)
 
 
 def verdict_colour(words: Sequence[str]) -> alt.Color:

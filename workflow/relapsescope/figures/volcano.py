@@ -20,6 +20,13 @@ MAX_LABELS = 8
 # Axes end here, with room for the labels; points beyond are drawn at the edge.
 MOST_LOG2 = 8.0
 MOST_SHOWN = 12.0
+MOST_NAMED_BEYOND = 2
+# Names of genes near an edge run away from it.
+SIDES = (
+    ("datum.log2_change < -6", "left", -4),
+    ("abs(datum.log2_change) <= 6", "center", 0),
+    ("datum.log2_change > 6", "right", 4),
+)
 COLOURS = {"up": "#D55E00", "down": "#0072B2", "neither": "#B8B8B8"}
 SHAPES = {"up": "triangle-up", "down": "triangle-down", "neither": "circle"}
 
@@ -104,6 +111,22 @@ def chart(frame: pd.DataFrame) -> alt.ConcatChart:
     return alt.concat(*blocks, columns=2)
 
 
+def _beyond(frame: pd.DataFrame) -> list[str]:
+    """Return a line that names the genes drawn at an edge, with their values; none without."""
+    out = frame[(frame["log2_change"].abs() > MOST_LOG2) | (frame["shown"] > MOST_SHOWN)]
+    out = out.sort_values("shown", ascending=False)
+    words = [
+        f"{row['gene']} ({row['log2_change']:.1f}; {row['shown']:.1f})".replace("-", "\u2212")
+        for row in out.head(MOST_NAMED_BEYOND).to_dict("records")
+    ]
+    more = len(out) - len(words)
+    return (
+        [f"at the edge: {', '.join(words)}" + (f" and {more} more" if more else "")]
+        if words
+        else []
+    )
+
+
 def _block(frame: pd.DataFrame, name: str) -> alt.LayerChart:
     rows = frame.assign(
         log2_change=frame["log2_change"].clip(-MOST_LOG2, MOST_LOG2),
@@ -114,7 +137,7 @@ def _block(frame: pd.DataFrame, name: str) -> alt.LayerChart:
     domain = list(COLOURS)
     x = alt.X(
         "log2_change:Q",
-        title=f"{name}: log2 change, relapse over before",
+        title=[f"{name}: log2 change, relapse over before", *_beyond(frame)],
         scale=alt.Scale(domain=[-MOST_LOG2 - 1, MOST_LOG2 + 1], nice=False),
         axis=alt.Axis(tickCount=9, grid=False),
     )
@@ -133,13 +156,14 @@ def _block(frame: pd.DataFrame, name: str) -> alt.LayerChart:
             "change:N", scale=alt.Scale(domain=domain, range=[SHAPES[c] for c in domain])
         ),
     )
-    names = (
-        base.transform_filter("datum.label != ''")
-        .mark_text(dy=-8, fontSize=10, fontStyle="italic")
+    names = [
+        base.transform_filter(f"datum.label != '' && {where}")
+        .mark_text(dy=-8, fontSize=10, fontStyle="italic", align=align, dx=dx)
         .encode(x=x, y=y, text="label:N")
-    )
+        for where, align, dx in SIDES
+    ]
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color=QUIET, strokeDash=[2, 3])
-    return alt.layer(zero.encode(x="x:Q"), points, names).properties(width=300, height=240)
+    return alt.layer(zero.encode(x="x:Q"), points, *names).properties(width=300, height=240)
 
 
 PANEL = Panel(
@@ -161,6 +185,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    split_rows="panel",
     test="one patient: none (descriptive; interval beyond 1.5-fold); all patients: paired PyDESeq2",
     reproducibility="seeded",
     tolerance="0.05",

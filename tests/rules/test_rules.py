@@ -31,8 +31,13 @@ OUTPUTS = {
         "tables/t_cell_measures.tsv",
         "tables/car_clones.tsv",
     ],
-    "figures": ["figures/manifest.tsv", "figures/cells_kept.svg", "source_data/cells_kept.csv"],
-    "page": ["report/index.html"],
+    "figures": [
+        "figures/manifest.tsv",
+        "figures/cells_kept.svg",
+        "figures/figure_1.pdf",
+        "source_data/cells_kept.csv",
+    ],
+    "page": ["report/index.html", "figures/legends.md"],
 }
 PATIENT_OUTPUTS = {
     "clones": ["cells.parquet", "cell_arms.parquet", "clones.tsv", "copy_number.tsv"],

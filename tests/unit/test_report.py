@@ -8,15 +8,19 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import yaml
-from relapsescope.figures.draw import PANEL_NAMES, draw_figures
+from relapsescope.figures.draw import PANEL_NAMES, draw_figures, read_manifest
 from relapsescope.figures.evidence import read_evidence
+from relapsescope.figures.numbered import page_names
 from relapsescope.figures.panel import panel_settings
 from relapsescope.paths import REPOSITORY
+from relapsescope.report.context import caption, caption_paragraphs
 from relapsescope.report.download import csv_link
 from relapsescope.report.inline_svg import inline_svg
+from relapsescope.report.legends import legends_text
 from relapsescope.report.map_data import code_bytes, packed_map
 from relapsescope.report.page import LARGEST_PAGE, build_report
 from relapsescope.report.sections.atlas import script_safe
+from relapsescope.tables import read_tsv
 
 from .mock_results import HOSTILE_ID, HOSTILE_REASON, write_results
 
@@ -249,3 +253,66 @@ def test_one_library_says_that_integration_has_no_meaning(tmp_path, config):
 
 def test_a_page_weighs_less_than_a_mail_takes(page):
     assert len(page.encode()) < LARGEST_PAGE
+
+
+def entries(text):
+    """Return the panel entries of the legends by section: letter and title, then the words."""
+    found = {}
+    for part in text.split("\n## ")[1:]:
+        head, _, body = part.partition("\n")
+        found[head] = dict(re.findall(r"^\*\*(.+?)\.\*\* (.+)$", body, flags=re.MULTILINE))
+    return found
+
+
+def test_every_drawn_panel_has_a_legend_with_its_count_statistic_and_table(page, page_folder):
+    text = (page_folder / "figures/legends.md").read_text()
+    manifest = read_manifest(page_folder)
+    listed = read_tsv(page_folder / "figures/figures.tsv").to_dict("records")
+    found = entries(text)
+    seen = set()
+    for figure in listed:
+        own = found[f"Figure {figure['figure'].removeprefix('figure_')}. {figure['title']}"]
+        pages = page_names(figure["figure"], int(figure["n_pages"]))
+        svg = "".join((page_folder / f"figures/{name}.svg").read_text() for name in pages)
+        drawn = figure["drawn"].split(";")
+        titles = [f"{'ABCDEFGH'[i]}. {manifest.loc[name, 'title']}" for i, name in enumerate(drawn)]
+        assert list(own) == titles
+        for title, name in zip(titles, drawn, strict=True):
+            letter, words = title.split(". ", 1)
+            assert f">{letter}</text>" in svg
+            assert f">{words}</text>" in svg
+            assert manifest.loc[name, "test"] in own[title]
+            assert manifest.loc[name, "source_data"] in own[title]
+            assert f"*n* = {manifest.loc[name, 'n_patients']} patient" in own[title]
+            seen.add(name)
+    alone = found["Panels that stand alone"]
+    assert {title.split(".")[0] for title in alone} == {
+        f"`{name}`" for name in PANEL_NAMES if name not in seen
+    }
+
+
+def test_a_legend_has_the_words_of_the_page(page, page_folder, config):
+    own = entries((page_folder / "figures/legends.md").read_text())["Figure 2. Clones through time"]
+    words = own["C. Copy number of plasma cells by chromosome arm"]
+    assert caption_paragraphs("copy_number", config)[0] in words
+    assert str(caption("copy_number", config)).removeprefix("<p>").removesuffix("</p>") in page
+    # Of the small run's two patients with clones and a library each at least.
+    assert re.search(r"\*n\* = \d patients?, \d librar(y|ies), \d+ plasma cells\.", words)
+
+
+def test_a_panel_that_is_not_drawn_is_a_line_of_the_legend(page_folder, config):
+    manifest = read_manifest(page_folder).copy()
+    manifest.loc["swimmer", "test"] = "not assessable: <b>no</b> therapies"
+    path = page_folder / "figures/figures.tsv"
+    before = path.read_text()
+    listed = read_tsv(path)
+    listed.loc[0, "drawn"] = listed.loc[0, "drawn"].removeprefix("swimmer;")
+    listed.loc[0, "not_assessable"] = "swimmer"
+    listed.to_csv(path, sep="\t", index=False)
+    text = legends_text(page_folder, manifest, config=config)
+    path.write_text(before)
+    assert (
+        "\nNot drawn: The course of each patient; not assessable: "
+        "&lt;b&gt;no&lt;/b&gt; therapies.\n" in text
+    )
+    assert "**A. Map by cell type.**" in text

@@ -77,6 +77,7 @@ rule page:
     output:
         page=f"{RESULTS}/report/index.html",
         methods=f"{RESULTS}/report/methods.md",
+        legends=f"{RESULTS}/figures/legends.md",
         patients=expand(f"{RESULTS}/report/patients/{{patient}}.html", patient=RUN.patients),
     log:
         f"{RESULTS}/logs/page.log",

@@ -89,6 +89,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("libraries/*/library.json", "tables/samples.tsv"),
     unit="barcodes",
     test="point estimate with 95 % interval",
     tolerance="0.005",

@@ -97,6 +97,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/detection.tsv", "tables/antigens.tsv"),
     split_rows="patient_id",
     tolerance="0.01",
 )

@@ -98,6 +98,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/antigens.tsv",),
     split_rows="patient_id",
     split_columns="antigen",
     test="95 % intervals of pooled rates (negative binomial, ambient share taken off)",

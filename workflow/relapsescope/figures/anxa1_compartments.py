@@ -97,6 +97,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/anxa1.tsv",),
     split_rows="patient_id",
     test="difference-in-differences of pooled rates, 95 % intervals",
     tolerance="0.05",

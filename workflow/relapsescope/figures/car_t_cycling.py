@@ -73,6 +73,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/car_t.tsv",),
     split_rows="sample_id",
     test="exact (Clopper-Pearson) 95 % intervals",
     unit="T cells",

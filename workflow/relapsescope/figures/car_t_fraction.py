@@ -88,6 +88,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/car_t.tsv",),
     split_rows="sample_id",
     test="95 % intervals of draws of counts and detection sensitivity",
     reproducibility="seeded",

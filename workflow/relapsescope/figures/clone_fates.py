@@ -211,6 +211,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/clones.tsv",),
     split_rows="patient_id",
     unit="malignant cells",
     test="exact 95 % interval of each share (Clopper-Pearson)",

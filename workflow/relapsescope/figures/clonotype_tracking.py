@@ -161,6 +161,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/clonotypes.tsv",),
     split_rows="patient_id",
     test="exact (Clopper-Pearson) 95 % intervals",
     unit="T cells of the clonotypes shown",

@@ -62,5 +62,6 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/microenvironment.tsv",),
     split_rows="sample_id",
 )

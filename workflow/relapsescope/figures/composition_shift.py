@@ -101,6 +101,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/composition_shifts.tsv", "tables/microenvironment.tsv"),
     split_rows="cell_type",
     test="one patient: descriptive; all patients: least squares with patients as fixed effects, "
     "Benjamini-Hochberg over cell types",

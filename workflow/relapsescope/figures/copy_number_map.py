@@ -166,6 +166,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("patients/*/cell_arms.parquet",),
     split_rows="patient_id",
     unit="plasma cells",
     reproducibility="seeded",

@@ -109,6 +109,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("course/bulk.tsv", "course/bulk_summary.tsv"),
     split_rows="cohort",
     test="Cox model, continuous; random effects (Paule-Mandel, Hartung-Knapp)",
     unit="",

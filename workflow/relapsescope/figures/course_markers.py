@@ -224,6 +224,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("course/assessments.tsv",),
     split_rows="patient_id",
     test="IMWG 2016 response and confirmed progression",
     unit="",

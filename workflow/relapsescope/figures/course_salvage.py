@@ -84,6 +84,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("course/salvage_comparison.tsv", "course/salvage.tsv"),
     split_rows="therapy",
     test="share of patients with exact (Clopper-Pearson) 95 % interval",
     unit="",

@@ -156,6 +156,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/course.tsv",),
     split_rows="patient_id",
     test="IMWG 2016 response and confirmed progression",
     unit="",

@@ -173,6 +173,7 @@ def distribution_panel(name: str, title: str, claim: str, metric: Metric) -> Pan
         columns=COLUMNS,
         collect=collect,
         chart=lambda frame: ridges(frame, metric),
+        tables=("tables/cells.parquet", "libraries/*/library.json"),
         unit="barcodes",
     )
 

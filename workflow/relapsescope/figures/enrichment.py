@@ -140,6 +140,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/enrichment.tsv", "tables/programme_comparisons.tsv"),
     split_rows="gene_set",
     split_columns="column",
     test="preranked enrichment against random gene sets (descriptive); over patients: Student's t",

@@ -95,6 +95,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/exhaustion.tsv",),
     split_rows="sample_id",
     test="difference-in-differences of rank scores; hierarchical bootstrap, random gene sets",
     reproducibility="seeded",

@@ -100,6 +100,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("atlas/integration.tsv",),
     reproducibility="seeded",
     tolerance="0.02",
 )

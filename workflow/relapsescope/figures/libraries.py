@@ -87,5 +87,6 @@ PANEL = Panel(
     columns={"sample_id": "text", "verdict": "text", "step": "text", "n_cells": "number"},
     collect=collect,
     chart=chart,
+    tables=("tables/cells.parquet", "tables/samples.tsv"),
     unit="barcodes",
 )

@@ -147,6 +147,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/interactions.tsv",),
     split_rows="ligand",
     split_columns="sample_id",
     test="rates with 95 % intervals against ambient RNA; consensus ranks (LIANA)",

@@ -123,6 +123,7 @@ def map_panel(column: str) -> Panel:
         columns={"umap_1": "number", "umap_2": "number", "value": "text", "place": "number"},
         collect=collect,
         chart=_scatter(column),
+        tables=("tables/cells.parquet",),
         reproducibility="seeded",
         tolerance="shape 0.02",
     )

@@ -95,6 +95,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("atlas/markers.tsv", "tables/cells.parquet"),
     test="ranking score of each cluster against all other cells; descriptive, no p-value: the "
     "clusters come from the same counts",
     reproducibility="seeded",

@@ -86,6 +86,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/mechanisms.tsv",),
     split_rows="patient_id",
     test="written rules (resources/mechanism_rules.yaml)",
     unit="",

@@ -62,6 +62,8 @@ class Panel:
         Its class in the contract's words, and by how much a repeat may differ.
     unit
         What `n_cells` counts, as the page says it; empty where the panel shows no cells.
+    tables
+        Files of the run that `collect` takes the numbers from, for the figure's legend.
     split_rows, split_columns
         Columns whose values a numbered figure shares out over pages where the panel is too high,
         or too wide; without the second the first serves for both.
@@ -77,6 +79,7 @@ class Panel:
     reproducibility: str = "deterministic"
     tolerance: str = "1e-05"
     unit: str = "cells"
+    tables: tuple[str, ...] = ()
     split_rows: str = ""
     split_columns: str = ""
 

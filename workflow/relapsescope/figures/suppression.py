@@ -110,6 +110,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/suppression.tsv",),
     split_rows="sample_id",
     test="difference from other libraries with their measured variation, 95 % t intervals; "
     "joint verdict by intersection-union and Holm",

@@ -72,6 +72,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/t_cell_states.tsv",),
     split_rows="sample_id",
     test="exact (Clopper-Pearson) 95 % intervals",
     unit="T cells",

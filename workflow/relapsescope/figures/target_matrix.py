@@ -64,6 +64,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/targets.tsv", "tables/antigens.tsv"),
     split_rows="patient_id",
     split_columns="antigen",
     test="95 % intervals of the ratio to the reference",

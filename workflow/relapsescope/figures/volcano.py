@@ -185,6 +185,7 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/programmes.tsv", "tables/programme_comparisons.tsv"),
     split_rows="panel",
     test="one patient: none (descriptive; interval beyond 1.5-fold); all patients: paired PyDESeq2",
     reproducibility="seeded",

@@ -203,16 +203,21 @@ class PatientContext(Context):
 
 
 def caption(name: str, config: Mapping[str, Any]) -> Markup:
-    """Return the caption of a panel, from `workflow/report/<name>.rst` and the configuration.
+    """Return the caption of a panel or numbered figure as HTML."""
+    paragraphs = caption_paragraphs(name, config)
+    marked = [re.sub(r"``(.+?)``", r"<code>\1</code>", str(escape(part))) for part in paragraphs]
+    return Markup("".join(f"<p>{part}</p>" for part in marked))
+
+
+def caption_paragraphs(name: str, config: Mapping[str, Any]) -> list[str]:
+    """Return the paragraphs of `workflow/report/<name>.rst` with the configuration's values.
 
     Of reStructuredText only paragraphs, ``literals`` and comments (the category in Snakemake's
-    report) are used.
+    report, left out here) are used.
     """
     source = (CAPTIONS / f"{name}.rst").read_text(encoding="utf-8")
     text = jinja2.Template(source, undefined=jinja2.StrictUndefined).render(
         snakemake=SimpleNamespace(config=config)
     )
     parts = [part for part in text.strip().split("\n\n") if not part.startswith(".. ")]
-    paragraphs = [" ".join(part.split()) for part in parts]
-    marked = [re.sub(r"``(.+?)``", r"<code>\1</code>", str(escape(part))) for part in paragraphs]
-    return Markup("".join(f"<p>{part}</p>" for part in marked))
+    return [" ".join(part.split()) for part in parts]

@@ -12,6 +12,7 @@ from relapsescope.figures.draw import read_manifest
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings, panel_settings
 from relapsescope.report.context import TEMPLATES, Context, PatientContext, Section
+from relapsescope.report.legends import legends_text
 from relapsescope.report.methods_text import methods_text
 from relapsescope.report.origin import Origin, origin_of
 from relapsescope.report.policy import SCRIPT, asset, page_policy
@@ -37,7 +38,8 @@ def build_report(
 ) -> Path:
     """Write the cohort's report as one HTML file and return its path; patients' pages below it.
 
-    Beside it, `methods.md` holds the methods in words.
+    Beside it, `methods.md` holds the methods in words; `figures/legends.md` holds the captions of
+    the page as legends of the figures.
 
     The same tables, figures, configuration and versions give the same bytes.
 
@@ -83,6 +85,8 @@ def build_report(
         _write(own, assemble(heading, sections, home=f"../{page.name}", origin=origin))
     text = methods_text(common["evidence"], results, config=config, versions=versions)
     _write(page.parent / "methods.md", text)
+    legends = legends_text(results, common["manifest"], config=config)
+    _write(results / "figures" / "legends.md", legends)
     return page
 
 

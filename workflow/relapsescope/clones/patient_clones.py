@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from relapsescope.clones.brought_back import bring_back, identity_columns
 from relapsescope.clones.contigs import apply_contigs, library_contigs
 from relapsescope.clones.copy_number import arm_map, evaluable, healthy_events, normal_floor
 from relapsescope.clones.files import PROBABILITY
 from relapsescope.clones.immunoglobulin import Immunoglobulin, call_immunoglobulin
+from relapsescope.clones.lost_identity import plasma_markers
 from relapsescope.clones.malignancy import Malignancy, call_malignancy, group_arms
 from relapsescope.clones.malignant_cells import PatientCells, cell_arms, patient_cells
 from relapsescope.clones.normal_panel import Panel, read_panel
@@ -203,6 +205,17 @@ def assess_patient(
     clones = name_clones(
         cells, malignancy, evaluable=not why, floor=floor, settings=settings, seed=seed
     )
+    clones, back = bring_back(
+        libraries,
+        libraries_used,
+        space.symbols,
+        cells,
+        malignancy,
+        clones,
+        evaluable=not why,
+        floor=floor,
+        settings=settings,
+    )
     clone_id = np.full(n, None, dtype=object)
     probability = np.full(n, np.nan)
     for clone in clones:
@@ -219,6 +232,15 @@ def assess_patient(
         settings.clones,
         cn_settings=settings.copy_number,
         source="" if why else source,
+        lost_library=back.library,
+        identity=identity_columns(
+            libraries_used,
+            cells,
+            malignancy,
+            clones,
+            back,
+            plasma_markers(space.symbols[columns]),
+        ),
     )
     names = {
         "patient_id": np.full(n, patient, dtype=object),
@@ -232,34 +254,47 @@ def assess_patient(
         "cell_arms": {name: values[: len(pictures)] for name, values in names.items()}
         | {"clone_id": clone_id[: len(pictures)]}
         | {arm: pictures[:, i].astype(np.float32) for i, arm in enumerate(arms.names)},
-        "cells": {
-            **names,
-            "light_chain": ig.light_chain,
-            "malignancy": malignancy.malignancy,
-            "malignancy_probability": malignancy.probability,
-            "clone_id": clone_id,
-            "clone_probability": probability,
-            "kappa_umi": ig.kappa,
-            "lambda_umi": ig.lambda_,
-            "light_v": ig.light_v,
-            "heavy_v": ig.heavy_v,
-            "heavy_chain": ig.heavy,
-            "log_odds_immunoglobulin": malignancy.immunoglobulin,
-            "log_odds_programme": malignancy.programme,
-        },
-        "posterior": {
-            **names,
-            "malignancy": malignancy.malignancy,
-            "clone_id": clone_id,
-        }
-        | {f"{PROBABILITY}{clone.clone_id}": clone.probability for clone in clones},
+        "cells": _beneath(
+            {
+                **names,
+                "light_chain": ig.light_chain,
+                "malignancy": malignancy.malignancy,
+                "malignancy_probability": malignancy.probability,
+                "clone_id": clone_id,
+                "clone_probability": probability,
+                "kappa_umi": ig.kappa,
+                "lambda_umi": ig.lambda_,
+                "light_v": ig.light_v,
+                "heavy_v": ig.heavy_v,
+                "heavy_chain": ig.heavy,
+                "log_odds_immunoglobulin": malignancy.immunoglobulin,
+                "log_odds_programme": malignancy.programme,
+                "identity_lost": np.zeros(n, dtype=bool),
+            },
+            back.columns,
+        ),
+        "posterior": _beneath(
+            {**names, "malignancy": malignancy.malignancy, "clone_id": clone_id}
+            | {f"{PROBABILITY}{clone.clone_id}": clone.probability for clone in clones},
+            back.columns
+            | {f"{PROBABILITY}{clone.clone_id}": clone.lost_probability for clone in clones},
+        ),
         "clones": rows,
         "copy_number": [row for clone in clones for row in arm_rows(patient, clone)],
         "summary": summarise(
             patient, libraries, cells, malignancy, clones, why, per_donor, floor, panel
         )
-        | {"panel_source": "" if why else source},
+        | {"panel_source": "" if why else source, "n_identity_lost": len(back.library)},
     }
+
+
+def _beneath(
+    above: Mapping[str, np.ndarray], below: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return columns one under the other."""
+    if not len(below["barcode"]):
+        return dict(above)
+    return {name: np.concatenate([values, below[name]]) for name, values in above.items()}
 
 
 def name_clones(

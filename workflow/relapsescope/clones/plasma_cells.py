@@ -25,6 +25,26 @@ CYCLE = """TYMS TK1 CCNB1 MKI67 PCLAF GINS1 CKS1B TOP2A UBE2C ZWINT TRIP13 KIF11
     MCM5 MCM6 MCM7 CDC20 BUB1 BUB1B PLK1 HMMR SMC4 UBE2T CLSPN GMNN DUT ZWILCH"""
 NO_PLASMA = ("Plasma", "Unknown")
 MIN_BACKGROUND_CELLS = 10
+# Lineages that a plasma cell may be called by when it lost its markers.
+LOST_AS = ("Unknown", "B")
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """A library's cells of `LOST_AS` that passed quality and show no second lineage.
+
+    Attributes
+    ----------
+    barcodes, lineage, ambient_umi
+        (n_candidates,) as in `PlasmaLibrary`.
+    counts
+        (n_candidates, n_genes) of the library's genes.
+    """
+
+    barcodes: np.ndarray
+    lineage: np.ndarray
+    ambient_umi: np.ndarray
+    counts: sparse.csr_matrix
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,8 @@ class PlasmaLibrary:
         (n_genes,) shares of the ambient RNA (of all genes, so they sum to at most 1).
     background, background_ambient
         By cell type, (n_genes,) summed counts of the other cells, and the ambient UMIs in them.
+    candidates
+        Cells that may be plasma cells which lost their markers.
     """
 
     sample_id: str
@@ -53,6 +75,7 @@ class PlasmaLibrary:
     ambient: np.ndarray
     background: dict[str, np.ndarray]
     background_ambient: dict[str, float]
+    candidates: Candidates | None = None
 
     def over(self, columns: np.ndarray) -> "PlasmaLibrary":
         """Return the library over some of its genes (`columns`: numbers, in the wanted order)."""
@@ -61,6 +84,8 @@ class PlasmaLibrary:
             counts=self.counts[:, columns],
             ambient=self.ambient[columns],
             background={kind: sums[columns] for kind, sums in self.background.items()},
+            candidates=self.candidates
+            and dataclasses.replace(self.candidates, counts=self.candidates.counts[:, columns]),
         )
 
 
@@ -123,6 +148,8 @@ def read_plasma_library(
         if len(here) >= MIN_BACKGROUND_CELLS:
             background[kind] = np.asarray(counts[here].sum(axis=0), dtype=float).ravel()
             background_ambient[kind] = float(ambient_umi[here].sum())
+    alone = used & np.isin(cells["lineage"].astype(str), LOST_AS)
+    alone = np.flatnonzero(alone & (cells["contradiction"].astype(str) == ""))
     day = files.row.get("day")
     return PlasmaLibrary(
         sample_id=str(files.row["sample_id"]),
@@ -135,6 +162,12 @@ def read_plasma_library(
         ambient=ambient,
         background=background,
         background_ambient=background_ambient,
+        candidates=Candidates(
+            cells["barcode"][alone],
+            cells["lineage"][alone].astype(str),
+            ambient_umi[alone],
+            counts[alone],
+        ),
     )
 
 

@@ -66,5 +66,7 @@ class CloneSettings:
     min_stability: Share
     new_share: Share
     fold_change: Annotated[float, Within(1)]
+    lost_identity_prior: Probability
+    lost_identity_probability: Probability
 
     ORDER: ClassVar = (Order("normal_probability", "malignant_probability"),)

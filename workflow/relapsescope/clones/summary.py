@@ -74,6 +74,7 @@ def empty_result(
         "posterior": dict.fromkeys((*texts[:3], "malignancy", "clone_id"), nothing),
         "cell_arms": dict.fromkeys((*texts[:3], "clone_id"), nothing),
         "cells": dict.fromkeys((*texts, "heavy_chain"), nothing)
+        | {"identity_lost": np.array([], dtype=bool)}
         | {name: np.array([], dtype=float) for name in (*numbers, *odds)},
         "clones": [
             no_clone_row(patient, Visit(lib.sample_id, lib.timepoint, lib.day), reason)

@@ -1,7 +1,7 @@
 """A patient's clones as tables: clone by timepoint, arms of each clone, and the summary."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,11 @@ CLONE_COLUMNS = (
     "new_events",
     "reference_source",
     "same_immunoglobulin",
+    "n_identity_lost",
+    "identity_ratio",
+    "identity_ci_low",
+    "identity_ci_high",
+    "identity_reference",
     "reason",
 )
 ARM_COLUMNS = (
@@ -91,6 +96,9 @@ class Clone:
         (n_libraries,) share that each library would have shown, as in `Subclones`.
     dissolved
         (n_own_cells,) subclones that did not hold, as in `Subclones`.
+    lost, lost_probability
+        Numbers of its cells among those brought back without a plasma cell's identity, and for
+        each brought-back cell the probability that it is of this clone.
     """
 
     clone_id: str
@@ -102,6 +110,8 @@ class Clone:
     stability: float | None
     unseen: np.ndarray
     dissolved: np.ndarray | None = None
+    lost: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    lost_probability: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 def clone_rows(
@@ -115,16 +125,33 @@ def clone_rows(
     *,
     cn_settings: CopyNumberSettings,
     source: str = COHORT,
+    lost_library: np.ndarray | None = None,
+    identity: Mapping[tuple[str, int], Mapping[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the rows of `clones.tsv`: each clone in each library with malignant cells or not."""
+    """Return the rows of `clones.tsv`: each clone in each library with malignant cells or not.
+
+    Parameters
+    ----------
+    lost_library
+        (n_lost,) number of the library of each cell brought back without a plasma cell's
+        identity. They count; what is learned of a clone is learned without them.
+    identity
+        By clone and library number, the columns that tell what is left of the identity.
+    """
     malignant = malignancy.malignancy == "malignant"
-    n_malignant = np.bincount(cells.library[malignant], minlength=len(libraries))
+    lost_library = np.zeros(0, dtype=int) if lost_library is None else lost_library
+    n_malignant = np.bincount(
+        np.append(cells.library[malignant], lost_library), minlength=len(libraries)
+    )
     number = {library.sample_id: i for i, library in enumerate(libraries)}
     visits = in_time([Visit(lib.sample_id, lib.timepoint, lib.day) for lib in libraries])
     counts = {
         clone.clone_id: {
             name: count_clone(
-                int((cells.library[clone.cells] == i).sum()), int(n_malignant[i]), clone.unseen[i]
+                int((cells.library[clone.cells] == i).sum())
+                + int((lost_library[clone.lost] == i).sum()),
+                int(n_malignant[i]),
+                clone.unseen[i],
             )
             for name, i in number.items()
         }
@@ -134,7 +161,7 @@ def clone_rows(
     last = last_library(relapses, {name: int(n_malignant[i]) for name, i in number.items()})
     returned = relapse_clone({c: counts[c][last] for c in counts}) if last else None
     before = [v.sample_id for v in visits if v.timepoint in BEFORE]
-    shares = _expected_shares(clones, cells.library, malignant, len(libraries))
+    shares = _expected_shares(clones, cells.library, malignant, len(libraries), lost_library)
     rows = []
     for clone in clones:
         is_relapse = clone.clone_id == returned
@@ -146,6 +173,12 @@ def clone_rows(
                 malignant & ((malignancy.ig_clone == clone.ig_clone) | (len(kin) >= MIN_KIN_ARMS))
             )
             same = sum(int((cells.library[ig_cells] == number[name]).sum()) for name in before)
+            same += sum(
+                int((lost_library[other.lost] == number[name]).sum())
+                for other in clones
+                for name in before
+                if other.ig_clone == clone.ig_clone
+            )
             link, reason = relation(
                 earlier,
                 same_ig_before=same,
@@ -205,6 +238,7 @@ def clone_rows(
                     "same_immunoglobulin": same > 0 if is_relapse and before else None,
                     "reason": "; ".join(filter(None, [reason, why])),
                 }
+                | dict((identity or {}).get((clone.clone_id, number[visit.sample_id]), {}))
             )
     shown = {row["sample_id"] for row in rows}
     absent = [v for v in visits if v.timepoint == "relapse" and v.sample_id not in shown]
@@ -326,17 +360,24 @@ def _why_none(malignancy: Malignancy, why: str) -> str:
 
 
 def _expected_shares(
-    clones: Sequence[Clone], library: np.ndarray, malignant: np.ndarray, n_libraries: int
+    clones: Sequence[Clone],
+    library: np.ndarray,
+    malignant: np.ndarray,
+    n_libraries: int,
+    lost_library: np.ndarray,
 ) -> dict[str, list[tuple[float, float] | None]]:
     """Return each clone's mean posterior among each library's malignant cells, and its error.
 
     Counting assigned cells favours the larger clone where clones overlap; this does not. The
     error is that of the cells' assignment alone.
     """
-    total = np.sum([clone.probability for clone in clones], axis=0) if clones else 1.0
+    malignant = np.append(malignant, np.ones(len(lost_library), dtype=bool))
+    library = np.append(library, lost_library)
+    every = [np.append(clone.probability, clone.lost_probability) for clone in clones]
+    total = np.sum(every, axis=0) if clones else 1.0
     result: dict[str, list[tuple[float, float] | None]] = {}
-    for clone in clones:
-        share = clone.probability / np.maximum(total, 1e-12)
+    for clone, probability in zip(clones, every, strict=True):
+        share = probability / np.maximum(total, 1e-12)
         inside = [share[malignant & (library == i)] for i in range(n_libraries)]
         result[clone.clone_id] = [
             (float(own.mean()), float(np.sqrt((own * (1 - own)).sum()) / len(own)))

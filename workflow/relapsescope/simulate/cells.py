@@ -31,9 +31,9 @@ def draw_cells(
     Returns
     -------
     One row a cell: `profile`, `lineage`, `cell_type`, `clone` (None outside the tumour),
-    `malignant`, `car`, `cycling`, `exhausted`, `suppressive`, the receptor genes (`heavy`,
-    `heavy_v`, `light_chain`, `light`, `light_v`), `umi` (expected native UMIs), and the shares
-    `mitochondrial` and `immunoglobulin` among them.
+    `malignant`, `car`, `cycling`, `exhausted`, `suppressive`, `identity_lost`, the receptor genes
+    (`heavy`, `heavy_v`, `light_chain`, `light`, `light_v`), `umi` (expected native UMIs), and the
+    shares `mitochondrial` and `immunoglobulin` among them.
     """
     table = profile_table()
     malignant = rng.random(n) < library.plasma
@@ -53,6 +53,7 @@ def draw_cells(
     _add_states(cells, patient, library, rows, rng)
     _add_receptors(cells, person, rng)
     _add_sizes(cells, patient, library, rows, rng)
+    _lose_identity(cells, patient, rng)
     return cells
 
 
@@ -182,6 +183,20 @@ def _add_sizes(
         share[(cells["clone"] == clone.clone_id).to_numpy()] = clone.immunoglobulin_share
     drawn = _around(np.where(share > 0, share, 0.5), n, rng)
     cells["immunoglobulin"] = np.where(share > 0, drawn, 0.0)
+
+
+def _lose_identity(cells: pd.DataFrame, patient: PatientPlan, rng: np.random.Generator) -> None:
+    """Mark the cells that lost a plasma cell's programme, and lessen their immunoglobulin."""
+    cells["identity_lost"] = False
+    for clone in patient.clones:
+        if not clone.identity_lost:
+            continue
+        lost = (cells["clone"] == clone.clone_id) & (rng.random(len(cells)) < clone.identity_lost)
+        secreted = cells.loc[lost, "umi"] * cells.loc[lost, "immunoglobulin"]
+        left = clone.identity_immunoglobulin * secreted
+        cells.loc[lost, "umi"] += left - secreted
+        cells.loc[lost, "immunoglobulin"] = left / cells.loc[lost, "umi"]
+        cells.loc[lost, "identity_lost"] = True
 
 
 def _around(centre: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import sparse
 
 from relapsescope.simulate.cells import draw_cells
-from relapsescope.simulate.donors import Donor
+from relapsescope.simulate.donors import IDENTITY_LEFT, Donor
 from relapsescope.simulate.expression import (
     Genome,
     mitochondrial_shares,
@@ -178,6 +178,9 @@ def _expected(
     rates = np.repeat(base[None, :].astype(np.float32), n, axis=0)
     for at, (share, kept) in person.retained.get(clone or "", {}).items():
         rates[rng.random(n) < share, at] = kept
+    if clone in person.identity:
+        lost = cells["identity_lost"].to_numpy(bool)
+        rates[np.ix_(lost, person.identity[clone][1])] *= IDENTITY_LEFT
     neighbour = profile_table().loc[profile, "neighbour"]
     if neighbour and not clone:
         # Cell types grade into one another: up to 30 % of the neighbour's expression.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from relapsescope.simulate.expression import (
     arm_factors,
     nuclear_rates,
     profile_table,
+    resource,
     segment_usage,
     sex_rates,
 )
@@ -20,6 +22,9 @@ from relapsescope.simulate.streams import generator
 
 ANTIGENS = ("TNFRSF17", "GPRC5D", "FCRL5", "SLAMF7", "CD38", "SDC1")
 PRIVATE_GENES, PRIVATE_SD = 80, 0.9
+# A gene is of a plasma cell's identity where it shows so many times the mean of all other profiles;
+# a cell that lost it keeps this share of its rate.
+IDENTITY_FOLD, IDENTITY_LEFT = 3.0, 0.02
 SUBCLONE_GENES = 25
 ANTIGEN_SD = 0.25
 
@@ -38,18 +43,24 @@ class Donor:
         The malignant cells' `segment: symbol`: IGHC, IGHV, light constant and variable gene.
     retained
         By clone and gene, the share of its cells that kept the parent's rate, and that rate.
+    identity
+        By clone, the share of its cells that lost the programme of a plasma cell, and the rows of
+        the genes that they lost.
     """
 
     profiles: dict[str, np.ndarray]
     clones: dict[str, np.ndarray]
     receptors: dict[str, str]
     retained: dict[str, dict[int, tuple[float, float]]]
+    identity: dict[str, tuple[float, np.ndarray]] = field(default_factory=dict)
 
     def mean_rates(self, clone_id: str) -> np.ndarray:
-        """Return a clone's rates, cells that retain a gene counted by their share."""
+        """Return a clone's rates, cells that retain or lost a gene counted by their share."""
         rates = self.clones[clone_id].copy()
         for at, (share, kept) in self.retained[clone_id].items():
             rates[at] += share * (kept - rates[at])
+        share, lost = self.identity.get(clone_id, (0.0, np.array([], dtype=int)))
+        rates[lost] *= 1 - share * (1 - IDENTITY_LEFT)
         return rates
 
 
@@ -76,7 +87,23 @@ def donor(plan: CohortPlan, patient: PatientPlan, genes: Genome, seed: int) -> D
             genes.index[symbol]: (share, float(before[genes.index[symbol]] / before.sum()))
             for symbol, share in clone.retaining.items()
         }
-    return Donor(profiles, clones, _receptors(patient, rng), retained)
+    identity = {
+        clone.clone_id: (clone.identity_lost, identity_genes(genes, clone.identity_genes))
+        for clone in patient.clones
+        if clone.identity_lost
+    }
+    return Donor(profiles, clones, _receptors(patient, rng), retained, identity)
+
+
+def identity_genes(genes: Genome, symbols: Sequence[str] = ()) -> np.ndarray:
+    """Return the rows of `symbols`; of what a plasma cell shows beyond other cells without any."""
+    if symbols:
+        return np.array([genes.index[symbol] for symbol in symbols], dtype=int)
+    others = [nuclear_rates(genes, name) for name in profile_table().index if name != "Plasma"]
+    rates = nuclear_rates(genes, "Plasma")
+    typed = set(resource("rates").query("profile_group == 'Plasma'")["symbol"])
+    own = rates > IDENTITY_FOLD * np.mean(others, axis=0)
+    return np.flatnonzero(own & np.array([symbol in typed for symbol in genes.symbols]))
 
 
 def _first_clone(plasma: np.ndarray, genes: Genome, rng: np.random.Generator) -> np.ndarray:

@@ -43,6 +43,12 @@ class ClonePlan:
         The clone that this one came from, None for the first.
     immunoglobulin_share
         Mean share of a cell's RNA that is immunoglobulin.
+    identity_lost
+        Share of the clone's cells that lost the programme of a plasma cell.
+    identity_genes
+        The genes that these cells lost; empty for all that a plasma cell shows beyond others.
+    identity_immunoglobulin
+        Factor on the immunoglobulin of these cells.
     """
 
     clone_id: str
@@ -53,6 +59,9 @@ class ClonePlan:
     parent: str | None = None
     immunoglobulin_share: float = 0.45
     cycling: float = 0.05
+    identity_lost: float = 0.0
+    identity_genes: tuple[str, ...] = ()
+    identity_immunoglobulin: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -295,6 +304,9 @@ def check_plan(plan: CohortPlan) -> list[str]:
                 problems.append(f"{here}: clone {clone.clone_id} retains a gene that rates lacks")
             if any(not 0 <= share <= 1 for share in clone.retaining.values()):
                 problems.append(f"{here}: clone {clone.clone_id} retaining: shares are 0 to 1")
+            for name in ("identity_lost", "identity_immunoglobulin"):
+                if not 0 <= getattr(clone, name) <= 1:
+                    problems.append(f"{here}: clone {clone.clone_id} {name} must be from 0 to 1")
             bad = [e for e in clone.copy_number if not EVENT.fullmatch(e)]
             problems += [f"{here}: {event!r} is no arm event such as +1q" for event in bad]
             if clone.parent is not None and clone.parent not in known:
@@ -363,4 +375,5 @@ def _clone(content: Mapping[str, Any]) -> ClonePlan:
     values = _known(ClonePlan, content)
     events = str(content.get("copy_number", "") or "")
     values["copy_number"] = tuple(e.strip() for e in events.split(";") if e.strip())
+    values["identity_genes"] = tuple(content.get("identity_genes", ()))
     return ClonePlan(**values)

@@ -18,8 +18,8 @@ FEW_UMI, FEW_CELLS = 30.0, 20
 CELL_COLUMNS = [
     "sample_id", "barcode", "patient_id", "timepoint", "profile", "lineage", "cell_type",
     "quality", "doublet", "lineage2", "cell_type2", "doublet_type", "clone", "malignant",
-    "light_chain", "v_gene", "car", "cycling", "exhausted", "native_umi", "ambient_umi",
-    "total_umi", "ambient_fraction", "car_umi", "TNFRSF17_umi", "ANXA1_umi",
+    "light_chain", "v_gene", "car", "cycling", "exhausted", "identity_lost", "native_umi",
+    "ambient_umi", "total_umi", "ambient_fraction", "car_umi", "TNFRSF17_umi", "ANXA1_umi",
 ]  # fmt: skip
 
 

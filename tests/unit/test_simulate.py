@@ -13,6 +13,8 @@ import yaml
 from relapsescope.errors import InputProblem
 from relapsescope.simulate import compose_plan, read_plan, simulate_cohort
 from relapsescope.simulate.clinical import clinical_tables
+from relapsescope.simulate.counts import draw_library
+from relapsescope.simulate.donors import donor
 from relapsescope.simulate.expression import (
     apply_programme,
     arm_factors,
@@ -464,3 +466,28 @@ def test_genetics_of_a_plan_is_a_table_of_its_own_and_unknown_columns_are_told()
     assert "genetics" not in clinical_tables(read_plan(SIMULATE_RESOURCES / "demo.yaml"), 1)
     wrong = replace(plan.patients[0], genetics=({"gene": "TNFRSF17"},))
     assert "genetics has no column 'gene'" in " ".join(check_plan(CohortPlan((wrong,))))
+
+
+def test_cells_that_lost_their_identity_keep_their_clone_and_lose_the_programme():
+    genes = genome(3000)
+    lost = ClonePlan("A", copy_number=("+1q",), identity_lost=0.5, identity_immunoglobulin=0.1)
+    library = LibraryPlan("relapse", cells=300, plasma=0.6, clones={"A": 1.0}, doublets_per_1000=0)
+    patient = PatientPlan("P", (library,), clones=(lost,), involved_chain="kappa")
+    plan = CohortPlan((patient,), genes=3000)
+    person = donor(plan, patient, genes, seed=4)
+    drawn = draw_library(plan, patient, library, person, genes, seed=4, scale=1.0)
+    cells = drawn.cells
+    own = (cells["malignant"] & (cells["quality"] == "live")).to_numpy()
+    gone = own & cells["identity_lost"].to_numpy(bool)
+    kept = own & ~gone
+    assert not cells.loc[~cells["malignant"], "identity_lost"].any()
+    assert 0.4 < gone.sum() / own.sum() < 0.6
+    programme = [genes.index[name] for name in ("MZB1", "XBP1", "DERL3", "TNFRSF17")]
+    counts = np.asarray(drawn.filtered[:, programme].sum(axis=1)).ravel()
+    assert counts[gone].mean() < 0.1 * counts[kept].mean()
+    assert cells.loc[gone, "immunoglobulin"].mean() < 0.3 * cells.loc[kept, "immunoglobulin"].mean()
+    at = genes.index["MZB1"]
+    assert person.mean_rates("A")[at] == pytest.approx(person.clones["A"][at] * 0.51)
+    wrong = replace(lost, identity_lost=1.5)
+    told = check_plan(CohortPlan((replace(patient, clones=(wrong,)),)))
+    assert told == ["patient 'P': clone A identity_lost must be from 0 to 1"]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from relapsescope.antigens.cell_groups import ALL_MALIGNANT
+from relapsescope.antigens.identity_loss import identity_loss, identity_of, identity_words
 from relapsescope.antigens.molecules import Clones, Molecules
 from relapsescope.antigens.references import (
     MALIGNANT_KEY,
@@ -58,6 +59,7 @@ COLUMNS = (
     *("partial_probability", "not_lost_probability", "loss_log_likelihood"),
     "reference_source",
     *("own_past_ratio", "own_past_ci_low", "own_past_ci_high", "origin"),
+    *("n_identity_lost", "identity_loss"),
 )
 NEVER_HAD, FELL = "never_had", "lost"
 ORIGINS = {
@@ -302,7 +304,13 @@ def _row(cohort: Cohort, key: Key, gene: str, one: Tally) -> dict[str, Any]:
     row |= _own_past(cohort, key, gene, one, reference, found, row["verdict"])
     row["protein_agrees"] = _agreement(row, settings)
     censored = [s for s in reference.samples() if molecules.libraries[s].umi_ceiling]
+    told = identity_of(cohort.clones, molecules.clones(sample), sample, clone)
+    if told is not None:
+        row["n_identity_lost"] = told.n_lost
+        row["identity_loss"] = identity_loss(row, told, settings.reduced_below)
     row["reason"] = _with_caveats(why, row, settings, censored)
+    if told is not None and identity_words(row, told):
+        row["reason"] += f"; {identity_words(row, told)}"
     return row
 
 

@@ -105,9 +105,10 @@ def cell_groups(
         ]
     lineage, cell_type = cells["lineage"].astype(str), cells["cell_type"].astype(str)
     groups += [
-        Group("lineage", name, usable & (lineage == name), pooled=True)
+        Group("lineage", name, usable & (lineage == name) & ~malignant, pooled=True)
         for name in REFERENCE_LINEAGES
     ]
+    usable &= ~malignant
     others = sorted(set(cell_type[usable & (lineage != "Plasma") & (lineage != "Unknown")]))
     groups += [Group("cell_type", name, usable & (cell_type == name)) for name in others]
     return [group for group in groups if group.members.any()]

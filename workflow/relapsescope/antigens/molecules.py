@@ -1,7 +1,7 @@
 """The molecules of a whole cohort: each tally looked up by library, group of cells and gene."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +170,20 @@ def read_molecules(
 
 
 @dataclass(frozen=True)
+class Identity:
+    """A clone's cells in one library that lost a plasma cell's identity, and what is left of it.
+
+    The ratio of the programme to its reference is NaN where it was not measured.
+    """
+
+    n_lost: int
+    n_cells: int
+    ratio: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Clones:
     """What the clone calls say that the comparisons need.
 
@@ -180,22 +194,31 @@ class Clones:
     unrelated
         (patient, clone) whose immunoglobulin is another than before CAR-T: the tumour before is
         not theirs.
+    identity
+        By sample and clone, what is left of the plasma-cell programme.
     """
 
     relapse: dict[str, tuple[str, ...]]
     unrelated: frozenset[tuple[str, str]]
+    identity: Mapping[tuple[str, str], Identity] = field(default_factory=dict)
 
 
 def read_clones(paths: Sequence[str]) -> Clones:
     """Return the relapse clones of the patients' `clones.tsv`."""
     relapse: dict[str, list[str]] = {}
     unrelated = set()
+    identity = {}
     for path in paths:
         table = read_tsv(path)
         for row in table.to_dict("records"):
             if row["relation"] == "different_ig":
                 unrelated.add((row["patient_id"], row["clone_id"]))
+            if row.get("n_identity_lost"):
+                names = ("identity_ratio", "identity_ci_low", "identity_ci_high")
+                left = [float(row[name]) if row[name] else np.nan for name in names]
+                counts = int(row["n_identity_lost"]), int(row["n_cells"])
+                identity[row["sample_id"], row["clone_id"]] = Identity(*counts, *left)
             if is_true(row["is_relapse_clone"]):
                 relapse.setdefault(row["sample_id"], []).append(row["clone_id"])
     by_sample = {sample: tuple(dict.fromkeys(clones)) for sample, clones in relapse.items()}
-    return Clones(by_sample, frozenset(unrelated))
+    return Clones(by_sample, frozenset(unrelated), identity)

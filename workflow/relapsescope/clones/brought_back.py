@@ -43,6 +43,14 @@ class BroughtBack:
     library: np.ndarray
     columns: dict[str, np.ndarray]
 
+    def by_library(self, libraries: Sequence[PlasmaLibrary]) -> dict[str, int]:
+        """Return how many were brought back in each library that has any."""
+        numbers, sizes = np.unique(self.library, return_counts=True)
+        return {
+            libraries[number].sample_id: int(size)
+            for number, size in zip(numbers, sizes, strict=True)
+        }
+
 
 def bring_back(
     libraries: Sequence[PlasmaLibrary],

@@ -316,7 +316,7 @@ def _fit(
 ) -> np.ndarray:
     """Return (n_cells,) log-likelihood of the best of some profiles (n_profiles, n_genes).
 
-    Poisson, in which a gene weighs less where cells vary in it beyond chance, alike in all profiles.
+    Poisson; a gene weighs less where cells vary in it beyond chance, alike in all profiles.
     """
     weight = 1 / (1 + CELL_VARIANCE * np.median(totals) * usual)
     shares = np.maximum(shares, 1e-9)

@@ -284,7 +284,8 @@ def assess_patient(
         "summary": summarise(
             patient, libraries, cells, malignancy, clones, why, per_donor, floor, panel
         )
-        | {"panel_source": "" if why else source, "n_identity_lost": len(back.library)},
+        | {"panel_source": "" if why else source}
+        | {"identity_lost": back.by_library(libraries)},
     }
 
 

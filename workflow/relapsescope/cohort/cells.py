@@ -46,6 +46,7 @@ CLONE_CALLS = (
     "malignancy_probability",
     "clone_id",
     "clone_probability",
+    "identity_lost",
 )
 SAMPLE_COLUMNS = (
     "sample_id",

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+from relapsescope.antigens.identity_loss import BEYOND_PROGRAMME, SELECTIVE, WITH_PROGRAMME
 from relapsescope.antigens.verdicts import PARTIAL
 from relapsescope.course.genetics import (
     EPITOPE_MUTATED,
@@ -80,7 +81,7 @@ def _escape_by_rna(patient: PatientEvidence) -> Finding:
         why = f"{name} is not among the antigens judged in the relapse clone"
         return Finding("no_data", NOTHING, not_assessed=Cited(why))
     row = found[0]
-    evidence = _target_seen(row) + _retained_share(row)
+    evidence = _target_seen(row) + _retained_share(row) + _identity(row, clone)
     state = _target_state(row, patient.lost_below)
     strength = clipped(1 - row.value("ratio_ci_high"))
     lost, reduced = _target_leanings(row, patient)
@@ -163,6 +164,31 @@ def _retained_share(row: Row) -> Cited | str:
     )
 
 
+def _identity(row: Row, clone: Row) -> Cited | str:
+    """Return whether the target went with the cells' identity, and which cells had lost it."""
+    told: Cited | str = ""
+    if row.value("n_identity_lost") > 0:
+        told = cited(
+            "; {n} of its cells no longer show a plasma cell's markers and were told by the "
+            "clone's own immunoglobulin, arms and genes",
+            n=row.number("n_identity_lost"),
+        )
+    if row["identity_loss"] not in WENT:
+        return told
+    went = cited(
+        "; {went} ({share} % of the programme is left, interval {interval} %)",
+        went=WENT[row["identity_loss"]],
+        share=clone.percent("identity_ratio"),
+        interval=clone.interval("identity_ci_low", "identity_ci_high", percent=True),
+    )
+    return told + went if told else went
+
+
+WENT = {
+    WITH_PROGRAMME: "it went with the whole programme of a plasma cell",
+    BEYOND_PROGRAMME: "it fell further than the programme of a plasma cell did",
+    SELECTIVE: "it went alone, the programme of a plasma cell is kept",
+}
 REFERENCES = {
     "pre_treatment_clone": "the patient's cells before treatment",
     "normal_plasma_cells": "normal plasma cells",

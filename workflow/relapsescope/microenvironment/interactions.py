@@ -131,8 +131,9 @@ def named_groups(
     lineage, name = cells["lineage"].astype(str), cells["cell_type"].astype(object).copy()
     for i in np.flatnonzero(usable):
         barcode = cells["barcode"][i]
-        if lineage[i] == "Plasma":
+        if lineage[i] == "Plasma" or calls.get(barcode, {}).get("malignancy") == "malignant":
             name[i] = NORMAL_PLASMA if donor else _plasma_name(calls.get(barcode, {}))
+            lineage[i] = "Plasma"
         elif lineage[i] == "T" and car.get(barcode, {}).get("car_status") == "detected":
             name[i] = CAR_T
     usable &= (lineage != "Unknown") & (name.astype(str) != "")

@@ -82,6 +82,10 @@ def patient_row(context: Context, patient_id: str) -> dict[str, Any]:
     shown = returned if len(returned) else clones.head(1)
     first = shown.iloc[-1].to_dict() if len(shown) else {}
     reasons = [*summary.get("reasons", []), summary.get("cnv_reason") or ""]
+    reasons += [
+        f"{sample}: {n} further malignant cells no longer show a plasma cell's markers"
+        for sample, n in summary.get("identity_lost", {}).items()
+    ]
     if len(returned):
         relation = short_relation(first)
     else:

@@ -182,6 +182,12 @@ def _relapse_clone(context: PatientContext, row: Row) -> dict[str, Any]:
         n=row.number("n_malignant"),
         interval=row.interval("fraction_ci_low", "fraction_ci_high", percent=True),
     )
+    if row.value("n_identity_lost") > 0:
+        lead += cited(
+            "; {lost} of them no longer show a plasma cell's markers and were told by the clone's "
+            "own immunoglobulin, arms and genes",
+            lost=row.number("n_identity_lost"),
+        )
     before = cited(
         "it made up {before} % of the malignant cells before CAR-T",
         before=row.percent("share_before"),

@@ -66,6 +66,7 @@ def test_calls_are_joined_by_library_and_barcode(of_failed, tmp_path):
     called["malignancy_probability"] = [0.99, 0.01]
     called["clone_id"] = ["B", None]
     called["clone_probability"] = [0.9, None]
+    called["identity_lost"] = [True, None]
     called.to_parquet(calls)
     rows = [{"sample_id": s, "patient_id": "P", "timepoint": "relapse"} for s in ("S1", "S2")]
     join_cells(
@@ -76,12 +77,18 @@ def test_calls_are_joined_by_library_and_barcode(of_failed, tmp_path):
         output=output,
     )
     cells = pd.read_parquet(output)
-    assert list(cells.columns) == [*CELL_COLUMNS, "clone_probability", "t_cell_state"]
+    assert list(cells.columns) == [
+        *CELL_COLUMNS,
+        "clone_probability",
+        "identity_lost",
+        "t_cell_state",
+    ]
     known = cells[cells["malignancy"].notna()]
     found = known[["sample_id", "barcode", "malignancy"]].to_numpy().tolist()
     assert found == [["S2", "CC", "normal"], ["S2", "GG", "malignant"]]
     assert cells["clone_id"].notna().sum() == 1
     assert cells["clone_probability"].dropna().tolist() == [0.9]
+    assert cells["identity_lost"].dropna().tolist() == [True]
     assert cells["light_chain"].isna().sum() == 4
 
 

@@ -7,7 +7,6 @@ doublet with a plasma cell carries everything: a cell is brought back only where
 it better than each of these.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -28,8 +27,10 @@ from relapsescope.clones.plasma_cells import PlasmaLibrary
 from relapsescope.clones.settings import CloneSettings, CopyNumberSettings
 from relapsescope.clones.subclone_contrast import group_contrast
 from relapsescope.clones.tables import Clone
-from relapsescope.libraries.markers import MARKER_TABLE
+from relapsescope.paths import RESOURCES
+from relapsescope.tables import read_tsv
 
+MARKER_TABLE = RESOURCES / "markers.tsv"
 # A gene is of a plasma cell's identity where normal plasma cells show so many times the mean of the
 # other cell types; it says nothing of which clone a cell is that lost it.
 IDENTITY_FOLD = 3.0
@@ -493,8 +494,7 @@ def identity_ratio(
 
 def plasma_markers(symbols: np.ndarray) -> np.ndarray:
     """Return (n_genes,) bool: what the table of markers names for plasma cells."""
-    with open(MARKER_TABLE, encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
+    rows = read_tsv(MARKER_TABLE).to_dict("records")
     named = {
         symbol
         for row in rows

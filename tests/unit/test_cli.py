@@ -76,6 +76,21 @@ def test_the_configured_clinical_tables_stay_with_the_configured_sheet(run, coho
     assert result.exit_code == 0, result.output
 
 
+def test_what_a_sheet_cannot_decide_depends_on_the_reference(run, cohort):
+    sheet = cohort / "samples.tsv"
+    head, *rows = sheet.read_text().splitlines()
+    one = [row for row in rows if "\trelapse\t" in row]
+    sheet.write_text("\n".join([head, *one]) + "\n")
+    said = {
+        reference: run("check", "--samples", str(sheet), "--reference", reference).output
+        for reference in ("shipped", "none", "absent")
+    }
+    assert "published normal plasma cells only" in said["shipped"]
+    assert "published" not in said["none"]
+    assert "no problem" in said["none"]
+    assert "absent" in said["absent"] and "no problem" not in said["absent"]
+
+
 def test_status_says_what_is_done(run, cohort, tmp_path):
     sample_id = (cohort / "samples.tsv").read_text().splitlines()[1].split("\t")[0]
     folder = tmp_path / "results/libraries" / sample_id

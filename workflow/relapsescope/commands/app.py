@@ -50,6 +50,13 @@ def check(
             help='Folder of clinical tables, "" for none [default: that of the configured sheet].'
         ),
     ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="shipped, none, or a frozen reference's folder [default: that of the "
+            "configuration]."
+        ),
+    ] = None,
     config: ConfigOption = Path("config/config.yaml"),
 ) -> None:
     """Check the configuration, the sheet, the clinical tables and every matrix; change nothing.
@@ -68,6 +75,8 @@ def check(
             chosen |= {"samples": str(samples), "clinical": ""}
         if clinical is not None:
             chosen["clinical"] = clinical
+        if reference is not None:
+            chosen["reference"] = reference
         checked = check_run(chosen)
     except InputProblem as problem:
         _stop(problem)

@@ -170,12 +170,13 @@ def test_another_page_cannot_send(study, counts, origin):
 def test_a_form_without_the_sessions_own_token_is_refused(study, counts):
     async def talk(visitor):
         other = Guard()
-        mine = visitor.token
         sent = [
             await visitor.send([(FILTERED, counts)], token=token)
             for token in ("", "guessed", visitor.guard.token, other.token)
         ]
         looked = await visitor.look([FILTERED], token="guessed")
+        mine = visitor.token
+        visitor.client.session.cookie_jar.clear()
         await visitor.enter()
         # A form of a session before this one.
         old = await visitor.send([(FILTERED, counts)], token=mine)
@@ -247,8 +248,8 @@ def test_two_people_at_once_get_their_own(study, counts, tmp_path):
     async def talk(visitor):
         second = await Visitor(visitor.client, visitor.guard).enter()
         third = await Visitor(visitor.client, visitor.guard).enter()
-        # The cookie is the last one's; each keeps its own form.
-        second.token = third.token
+        # Two tabs of one browser: who enters again keeps the session that is there.
+        assert second.token == third.token
         return await asyncio.gather(
             second.send([(FILTERED, counts)]), third.send([(FILTERED, other)], {**TOLD, "day": "9"})
         )
@@ -278,6 +279,7 @@ def test_the_same_answers_at_once_get_two_places(study, counts, tmp_path):
         (Limits(n_bytes=5_000), [("a.h5", b"x" * 6_000)], "which is the most"),
         (Limits(n_bytes=9_000), [("a.h5", b"x" * 5_000), ("b.h5", b"y" * 4_500)], "the most"),
         (Limits(n_bytes=1_000), [("a.h5", b"x" * 200_000)], "at most 1e-06 GB are taken"),
+        (Limits(n_bytes=5_000), [(".DS_Store", b"x" * 6_000)], "which is the most"),
         (Limits(n_files=2), [(f"{i}.h5", b"x") for i in range(3)], "at most 2 are taken"),
         (Limits(at_once=0), [("a.h5", b"x")], "others are sending files"),
         (Limits(), [], "no file was chosen"),
@@ -455,6 +457,69 @@ def test_an_upload_that_stalls_is_given_up(study, counts):
 
     assert b" 400 " in at_desk(study, talk, Limits(stall_s=0.3))
     assert lying_in(study.inbox) == []
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "multipart/form-data", "multipart/mixed; boundary=a", "x"]
+)
+def test_what_is_no_form_of_the_desk_is_refused(study, kind):
+    async def talk(visitor):
+        answer = await visitor.client.post(
+            "/submit", data=b"a=b", headers={"Origin": visitor.origin, "Content-Type": kind}
+        )
+        return answer.status
+
+    assert at_desk(study, talk) in (400, 403)
+    assert lying_in(study.inbox) == []
+
+
+def test_a_sheet_that_no_row_can_be_added_to_stops_nobody(study, counts):
+    study.sheet.write_bytes("sample_id\tpatient_id".encode("utf-16"))
+
+    async def talk(visitor):
+        _, looked = await visitor.look([FILTERED])
+        _, sent = await visitor.send([(FILTERED, counts)])
+        shown = await (await visitor.client.get("/")).text()
+        study.sheet.unlink()
+        await visitor.client.app[server.DESK].work()
+        return looked, sent, shown
+
+    looked, sent, shown = at_desk(study, talk)
+    assert "save it as UTF-8" in looked and "save it as UTF-8" in shown
+    # It is no fault of the sample's, which waits until the sheet is mended.
+    assert sent["state"] == "waiting"
+    assert len(read_sheet(study.sheet)) == 1
+
+
+def test_many_may_look_at_once(study):
+    """Each look lays out its own sheet: one process serves all."""
+    study.sheet.write_text("sample_id\tpatient_id\ttimepoint\ttissue\tmatrix\n")
+
+    async def talk(visitor):
+        days = ["-3" if i % 2 else "3" for i in range(12)]
+        asked = [visitor.look([FILTERED], TOLD | {"day": day}) for day in days]
+        return [json.loads(text)["problems"] for _, text in await asyncio.gather(*asked)]
+
+    assert [len(problems) for problems in at_desk(study, talk)] == [0, 1] * 6
+    assert [path.name for path in study.sheet.parent.iterdir()] == ["samples.tsv"]
+
+
+def test_trouble_with_the_inbox_is_told_and_ends_with_it(study, counts, monkeypatch):
+    def broken(inbox, sheet):
+        raise RuntimeError("out of order")
+
+    async def talk(visitor):
+        with monkeypatch.context() as patch:
+            patch.setattr(server, "work_through", broken)
+            _, said = await visitor.send([(FILTERED, counts)])
+            shown = await (await visitor.client.get("/state")).text()
+        await visitor.client.app[server.DESK].work()
+        return said, shown, await (await visitor.client.get("/state")).text()
+
+    said, shown, after = at_desk(study, talk)
+    assert said["state"] == "waiting"
+    assert "cannot be worked through: out of order" in shown
+    assert "out of order" not in after and "taken" in after
 
 
 def test_a_full_disk_is_one_line(study, counts, monkeypatch):

@@ -108,6 +108,10 @@ def _enter(request: web.Request, guard: Guard) -> web.Response:
     session = guard.open_session(request.query["token"])
     if not session:
         raise web.HTTPForbidden(text=AGAIN)
+    known = request.cookies.get(cookie_name(request), "")
+    if guard.form_token(known):
+        # A second tab: the forms of the first go on.
+        session = known
     answer = web.Response(status=303, headers={"Location": "/"})
     answer.set_cookie(cookie_name(request), session, httponly=True, samesite="Strict", path="/")
     return answer

@@ -64,8 +64,9 @@ class Desk:
                 self.trouble = ()
             except InputProblem as problem:
                 self.trouble = tuple(problem.problems)
-            except OSError as error:
-                self.trouble = (f"the inbox cannot be worked through ({error.strerror})",)
+            except Exception as error:
+                # Whatever it is, the desk goes on, and those who wait are told.
+                self.trouble = (f"the inbox cannot be worked through: {error}",)
 
     async def rounds(self) -> None:
         """Look at the inbox again and again, for what waits."""
@@ -147,7 +148,10 @@ async def look(request: web.Request) -> web.Response:
         raise web.HTTPBadRequest(text="This is no question of the desk's page.") from None
     if len(names) != len(sizes) or min(sizes, default=0) < 0:
         raise web.HTTPBadRequest(text="This is no question of the desk's page.")
-    seen = await asyncio.to_thread(preview, names, told, desk.study.sheet)
+    try:
+        seen = await asyncio.to_thread(preview, names, told, desk.study.sheet)
+    except InputProblem as problem:
+        return web.json_response({"needed": [], "problems": list(problem.problems)})
     n_bytes = sum(sizes[number] for number in seen.needed)
     problems = [*seen.problems, *desk.size_problems(len(seen.needed), n_bytes)]
     return web.json_response({"needed": list(seen.needed), "problems": problems})
@@ -171,9 +175,10 @@ async def take(request: web.Request) -> web.Response:
 
 async def _taken(request: web.Request, desk: Desk) -> str:
     """Return the name in the inbox of what a request brings."""
-    if not request.content_type.startswith("multipart/form-data"):
-        raise web.HTTPBadRequest(text="This is no form of the desk.")
-    parts = await request.multipart()
+    try:
+        parts = await request.multipart()
+    except (ValueError, AssertionError):
+        raise web.HTTPBadRequest(text="This is no form of the desk.") from None
     check_form_token(request, await first_text(parts, TOKEN, desk.limits))
     if problems := desk.size_problems(0, request.content_length or 0):
         raise InputProblem(*problems)

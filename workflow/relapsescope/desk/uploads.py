@@ -7,9 +7,10 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import yaml
 from aiohttp import BodyPartReader, ClientError, MultipartReader
@@ -66,7 +67,7 @@ class Limits:
 
 
 @contextlib.contextmanager
-def stage_in(inbox: Path):
+def stage_in(inbox: Path) -> Iterator[Path]:
     """Give a hidden folder of the inbox, which is gone afterwards unless it was put in."""
     stage = inbox / f"{STAGE}{secrets.token_hex(8)}"
     (stage / FILES).mkdir(parents=True)
@@ -156,31 +157,32 @@ async def _text(part: BodyPartReader, limits: Limits) -> str:
 
 async def _write(part: BodyPartReader, home: Path, most: int, limits: Limits) -> int:
     """Write a file of an upload below `home`, at most `most` bytes, and return how many."""
-    name = str(part.filename)
-    if Path(name.replace("\\", "/")).name.startswith("."):
-        # What systems leave in folders (.DS_Store); it is read and dropped.
-        while await asyncio.wait_for(part.read_chunk(CHUNK), limits.stall_s):
-            pass
-        return 0
-    path = home / inner_path(name)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = open(path, "xb")  # noqa: SIM115 -- closed below
-    except (FileExistsError, NotADirectoryError, IsADirectoryError):
-        raise InputProblem(f"{name[:80]!r}: two files of one name; choose one folder") from None
     written = 0
-    with handle:
+    with _place_of(str(part.filename), home) as handle:
         while chunk := await asyncio.wait_for(part.read_chunk(CHUNK), limits.stall_s):
             written += len(chunk)
             if written > most:
                 size = f"{limits.n_bytes / 1e9:.3g} GB"
                 raise InputProblem(f"more than {size}, which is the most; ask who runs the desk")
             await asyncio.to_thread(handle.write, chunk)
-        await asyncio.to_thread(_flush, handle)
+        if handle.name != os.devnull:
+            await asyncio.to_thread(_flush, handle)
     return written
 
 
-def _flush(handle) -> None:
+def _place_of(name: str, home: Path) -> BinaryIO:
+    """Open the new file that a name means; what systems leave in folders (.DS_Store) goes away."""
+    if name.replace("\\", "/").rpartition("/")[2].startswith("."):
+        return open(os.devnull, "wb")
+    path = home / inner_path(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "xb")
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        raise InputProblem(f"{name[:80]!r}: two files of one name; choose one folder") from None
+
+
+def _flush(handle: BinaryIO) -> None:
     """Bring a file to the disk, so that no power cut leaves a short one for a whole one."""
     handle.flush()
     os.fsync(handle.fileno())

@@ -39,10 +39,21 @@ def locked(sheet: Path, *, wait_s: float = WAIT_S) -> Iterator[None]:
 
 
 def read_lines(sheet: Path) -> list[str]:
-    """Return the sheet's lines without line ends; none where there is no sheet yet."""
+    """Return the sheet's lines without line ends; none where there is no sheet yet.
+
+    Raises
+    ------
+    InputProblem
+        Where rows cannot be added, because it is no UTF-8 text or cannot be read.
+    """
     if not sheet.exists():
         return []
-    return sheet.read_text(encoding="utf-8-sig").splitlines()
+    try:
+        return sheet.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise InputProblem(f"{sheet}: is no UTF-8 text; save it as UTF-8, then hand in") from None
+    except OSError as error:
+        raise InputProblem(f"{sheet}: cannot be read ({error.strerror})") from None
 
 
 def with_rows(lines: Sequence[str], rows: Sequence[Mapping[str, str]]) -> list[str]:

@@ -41,7 +41,13 @@ def t_cell_rows(hostile=""):
     receptors = [
         PLACE
         | {"sample_id": sample, "timepoint": timepoint, "population": "T", "assessable": True}
-        | {"n_t_cells": 30, "n_with_receptor": 20, "n_clonotypes": 9, "clonality": 0.1}
+        | {
+            "n_t_cells": 30,
+            "n_with_receptor": 20,
+            "n_clonotype_cells": 20,
+            "n_clonotypes": 9,
+            "clonality": 0.1,
+        }
         | {"clonality_ci_low": 0.05, "clonality_ci_high": 0.2, "clonality_common": 0.1}
         | {"expanded_fraction": 0.3, "expanded_ci_low": 0.1, "expanded_ci_high": 0.5}
         | {"top_clonotype": "T1", "top_fraction": 0.3, "top_ci_low": 0.1, "top_ci_high": 0.5}

@@ -204,14 +204,14 @@ def test_marks_stand_where_the_numbers_are():
     assert bars[1] == pytest.approx(3 * bars[0], rel=0.02)
     (curve,) = re.findall(r'd="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)" fill="none"', svg)[:1]
     x0, y0, x1, y1 = map(float, curve)
-    (base,) = {float(y) for y in re.findall(r'<text x="30" y="([\d.]+)"[^>]*>0</text>', svg)}
+    (base,) = {float(y) for y in re.findall(r'<text x="36" y="([\d.]+)"[^>]*>0</text>', svg)}
     assert (base - 3.5 - y0) == pytest.approx(2 * (base - 3.5 - y1), abs=0.2)
     assert x0 < x1
     # On its logarithm 0.1 stands in the middle of 0.01 and 1; a share of 0.5 in that of 0 and 1.
     lines = re.findall(
         r'<line x1="([\d.]+)" y1="([\d.]+)" x2="\1" y2="([\d.]+)"[^>]*width="2"', svg
     )
-    discs = re.findall(r'<path d="M[\d.]+ ([\d.]+)a4 4', svg)
+    discs = re.findall(r'<path d="M[\d.]+ ([\d.]+)a3.5 3.5', svg)
     (_, low, high), (_, low_car, high_car) = lines
     assert float(discs[0]) == pytest.approx((float(low) + float(high)) / 2, abs=0.2)
     span = (float(low_car) - float(high_car)) / 0.75

@@ -21,7 +21,7 @@ def library(patient, timepoint, **more):
 
 
 def tables(**records):
-    names = ("microenvironment", "t_cell_states", "car_t", "course")
+    names = ("microenvironment", "t_cell_states", "car_t", "course", "t_cell_measures", "receptors")
     return {
         name: rows_of(name, [{k: str(v) for k, v in row.items()} for row in records.get(name, ())])
         for name in names
@@ -173,4 +173,81 @@ def test_no_difference_is_called_in_one_of_twenty_at_most():
     ],
 )
 def test_measures_that_no_table_holds_are_refused(name, right):
+    assert (MeasureName().problem(name) == "") == right
+
+
+def test_measures_of_t_cells_receptors_and_scores_are_read_with_their_intervals():
+    names = ("pre_infusion/receptors/clonality_common", "infusion_product/t_cell_measures/cd8_tox")
+    settings = ContrastSettings(
+        durable_days=180, measures=(*names, "expansion/car_t/good2021_mean")
+    )
+    found = measure_rows(
+        tables(
+            receptors=[
+                {"sample_id": "P_pre_infusion", "population": population, "n_clonotype_cells": 60}
+                | {"clonality_common": value, "clonality_common_ci_low": 0.1}
+                | {"clonality_common_ci_high": 0.4}
+                for population, value in (("car_detected", 0.9), ("T", 0.2))
+            ],
+            t_cell_measures=[
+                {"sample_id": "P_infusion_product", "population": population, "measure": measure}
+                | {"n_found": 3, "n_cells": 12}
+                for population, measure in (("T", "cd8_tox"), ("car_detected", "cd8_tigit"))
+            ]
+            + [
+                {"sample_id": "P_infusion_product", "population": "car_detected"}
+                | {"measure": "cd8_tox", "n_found": 2, "n_cells": 8}
+            ],
+            car_t=[
+                {"sample_id": "P_expansion", "population": "car_detected", "n_cells": 40}
+                | {"good2021_mean": -0.02}
+            ],
+        ),
+        [library("P", at) for at in ("pre_infusion", "infusion_product", "expansion")],
+        settings,
+    )
+    assert [(r["value"], r["n_cells"]) for r in found] == [(0.2, 60), (0.25, 8), (-0.02, 40)]
+    assert (found[0]["value_ci_low"], found[0]["value_ci_high"]) == (0.1, 0.4)
+    assert found[1]["value_ci_high"] == pytest.approx(
+        stats.binomtest(2, 8).proportion_ci(method="exact").high
+    )
+    assert found[2]["value_ci_low"] is None
+
+
+def test_a_measure_speaks_of_one_tissue():
+    rows = [
+        {"sample_id": name, "cell_type": "NK", "n_cells": n, "n_total": 10}
+        for name, n in (("blood", 9), ("marrow", 1))
+    ]
+    sheet = [
+        library("P", "pre_infusion", sample_id="blood", tissue="blood"),
+        library("P", "pre_infusion", sample_id="marrow", tissue="bone_marrow"),
+    ]
+    (found,) = measure_rows(tables(microenvironment=rows), sheet, SETTINGS)
+    assert (found["sample_id"], found["value"], found["tissue"]) == ("marrow", 0.1, "bone_marrow")
+    of_blood = ContrastSettings(durable_days=180, measures=(NK,), before_tissue="blood")
+    (found,) = measure_rows(tables(microenvironment=rows), sheet, of_blood)
+    assert found["sample_id"] == "blood"
+
+
+def test_a_patient_s_product_goes_before_the_regimen():
+    rows = [{"sample_id": "P_pre_infusion", "cell_type": "NK", "n_cells": 3, "n_total": 9}]
+    course = [line("P", 400, "FALSE", car_product="ide-cel", regimen="Flu/Cy, CAR")]
+    found = measure_rows(
+        tables(microenvironment=rows, course=course), [library("P", "pre_infusion")], SETTINGS
+    )
+    assert found[0]["product"] == "ide-cel"
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("expansion/car_t/good2021_mean", True),
+        ("expansion/car_t/goood2021_mean", False),
+        ("pre_infusion/receptors/clonality_common", True),
+        ("pre_infusion/receptors/top_fraction", False),
+        ("infusion_product/t_cell_measures/cd8_tox", True),
+    ],
+)
+def test_names_of_scores_and_of_clonality_are_checked(name, right):
     assert (MeasureName().problem(name) == "") == right

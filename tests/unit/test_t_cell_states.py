@@ -7,6 +7,7 @@ from relapsescope.intake.counts import Counts
 from relapsescope.libraries.signatures import GeneSet
 from relapsescope.t_cells.composition import state_rows
 from relapsescope.t_cells.measures import measure_rows
+from relapsescope.t_cells.patient_states import shown_at_depth
 from relapsescope.t_cells.settings import StateSettings
 from relapsescope.t_cells.states import (
     SCORED,
@@ -18,7 +19,7 @@ from relapsescope.t_cells.states import (
 )
 from scipy import sparse
 
-SETTINGS = StateSettings(min_z=1.64, min_margin=0.5, expression_bins=25)
+SETTINGS = StateSettings(min_z=1.64, min_margin=0.5, expression_bins=25, receptor_depth=500)
 
 
 def counts_of(matrix, symbols):
@@ -205,3 +206,48 @@ def test_the_measures_of_earlier_studies_by_hand():
         "exhausted_in_expanded": (1, 3),
         "exhausted_in_single": (1, 2),
     }
+
+
+def test_receptors_are_looked_for_among_equally_many_molecules():
+    # A deep cell holds each gene twice as often as a shallow one of the same cells.
+    rng = np.random.default_rng(3)
+    symbols = ["PDCD1", "TOX", "OTHER"]
+    rates = np.array([0.001, 0.0, 0.999])
+    depths = np.repeat([600, 6000, 300], 2000)
+    counts = counts_of([rng.multinomial(depth, rates) for depth in depths], symbols)
+    shown = shown_at_depth(counts, np.arange(len(depths)), depth=500)
+    assert set(shown) == {"shows_PDCD1", "shows_ENTPD1", "shows_TIGIT", "shows_TOX"}
+    found = shown["shows_PDCD1"]
+    # Of 500 molecules at 0.001 each none is seen in (1 - 0.001)^500 of cells.
+    expected = 1 - (1 - 0.001) ** 500
+    for kind in (found[:2000], found[2000:4000]):
+        assert kind.mean() == pytest.approx(expected, abs=4 * np.sqrt(0.25 / 2000))
+    assert np.isnan(found[4000:]).all()
+    assert (shown["shows_TOX"][:4000] == 0).all()
+    assert np.isnan(shown["shows_ENTPD1"]).all()
+
+
+def test_named_receptors_are_shares_of_the_cells_deep_enough():
+    cells = pd.DataFrame(
+        [
+            ("CD8 T", 1.0, 0.0),
+            ("CD8 T", 0.0, 0.0),
+            ("CD8 T", np.nan, np.nan),
+            ("CD4 T", 1.0, 1.0),
+        ],
+        columns=["cell_type", "shows_PDCD1", "shows_TOX"],
+        dtype=object,
+    ).assign(
+        sample_id="S",
+        car_status="detected",
+        t_cell_state=UNDETERMINED,
+        inhibitory=False,
+        clonotype_id=None,
+    )
+    library = {"patient_id": "P", "sample_id": "S", "timepoint": "relapse", "sorting": "none"}
+    table = pd.DataFrame(measure_rows(cells, [library], expanded_cells=2))
+    found = table[table["population"] == "car_detected"].set_index("measure")
+    assert tuple(found.loc["cd8_pdcd1", ["n_found", "n_cells"]]) == (1, 2)
+    assert tuple(found.loc["cd8_tox", ["n_found", "n_cells"]]) == (0, 2)
+    assert "cd8_tigit" not in found.index
+    assert found["source"].str.len().min() > 8

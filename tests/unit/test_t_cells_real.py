@@ -51,7 +51,7 @@ def test_states_agree_with_the_authors_subsets(labels):
     own = own[own.index.isin(place)]
     rows = np.array([place[barcode] for barcode in own.index])
     scores = state_scores(counts, read_states(), rows=rows, n_bins=25)
-    settings = StateSettings(min_z=1.64, min_margin=0.5, expression_bins=25)
+    settings = StateSettings(min_z=1.64, min_margin=0.5, expression_bins=25, receptor_depth=500)
     nobody = np.full(len(rows), "", dtype=object)
     state, _ = call_states(scores, nobody, np.zeros(len(rows), bool), settings=settings)
     table = pd.crosstab(own.to_numpy(), state, normalize="index")

@@ -13,7 +13,7 @@ EVIDENCE = {
     "car_t": CAR_TABLES["car_t"],
     "suppression": rules.suppression.output.suppression,
     "microenvironment": rules.microenvironment.output.microenvironment,
-    "t_cell_states": T_CELLS["t_cell_states"],
+    **{name: T_CELLS[name] for name in ("t_cell_states", "t_cell_measures", "receptors")},
     **{name: COURSE[name] for name in ("course", "assessments", "genetics", "bulk_summary")},
 }
 ANSWERS = {name: f"{RESULTS}/tables/{name}.tsv" for name in ANSWER_TABLES}

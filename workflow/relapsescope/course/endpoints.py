@@ -60,6 +60,23 @@ def index_lines(course: pd.DataFrame, products: dict[str, str]) -> pd.DataFrame:
     return first.assign(product=named).reset_index(drop=True)
 
 
+def with_products(course: pd.DataFrame, products: dict[str, str]) -> pd.DataFrame:
+    """Return the course with each patient's `car_product` in the row of the first CAR-T line.
+
+    Parameters
+    ----------
+    products
+        CAR product by patient, as the table of patients has it.
+    """
+    first = index_lines(course, products)
+    places = set(zip(first["patient_id"], first["line"], strict=True))
+    named = [
+        products.get(patient) if (patient, line) in places else None
+        for patient, line in zip(course["patient_id"], course["line"], strict=True)
+    ]
+    return course.assign(car_product=pd.Series(named, index=course.index, dtype=object))
+
+
 def survival_tables(
     index: pd.DataFrame, *, settings: CourseSettings, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

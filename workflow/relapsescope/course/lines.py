@@ -51,6 +51,7 @@ EXTRA_COLUMNS = (
     "flags",
     "unverified_rules",
     "reported_response",
+    "car_product",
 )
 INTEGER_COLUMNS = (
     "line",

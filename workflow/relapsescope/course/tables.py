@@ -11,6 +11,7 @@ from relapsescope.course.endpoints import (
     landmark_curves,
     sequential_table,
     survival_tables,
+    with_products,
 )
 from relapsescope.course.files import course_paths
 from relapsescope.course.lines import assessment_table, course_table
@@ -67,6 +68,7 @@ def make_course_tables(
         for row in clinical.patients.to_dict("records")
         if row.get("car_product")
     }
+    course = with_products(course, products)
     curves, medians, tests = survival_tables(
         index_lines(course, products), settings=settings, seed=seed
     )

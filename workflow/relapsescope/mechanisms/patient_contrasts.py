@@ -14,13 +14,13 @@ import numpy as np
 from scipy import stats
 
 from relapsescope.mechanisms.cited import Row
-from relapsescope.mechanisms.settings import ContrastSettings
+from relapsescope.mechanisms.settings import MEAN_SCORE, ContrastSettings
 from relapsescope.statistics.library_variation import holm
 from relapsescope.statistics.proportions import exact_proportion
 
 MEASURE_COLUMNS = (
     *("patient_id", "sample_id", "timepoint", "measure", "n_cells", "value", "value_ci_low"),
-    *("value_ci_high", "outcome", "product"),
+    *("value_ci_high", "outcome", "product", "tissue"),
 )
 CONTRAST_COLUMNS = (
     *("contrast", "measure", "group_1", "group_2", "n_1", "n_2", "median_1", "median_2"),
@@ -43,16 +43,20 @@ def measure_rows(
 ) -> list[dict[str, Any]]:
     """Return the rows of `patient_measures.tsv`: one a patient and measure that was seen.
 
-    Of several libraries of a timepoint the first in the sheet's order stands for the patient.
+    Of several libraries of a timepoint the first in the sheet's order stands for the patient. A
+    measure speaks of one tissue; libraries of others are left out, for cells of blood and marrow
+    differ by more than patients do.
 
     Parameters
     ----------
     tables
-        Rows of `microenvironment`, `t_cell_states`, `car_t` and `course`.
+        Rows of `microenvironment`, `t_cell_states`, `t_cell_measures`, `receptors`, `car_t` and
+        `course`.
     sheet
         The sample sheet's rows; sorted libraries tell no share of a marrow and are left out there.
     """
     libraries = list(sheet)
+    tissues = {"pre_infusion": settings.before_tissue, "expansion": settings.peak_tissue}
     groups = _groups(tables["course"], settings)
     rows = []
     for name in settings.measures:
@@ -62,30 +66,45 @@ def measure_rows(
             patient = library["patient_id"]
             if library["timepoint"] != timepoint or patient in seen:
                 continue
+            tissue = library.get("tissue") or tissues.get(timepoint, "")
+            if tissue != tissues.get(timepoint, tissue):
+                continue
             found = _value(tables, library, table, what)
             if found is None:
                 continue
             seen.add(patient)
             row = {key: library[key] for key in MEASURE_COLUMNS[:3]} | {"measure": name}
-            rows.append(row | found | groups.get(patient, {}))
+            rows.append(row | found | groups.get(patient, {}) | {"tissue": tissue})
     return rows
 
 
 def _value(
     tables: Mapping[str, Sequence[Row]], library: Mapping[str, str], table: str, what: str
 ) -> dict[str, Any] | None:
-    """Return a library's share with its exact interval, None where it has none."""
+    """Return a library's share with its exact interval, None where it has none.
+
+    A mean score has no interval; clonality has that of its draws.
+    """
     own = [row for row in tables[table] if row["sample_id"] == library["sample_id"]]
+    population = "T" if library["timepoint"] == "pre_infusion" else "car_detected"
+    own = [row for row in own if row["population"] in ("", population)]
+    if table == "receptors":
+        return _stored(own, what, "n_clonotype_cells")
+    if what.endswith(MEAN_SCORE):
+        return _stored(own, what, "n_cells")
     if table == "microenvironment":
         if (library.get("sorting") or "none") != "none":
             return None
         rows = [row for row in own if row["cell_type"] == what]
         counts = [(row.value("n_cells"), row.value("n_total")) for row in rows]
     elif table == "t_cell_states":
-        rows = [r for r in own if r["state"] == what and r["population"] == "car_detected"]
+        rows = [row for row in own if row["state"] == what]
         counts = [(row.value("n_state"), row.value("n_cells")) for row in rows]
+    elif table == "t_cell_measures":
+        rows = [row for row in own if row["measure"] == what]
+        counts = [(row.value("n_found"), row.value("n_cells")) for row in rows]
     else:
-        rows = [row for row in own if row["population"] == "car_detected" and row[what]]
+        rows = [row for row in own if row[what]]
         counts = [(row.value(what) * row.value("n_cells"), row.value("n_cells")) for row in rows]
     if not counts or not counts[0][1] > 0:
         return None
@@ -95,6 +114,19 @@ def _value(
         "value": share.share,
         "value_ci_low": share.low,
         "value_ci_high": share.high,
+    }
+
+
+def _stored(rows: Sequence[Row], column: str, of: str) -> dict[str, Any] | None:
+    """Return a value as its table has it, with the limits that stand beside it, if any."""
+    row = next((row for row in rows if row[column]), None)
+    if row is None:
+        return None
+    limits = {end: row[f"{column}_{end}"] for end in ("ci_low", "ci_high")}
+    return {
+        "n_cells": int(row.value(of)) if row[of] else None,
+        "value": row.value(column),
+        **{f"value_{end}": float(limit) if limit else None for end, limit in limits.items()},
     }
 
 
@@ -112,7 +144,8 @@ def _groups(course: Sequence[Row], settings: ContrastSettings) -> dict[str, dict
             outcome = DURABLE
         elif row["pfs_days"] and row.is_true("pfs_event"):
             outcome = EARLY
-        found[row["patient_id"]] = {"outcome": outcome, "product": row["regimen"]}
+        product = row["car_product"] or row["regimen"]
+        found[row["patient_id"]] = {"outcome": outcome, "product": product}
     return found
 
 

@@ -17,7 +17,8 @@ from relapsescope.tables import as_meant, write_tsv
 
 EVIDENCE = (
     *("samples", "clones", "antigens", "anxa1", "anxa1_untreated", "car_t", "suppression"),
-    *("microenvironment", "t_cell_states", "course", "assessments", "genetics", "bulk_summary"),
+    *("microenvironment", "t_cell_states", "t_cell_measures", "receptors"),
+    *("course", "assessments", "genetics", "bulk_summary"),
 )
 """Tables that verdicts and claims rest on."""
 

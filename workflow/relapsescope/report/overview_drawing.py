@@ -25,7 +25,7 @@ from relapsescope.report.overview import (
 
 WIDE, NARROW = 860, 356
 """Widths in pixels: of a page on a screen and on paper, and on a phone."""
-LEFT, RIGHT = 34, 10
+LEFT, RIGHT = 40, 10
 CHARACTER = 0.62
 """Width of a character in parts of the font's size, above the mean of common typefaces."""
 BOLD = 1.16
@@ -496,7 +496,7 @@ def _estimate(
     tip = f"{library.sample_id}: {found.value:.3g} ({found.low:.3g} to {found.high:.3g})"
     low, high = (heights(end) for end in ends)
     sheet.line(x, low, x, high, colour, **{"stroke-width": "2"})
-    sheet.path(_disc(x, heights(found.value), 4), tip, fill=colour)
+    sheet.path(_disc(x, heights(found.value), 3.5), tip, fill=colour)
 
 
 def _scale(sheet: _Sheet, ticks: dict[str, float]) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from relapsescope.statistics.proportions import exact_proportion
 from relapsescope.t_cells.composition import POPULATIONS
+from relapsescope.t_cells.patient_states import SHOWS
 
 COLUMNS = (
     *("patient_id", "sample_id", "timepoint", "sorting", "population", "measure", "n_cells"),
@@ -14,12 +15,20 @@ COLUMNS = (
 )
 LEDERGOR = "Ledergor 2024, Blood Adv 8:3562"
 DHODAPKAR = "Dhodapkar 2022, Blood Cancer Discov 3:490"
+TECLISTAMAB = "Blood 144:615 (PD-1 on T cells before a BCMA bispecific)"
+RADE = "Cancer Cell 2025, doi:10.1016/j.ccell.2025.10.014 (CD8 T cells with TIGIT)"
+ATLAS = "MMRF Immune Atlas, doi:10.1038/s43018-025-01072-4 (panel of exhausted T cells)"
+CHU = "Chu 2023, Nature Medicine, table S4 (exhausted CD8 T cells)"
 MEASURES = {
     "cd4_cytotoxic": LEDERGOR,
     "cd4_cytotoxic_inhibited": LEDERGOR,
     "cd8_effector_memory": LEDERGOR,
     "exhausted_in_expanded": DHODAPKAR,
     "exhausted_in_single": DHODAPKAR,
+    "cd8_pdcd1": TECLISTAMAB,
+    "cd8_entpd1": CHU,
+    "cd8_tigit": RADE,
+    "cd8_tox": ATLAS,
 }
 KILLING = ("cytotoxic", "terminal_effector")
 EXHAUSTED = ("progenitor_exhausted", "terminally_exhausted")
@@ -35,6 +44,8 @@ def measure_rows(
     - `cd8_effector_memory`: of the CD8 T cells.
     - `exhausted_in_expanded`, `exhausted_in_single`: of the cells of expanded clonotypes, and of
       clonotypes with one cell in the sample, those in an exhausted state.
+    - `cd8_pdcd1`, `cd8_entpd1`, `cd8_tigit`, `cd8_tox`: of the CD8 T cells with enough molecules,
+      those that show the gene among equally many of them.
 
     Descriptive: one library each, limits are exact and say nothing of the next draw. A measure
     whose denominator has no cell has no row.
@@ -42,8 +53,8 @@ def measure_rows(
     Parameters
     ----------
     t_cells
-        Columns `sample_id`, `cell_type`, `car_status`, `t_cell_state`, `inhibitory` and
-        `clonotype_id` (missing where a cell has none).
+        Columns `sample_id`, `cell_type`, `car_status`, `t_cell_state`, `inhibitory`,
+        `clonotype_id` (missing where a cell has none), and those of `patient_states.SHOWS`.
     """
     rows = []
     for library in libraries:
@@ -78,4 +89,8 @@ def _measures(
         "cd8_effector_memory": (cd8, state.eq("effector_memory")),
         "exhausted_in_expanded": (size >= expanded_cells, exhausted),
         "exhausted_in_single": (size == 1, exhausted),
+    } | {
+        f"cd8_{gene.lower()}": (cd8 & cells[name].notna(), cells[name].eq(1))
+        for gene, name in SHOWS.items()
+        if name in cells
     }

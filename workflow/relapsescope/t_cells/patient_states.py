@@ -15,6 +15,9 @@ from relapsescope.t_cells.states import SCORED, call_states, read_states, state_
 from relapsescope.tables import read_columns, write_parquet
 
 INHIBITORY = ("HAVCR2", "TIGIT")
+NAMED_RECEPTORS = ("PDCD1", "ENTPD1", "TIGIT", "TOX")
+"""Genes by which studies name dysfunctional T cells: PD-1, CD39, TIGIT and TOX."""
+SHOWS = {gene: f"shows_{gene}" for gene in NAMED_RECEPTORS}
 TEXT = ("sample_id", "barcode", "t_cell_state", "state_evidence")
 SCORES = tuple(f"z_{name}" for name in SCORED)
 
@@ -51,6 +54,7 @@ def call_patient_states(
     empty = {name: np.array([], dtype=object) for name in TEXT}
     empty |= {name: np.array([], dtype=np.float32) for name in SCORES}
     empty["inhibitory"] = np.array([], dtype=bool)
+    empty |= {name: np.array([], dtype=np.float32) for name in SHOWS.values()}
     columns = {
         name: np.concatenate([part[name] for part in parts]) if parts else nothing
         for name, nothing in empty.items()
@@ -84,6 +88,7 @@ def _library_states(
         "t_cell_state": state,
         "state_evidence": evidence,
         "inhibitory": _holds(counts, rows),
+        **shown_at_depth(counts, rows, depth=limits.receptor_depth),
     } | {name: scores[:, i].astype(np.float32) for i, name in enumerate(SCORES)}
 
 
@@ -91,3 +96,32 @@ def _holds(counts: Counts, rows: np.ndarray) -> np.ndarray:
     """Return whether each cell holds a molecule of an inhibitory receptor."""
     columns = np.flatnonzero(np.isin(counts.symbols.astype(str), INHIBITORY))
     return np.asarray(counts.matrix[rows][:, columns].sum(axis=1)).ravel() > 0
+
+
+def shown_at_depth(counts: Counts, rows: np.ndarray, *, depth: int) -> dict[str, np.ndarray]:
+    """Return by column of `SHOWS` whether each cell shows the gene among `depth` of its molecules.
+
+    A deep cell holds a molecule of any gene more often than a shallow one; what libraries of
+    different depth show can be compared only among equally many molecules. They are drawn without
+    replacement, from the same seed in each library.
+
+    Returns
+    -------
+    dict
+        (n_rows,) float32: 1, 0, and NaN for a cell with fewer molecules; all NaN for a gene that
+        the library does not know.
+    """
+    generator = np.random.default_rng(0)
+    matrix = counts.matrix[rows]
+    total = np.asarray(matrix.sum(axis=1)).ravel()
+    deep = total >= depth
+    found = {}
+    for gene, name in SHOWS.items():
+        shown = np.full(len(rows), np.nan, dtype=np.float32)
+        columns = np.flatnonzero(counts.symbols.astype(str) == gene)
+        if len(columns):
+            own = np.asarray(matrix[:, columns].sum(axis=1)).ravel()[deep]
+            drawn = generator.hypergeometric(own, total[deep] - own, depth)
+            shown[deep] = drawn > 0
+        found[name] = shown
+    return found

@@ -22,6 +22,7 @@ class StateSettings:
     min_z: NotNegative
     min_margin: NotNegative
     expression_bins: Count
+    receptor_depth: Count
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from relapsescope.t_cells.composition import COLUMNS as STATE_COLUMNS
 from relapsescope.t_cells.composition import state_rows
 from relapsescope.t_cells.measures import COLUMNS as MEASURE_COLUMNS
 from relapsescope.t_cells.measures import measure_rows
+from relapsescope.t_cells.patient_states import SHOWS
 from relapsescope.t_cells.settings import CarCloneSettings, ReceptorSettings
 from relapsescope.tables import write_tsv
 
@@ -60,7 +61,10 @@ def write_t_cell_tables(
     of_clones = settings_of(CarCloneSettings, settings["car_clones"], name="car_clones")
     cells = t_cells_of(cells_path)
     states = pd.concat(
-        [pd.read_parquet(path, columns=[*KEYS, "inhibitory"]) for path in state_paths],
+        [
+            pd.read_parquet(path, columns=[*KEYS, "inhibitory", *SHOWS.values()])
+            for path in state_paths
+        ],
         ignore_index=True,
     )
     cells = cells.merge(states, on=KEYS, how="left", validate="1:1")

@@ -37,7 +37,6 @@ class Change:
     """One fault: where it is, in which function, and what it is."""
 
     line: int
-    function_line: int
     function: str
     what: str
 
@@ -47,14 +46,22 @@ def changes(tree: ast.Module) -> Iterator[Change]:
 
     Left alone: texts, annotations, what only raises or logs, and the module's own level.
     """
-    for function in ast.walk(tree):
-        if not isinstance(function, ast.FunctionDef):
-            continue
-        first = min([function.lineno, *(d.lineno for d in function.decorator_list)])
+    for name, function in functions(tree):
         for node in _own_nodes(function):
             for what, undo in _faults(node):
-                yield Change(node.lineno, first, function.name, what)
+                yield Change(node.lineno, name, what)
                 undo()
+
+
+def functions(tree: ast.AST, inside: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Yield every function with its qualified name, as its code object has it."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef):
+            yield inside + node.name, node
+            yield from functions(node, f"{inside}{node.name}.<locals>.")
+        else:
+            within = f"{inside}{node.name}." if isinstance(node, ast.ClassDef) else inside
+            yield from functions(node, within)
 
 
 def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:

@@ -1,8 +1,9 @@
 """Pytest plugin: which functions of the package each test calls, and how long it takes.
 
 Written to the file that the environment variable REACHED names, as JSON: by test, its seconds
-and the functions as ``file:line`` of their first line. What is called while fixtures are set up
-counts to every test of the module: those of a module are made once.
+and the functions as ``file:qualified name``, so that the record outlasts edits elsewhere. What is
+called while fixtures are set up counts to every test of the module: those of a module are made
+once.
 """
 
 import json
@@ -24,7 +25,7 @@ def _profile(frame, event, _):
     if event == "call":
         code = frame.f_code
         if PACKAGE in code.co_filename:
-            _calls.add(f"{code.co_filename}:{code.co_firstlineno}")
+            _calls.add(f"{code.co_filename}:{code.co_qualname}")
 
 
 def _entry(name: str) -> dict:

@@ -1,6 +1,7 @@
 """Gene sets as shipped and as users give them, and what enrichment says of them."""
 
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from relapsescope.programmes.enrichment import (
 from relapsescope.programmes.gene_sets import (
     NamedSet,
     gene_set_problems,
+    parse_gmt,
     read_gene_sets,
     read_shipped,
 )
@@ -80,6 +82,14 @@ def test_each_mistake_in_a_gmt_is_one_line(tmp_path, text, line):
     assert gene_set_problems(["shipped", path]) == [line.format(path=path)]
     with pytest.raises(InputProblem):
         read_gene_sets(["shipped", path])
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_a_gmt_is_a_regular_file(tmp_path, make):
+    make(tmp_path / "sets.gmt")
+    sets, (line,) = parse_gmt(tmp_path / "sets.gmt")
+    assert sets == []
+    assert line.startswith("sets.gmt: a ") and "not a file" in line
 
 
 def test_a_missing_gmt_is_named():

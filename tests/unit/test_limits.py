@@ -10,9 +10,14 @@ import h5py
 import numpy as np
 import pytest
 from relapsescope.errors import InputProblem
-from relapsescope.intake.limits import MB, InputLimits, read_unpacked, refuse_unsafe_hdf5
+from relapsescope.intake.input_limits import VARIABLE, hold_to, input_limits, size_fault
+from relapsescope.intake.limits import MB, read_unpacked, refuse_unsafe_hdf5
 from relapsescope.intake.matrix import read_counts, read_header
 from relapsescope.intake.regular_files import files_below, why_not_a_file
+from relapsescope.intake.settings import InputLimits
+from relapsescope.intake.text_tables import read_table
+
+from ..runs.bad_inputs.conftest import gene_names, write_matrix
 
 HUGE = 10**12
 
@@ -51,15 +56,55 @@ def test_what_is_packed_is_read_whole_or_its_beginning(tmp_path):
         assert read_unpacked(tmp_path / name, 6) == b"one\ntw"
 
 
-def test_what_unpacks_to_very_much_is_refused_beyond_64_mb(tmp_path):
+def test_what_unpacks_to_very_much_is_refused_beyond_64_mb(tmp_path, monkeypatch):
     few, many = tmp_path / "few.gz", tmp_path / "many.gz"
     few.write_bytes(gzip.compress(b"1 1 1\n" * 10 * MB, 1))
     many.write_bytes(gzip.compress(b"1 1 1\n" * 11 * MB, 1))
     assert len(read_unpacked(few)) == 60 * MB
     with pytest.raises(InputProblem, match=r"more than 64 MB from 0\.3 MB"):
         read_unpacked(many)
-    assert len(read_unpacked(many, limits=InputLimits(max_text_unpacking=1000))) == 66 * MB
+    monkeypatch.setenv(VARIABLE, '{"max_text_unpacking": 1000}')
+    assert len(read_unpacked(many)) == 66 * MB
     assert len(read_unpacked(many, 5 * MB)) == 5 * MB
+
+
+def test_a_process_is_held_to_what_the_configuration_says(monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert input_limits() == InputLimits()
+    monkeypatch.setenv(VARIABLE, "{}")
+    hold_to({"max_barcodes": 5, "max_array_unpacking": 10})
+    assert input_limits() == InputLimits(max_barcodes=5, max_array_unpacking=10)
+    assert size_fault(5, 100) == ""
+    assert size_fault(6, 100) == "6 barcodes, more than inputs.max_barcodes allows (5)"
+    hold_to({"max_features": 99})
+    assert size_fault(6, 100) == "100 features, more than inputs.max_features allows (99)"
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ('{"max_table_lines": 2}', "3 lines, more than inputs.max_table_lines allows (2)"),
+        ('{"max_table_mb": 0.00001}', "too large for a table of this kind"),
+        ('{"max_table_lines": 3}', ""),
+    ],
+)
+def test_a_table_has_no_more_lines_and_bytes_than_allowed(tmp_path, monkeypatch, limits, said):
+    (tmp_path / "labs.tsv").write_text("patient_id\tday\n\nP1\t1\nP1\t2\nP2\t1\n")
+    monkeypatch.setenv(VARIABLE, limits)
+    table = read_table(tmp_path / "labs.tsv", ("patient_id", "day"), ())
+    assert [said in line for line in table.problems] == [True] * bool(said)
+    assert len(table.rows) == (0 if said else 3)
+
+
+@pytest.mark.parametrize("key", ["max_barcodes", "max_features"])
+def test_a_matrix_has_no_more_barcodes_and_features_than_allowed(tmp_path, monkeypatch, key):
+    write_matrix(tmp_path / "m.h5", np.ones((7, 9)), *(names[:9] for names in gene_names()))
+    size = {"max_barcodes": 7, "max_features": 9}[key]
+    monkeypatch.setenv(VARIABLE, f'{{"{key}": {size}}}')
+    assert read_header(tmp_path / "m.h5").n_values == 63
+    monkeypatch.setenv(VARIABLE, f'{{"{key}": {size - 1}}}')
+    with pytest.raises(InputProblem, match=rf"{size} \w+, more than inputs.{key} allows"):
+        read_header(tmp_path / "m.h5")
 
 
 def test_zero_bytes_are_no_text(tmp_path):

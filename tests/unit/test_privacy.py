@@ -1,7 +1,15 @@
 from pathlib import Path
 
 import pytest
-from relapsescope.intake.privacy import DATE, MAIL, NAME, identifying, maybe_a_date, without_folders
+from relapsescope.intake.privacy import (
+    DATE,
+    MAIL,
+    NAME,
+    identifying,
+    maybe_a_date,
+    maybe_a_name,
+    without_folders,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +51,22 @@ def test_dates_names_and_addresses_identify(text, reason):
 def test_what_cohorts_are_full_of_identifies_nobody(text):
     assert identifying(text) == ""
     assert not maybe_a_date(text)
+
+
+@pytest.mark.parametrize("text", ["Mueller_Hans", "Hans-Mueller", "JaneDoe", "Smith_John"])
+def test_two_capitalised_words_may_be_a_name(text):
+    assert maybe_a_name(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("P1", "Healthy_Donor", "Bone_Marrow", "RelapseMarrow", "Patient_One", "Donor_Smith"),
+        *("MM_Rel", "Mueller", "mueller_hans", "Mueller_Hans_1", "GSM_Plasma", "Li_Wu", "ABC_Def"),
+    ],
+)
+def test_words_of_studies_are_no_names(text):
+    assert not maybe_a_name(text)
 
 
 def test_eight_digits_may_be_a_day():

@@ -1,6 +1,7 @@
 """The simulator writes what it says, and what it says is true of the data."""
 
 import hashlib
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -290,6 +291,13 @@ def test_umi_ceiling_takes_the_large_cells_and_is_in_the_truth(tmp_path):
     cells = pd.read_parquet(tmp_path / "u" / "truth" / "cells.parquet")
     assert samples["umi_ceiling"].all() and len(cells) < 600
     assert cells["total_umi"].max() < 10_000
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_a_plan_is_a_regular_file(tmp_path, make):
+    make(tmp_path / "plan.yaml")
+    with pytest.raises(InputProblem, match=r"not a file; give|not a file; save"):
+        read_plan(tmp_path / "plan.yaml")
 
 
 def test_mechanisms_follow_from_the_plan(cohort):

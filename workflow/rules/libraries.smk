@@ -33,6 +33,7 @@ rule library:
             section: lookup(dpath=section, within=config)
             for section in (
                 "seed",
+                "inputs",
                 "cell_calling",
                 "quality",
                 "ambient",

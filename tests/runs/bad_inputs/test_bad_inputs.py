@@ -1,5 +1,6 @@
 """Bad inputs: each kind breaks a valid cohort and names the messages that must come of it."""
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ from relapsescope.errors import InputProblem
 from relapsescope.intake.genes import gene_table
 from relapsescope.paths import REPOSITORY
 from relapsescope.run.check import check_inputs
+
+from .conftest import N_CELLS, barcode
 
 KINDS = {}
 
@@ -787,6 +790,7 @@ def test_a_sheet_with_a_byte_order_mark_is_read(cohort, encoding):
         ("300", "remission", "patient P1 is relapse on day 200 and remission on day 300"),
         ("210", "expansion", "patient P1 is relapse on day 200 and expansion on day 210"),
         ("120", "expansion", "expansion on day 120"),
+        ("200", "remission", "patient P1 is in remission and in relapse on day 200"),
     ],
 )
 def test_days_against_timepoints_are_warned_of(cohort, day_before, timepoint, said):
@@ -800,6 +804,93 @@ def test_days_in_order_are_no_matter(cohort):
         cohort.cell(3, "timepoint", timepoint)
         cohort.cell(3, "day", day)
         assert check_inputs(cohort.sheet).warnings == []
+
+
+@pytest.mark.parametrize(
+    ("column", "day", "said"),
+    [
+        ("death_day", "199", "samples.tsv:4 day: a sample of day 200, after the death on day 199"),
+        ("last_follow_up_day", "150", "a sample of day 200, after the last follow-up on day 150"),
+        ("last_follow_up_day", "199", "labs.tsv:4 day: a visit on day 200, after the last follow"),
+    ],
+)
+def test_days_after_a_patients_end_are_warned_of(cohort, column, day, said):
+    cohort.clinical_cell("patients", 2, "last_follow_up_day", "")
+    cohort.clinical_cell("patients", 2, column, day)
+    if column == "death_day":
+        cohort.clinical_cell("labs", 4, "day", "190")
+    warned = check_inputs(cohort.sheet, cohort.clinical).warnings
+    assert sum(said in line for line in warned) == 1
+    cohort.clinical_cell("patients", 2, column, "200")
+    assert check_inputs(cohort.sheet, cohort.clinical).warnings == []
+
+
+@pytest.mark.parametrize("more", [-1, 1, 3])
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", " \n \n"])
+def test_a_matrix_of_text_has_as_many_entries_as_it_says(cohort, more, end):
+    folder = cohort.mtx_folder("mtx")
+    packed = folder / "matrix.mtx.gz"
+    lines = gzip.decompress(packed.read_bytes()).decode().splitlines()
+    cohort.cell(4, "matrix", "mtx")
+
+    def write(entries):
+        packed.write_bytes(gzip.compress(("\n".join([*lines[:2], *entries]) + end).encode()))
+
+    write(lines[2:])
+    assert len(check_inputs(cohort.sheet).libraries) == 3
+    write(lines[2:] + ["1 1 5"] * more if more > 0 else lines[2:more])
+    n_values = int(lines[1].split()[2])
+    said = f"matrix.mtx.gz: it holds {n_values + more} of {n_values} values"
+    with pytest.raises(InputProblem, match=said):
+        check_inputs(cohort.sheet)
+
+
+@pytest.mark.parametrize("suffix", ["", "-1"])
+def test_a_cell_of_a_pool_is_listed_once(cohort, suffix):
+    codes = [barcode(2000 + i) for i in range(N_CELLS)]
+    for line, name, own in ((3, "a", codes[:12]), (4, "b", codes[10:])):
+        written = [code.removesuffix("-1") + suffix for code in own]
+        (cohort.folder / f"{name}.txt").write_text("\n".join(written) + "\n")
+        cohort.cell(line, "matrix", "P1_rel/filtered.h5")
+        cohort.cell(line, "raw_matrix", "")
+    cohort.add_column("barcodes", ["", "a.txt", "b.txt"])
+    with pytest.raises(InputProblem) as found:
+        check_inputs(cohort.sheet)
+    assert found.value.problems == [
+        f"samples.tsv:4 barcodes: 2 of its 20 cells (e.g. {codes[10]}) are listed in line 3 too; "
+        "give each cell of a pool to one library"
+    ]
+    own = [code.removesuffix("-1") + suffix for code in codes[12:]]
+    (cohort.folder / "b.txt").write_text("\n".join(own) + "\n")
+    assert len(check_inputs(cohort.sheet).libraries) == 3
+
+
+def test_genes_left_out_of_a_matrix_are_there_in_its_raw_one(cohort):
+    """Half of the genes are gone, another half from each library: the raw matrices hold all."""
+    counts = cohort.counts()
+    for line, name, kept in ((3, "P1_pre", slice(0, 100)), (4, "P1_rel", slice(100, 200))):
+        cohort.cell(line, "raw_matrix", "")
+        start = 1000 * (line - 2)
+        cohort.matrix(
+            f"{name}/filtered.h5",
+            np.hstack([counts[:, kept], counts[:, -1:]]),
+            ids=[*cohort.ids[kept], "BCMA_CAR"],
+            names=[*cohort.symbols[kept], "BCMA_CAR"],
+            first_barcode=start,
+        )
+        more = np.vstack([counts, cohort.counts(0.3)])
+        cohort.matrix(f"{name}/raw.h5", more, first_barcode=start)
+    with pytest.raises(InputProblem, match="the 3 libraries share only 0 genes"):
+        check_inputs(cohort.sheet)
+    cohort.cell(3, "raw_matrix", "P1_pre/raw.h5")
+    cohort.cell(4, "raw_matrix", "P1_rel/raw.h5")
+    assert check_inputs(cohort.sheet).warnings == []
+
+
+def test_a_name_as_id_is_warned_of(cohort):
+    cohort.cell(2, "patient_id", "Mueller_Hans")
+    (line,) = check_inputs(cohort.sheet).warnings
+    assert line.startswith("samples.tsv:2 patient_id: 'Mueller_Hans' may be a name")
 
 
 def test_eight_digits_in_an_id_are_warned_of(cohort):

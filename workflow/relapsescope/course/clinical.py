@@ -292,11 +292,26 @@ def _check_labs(table: Table, found: ClinicalCheck) -> None:
         if key[1] > deaths.get(key[0], key[1]):
             what = f"a visit on day {key[1]}, after the death on day {deaths[key[0]]}"
             table.problem(line, "day", what, "correct the day or patients.tsv death_day")
+    _warn_of_later_visits(table, found)
     shares = [r["marrow_plasma_cell_pct"] for r in found.labs if r["marrow_plasma_cell_pct"]]
     if len(shares) > 2 and max(shares) <= 1:
         table.warn(
             None, "marrow_plasma_cell_pct", "no value is above 1", "give per cent, not fractions"
         )
+
+
+def _warn_of_later_visits(table: Table, found: ClinicalCheck) -> None:
+    """Warn of each patient's last visit where the last follow-up is said to be earlier."""
+    ends = {r["patient_id"]: r["last_follow_up_day"] for r in found.patients}
+    latest: dict[str, dict[str, Any]] = {}
+    for record in sorted(found.labs, key=lambda record: record["day"]):
+        latest[record["patient_id"]] = record
+    for patient_id, record in latest.items():
+        end = ends.get(patient_id)
+        if end is not None and record["day"] > end:
+            what = f"a visit on day {record['day']}, after the last follow-up on day {end}"
+            remedy = "correct the day or patients.tsv last_follow_up_day"
+            table.warn(record["line_number"], "day", what, remedy)
 
 
 def _check_therapies(table: Table, found: ClinicalCheck) -> None:

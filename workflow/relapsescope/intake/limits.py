@@ -2,13 +2,14 @@
 
 import gzip
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import h5py
 
 from relapsescope.errors import InputProblem
+from relapsescope.intake.input_limits import input_limits
+from relapsescope.intake.settings import InputLimits
 
 MB = 1_000_000
 PIECE = 4 * MB
@@ -21,20 +22,7 @@ LONGEST_TEXT = 4096
 COPY = "copy the matrix itself into one file"
 
 
-@dataclass(frozen=True)
-class InputLimits:
-    """How much a stored byte may stand for: far beyond what counts and their tables pack to."""
-
-    max_text_unpacking: float = 30.0
-    """Bytes of text that one byte of gzip may stand for, beyond the first 64 MB."""
-    max_array_unpacking: float = 200.0
-    """Bytes of an HDF5 data set that one stored byte may stand for, beyond the first 64 MB."""
-
-
-DEFAULT_LIMITS = InputLimits()
-
-
-def read_unpacked(path: Path, limit: int = -1, *, limits: InputLimits = DEFAULT_LIMITS) -> bytes:
+def read_unpacked(path: Path, limit: int = -1) -> bytes:
     """Return a regular text file's bytes, unpacked where it is gzipped, no more than it may hold.
 
     Parameters
@@ -51,7 +39,7 @@ def read_unpacked(path: Path, limit: int = -1, *, limits: InputLimits = DEFAULT_
     OSError, EOFError, zlib.error
         Where the file is damaged.
     """
-    most = max(ALWAYS_ALLOWED, int(limits.max_text_unpacking * path.stat().st_size))
+    most = max(ALWAYS_ALLOWED, int(input_limits().max_text_unpacking * path.stat().st_size))
     with open(path, "rb") as start:
         packed = start.read(2) == GZIP
     with gzip.open(path) if packed else open(path, "rb") as handle:
@@ -76,7 +64,7 @@ def _read_at_most(path: Path, handle: BinaryIO, limit: int, most: int) -> bytes:
     return bytes(content)
 
 
-def refuse_unsafe_hdf5(path: Path, handle: h5py.File, limits: InputLimits = DEFAULT_LIMITS) -> None:
+def refuse_unsafe_hdf5(path: Path, handle: h5py.File) -> None:
     """Refuse an HDF5 file that reaches into other files, or claims far more than it holds.
 
     External links, external storage and virtual data sets are read by HDF5 without a word: a file
@@ -88,6 +76,7 @@ def refuse_unsafe_hdf5(path: Path, handle: h5py.File, limits: InputLimits = DEFA
     InputProblem
         With the first thing found.
     """
+    limits = input_limits()
 
     def look(name: bytes | str, info: h5py.h5l.LinkInfo) -> str | None:
         name = name.decode("utf-8", "replace") if isinstance(name, bytes) else name

@@ -24,6 +24,7 @@ from relapsescope.intake.genes import mitochondrial_ids, olfactory_ids
 from relapsescope.intake.h5ad import h5ad_barcodes, peek_h5ad, read_h5ad
 from relapsescope.intake.hdf5 import MANY_BARCODES
 from relapsescope.intake.identity import identify_counts, identify_features, likely_transgenes
+from relapsescope.intake.input_limits import size_fault
 from relapsescope.intake.limits import read_unpacked, refuse_unsafe_hdf5
 from relapsescope.intake.other_formats import (
     header_of,
@@ -143,6 +144,8 @@ def read_header(path: str | Path) -> MatrixHeader:
     path = Path(path)
     kind = matrix_kind(path)
     header = PEEKERS[kind](path) if kind in PEEKERS else header_of(kind, READERS[kind](path))
+    if fault := size_fault(header.n_barcodes, len(header.ids)):
+        refuse(path, fault, "raise the limit if the file is what it should be")
     if not header.n_barcodes or not header.n_values or not len(header.ids):
         refuse(path, "an empty matrix", "leave the library out of the sheet, or give its counts")
     complaint = not_counts(header.values)

@@ -1,7 +1,8 @@
 """Values that identify a person: dates, names and record numbers where a pseudonym should stand.
 
 Columns of such values are refused by their names (`text_tables.IDENTIFYING`); here the values
-themselves are looked at. A name alone cannot be told from a pseudonym; a title before it can.
+themselves are looked at. A name alone cannot be told from a pseudonym; a title before it can, and
+two capitalised words of an id may be one.
 """
 
 import re
@@ -27,6 +28,21 @@ COMPACT_DATE = re.compile(r"(?<!\d)((?:19|20)\d{2})(\d{2})(\d{2})(?!\d)")
 TITLE = re.compile(
     r"(?:^|[^A-Za-z])(?:Dr|Prof|Mr|Mrs|Ms|Herr|Frau|Mme|Mlle|Sr|Sra)(?:\.[ _-]?|[ _-])"
     r"(?:med[. ]+)?[A-ZÄÖÜ][a-zäöüßéèáà]+"
+)
+# Two words with capitals where an id stands, Mueller_Hans, unless one is a word of studies.
+TWO_WORDS = re.compile(r"([A-Z][a-z]{2,})[_-]?([A-Z][a-z]{2,})")
+WORDS_OF_STUDIES = frozenset(
+    (
+        *("after", "arm", "aspirate", "baseline", "before", "blood", "bone", "car", "case", "cell"),
+        *("cells", "cohort", "control", "course", "core", "cycle", "day", "diagnosis", "donor"),
+        *("end", "expansion", "fresh", "frozen", "healthy", "infusion", "late", "library"),
+        *("marrow", "mono", "month", "multiple", "myeloma", "neg", "new", "normal", "old", "one"),
+        *("panel", "patient", "peak", "peripheral", "plasma", "pool", "pos", "post", "pre"),
+        *("primary", "product", "progression", "raw", "rebiopsy", "relapse", "remission"),
+        *("replicate", "rest", "run", "sample", "screening", "second", "site", "sorted", "start"),
+        *("study", "subject", "test", "three", "time", "timepoint", "total", "trial", "tumor"),
+        *("tumour", "two", "unsorted", "untreated", "visit", "week", "year"),
+    )
 )
 ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[a-z]{2,}", re.IGNORECASE)
 
@@ -58,6 +74,15 @@ def maybe_a_date(text: str) -> bool:
             continue
         return True
     return False
+
+
+def maybe_a_name(identifier: str) -> bool:
+    """Return whether an id could be a person's name: two words with capitals and nothing else.
+
+    A city or a study's own name looks alike: this is to be warned of, not refused.
+    """
+    found = TWO_WORDS.fullmatch(identifier)
+    return found is not None and not WORDS_OF_STUDIES.intersection(map(str.lower, found.groups()))
 
 
 def without_folders(text: str, path: Path) -> str:

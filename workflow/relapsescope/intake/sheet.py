@@ -160,7 +160,7 @@ def read_sheet(path: str | Path) -> list[Library]:
 def parse_sheet(path: str | Path) -> tuple[list[Library], Table]:
     """Return those libraries whose rows can be read, and the table with problems and warnings."""
     path = Path(path)
-    table = read_table(path, COLUMNS, REQUIRED, aliases=COLUMN_ALIASES)
+    table = read_table(path, COLUMNS, REQUIRED, aliases=COLUMN_ALIASES, limit="max_libraries")
     libraries = [library for row in table.rows if (library := _library(table, row, path.parent))]
     _check_sample_ids(table)
     _check_same_files(table, libraries)
@@ -371,9 +371,13 @@ def _warn_of_order(table: Table, patient_id: str, rows: list[Library]) -> None:
                 f"{other.timepoint} on day {other.day}",
                 "check days and timepoints (a later treatment has its own day 0)",
             )
+    days_of = {name: {one.day for one in dated if one.timepoint == name} for name in AFTER_INFUSION}
     for row in rows:
         if row.day is None:
             continue
+        if row.timepoint == "relapse" and row.day in days_of["remission"]:
+            what = f"patient {patient_id} is in remission and in relapse on day {row.day}"
+            table.warn(row.line, "day", what, "check days and timepoints")
         if row.timepoint == "expansion" and row.day > LAST_EXPANSION_DAY:
             what = f"expansion on day {row.day}: CAR-T cells have had their peak by then"
             table.warn(row.line, "day", what, "check the day, or call it remission or relapse")

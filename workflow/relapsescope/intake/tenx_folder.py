@@ -214,6 +214,15 @@ def mtx_size(path: Path, text: bytes) -> tuple[int, tuple[int, int, int]]:
     return end + 1, (n_rows, n_columns, n_values)
 
 
+def _entry_count(text: bytes, start: int) -> int:
+    """Return how many lines with an entry follow; blank ones at the end, or between, are none."""
+    n_ends = text.count(b"\n", start)
+    n_lines = n_ends + (len(text) > start and not text.endswith(b"\n"))
+    if text.find(b"\n\n", start) < 0 and text[-2:].strip():
+        return n_lines
+    return sum(1 for line in text[start:].splitlines() if line.strip())
+
+
 def parse_entries(path: Path, text: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the first, second and third column of Matrix Market entries."""
     from pyarrow import ArrowInvalid, csv
@@ -306,10 +315,8 @@ def peek_folder(folder: Path) -> FileHeader:
     features = read_feature_table(parts.features, n_features)
     barcodes = read_barcode_table(parts.barcodes, n_barcodes)
     _check_size(folder, (n_features, n_barcodes), len(features[0]), len(barcodes))
-    if not large:
-        n_values = text.count(b"\n", start) + (len(text) > start and not text.endswith(b"\n"))
-        if n_values < size[2]:
-            refuse(matrix_path, f"it holds {n_values} of {size[2]} values", DAMAGED)
+    if not large and (n_values := _entry_count(text, start)) != size[2]:
+        refuse(matrix_path, f"it holds {n_values} of {size[2]} values", DAMAGED)
     sample = text[start : start + 16 * SAMPLE]
     sample = sample[: sample.rfind(b"\n") + 1] or sample
     if len(sample) < len(text) - start and any(text.find(c, start) >= 0 for c in (b"-", b".")):

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from relapsescope.intake.privacy import AS_ID, AS_TEXT, identifying, maybe_a_date
+from relapsescope.intake.input_limits import input_limits
+from relapsescope.intake.privacy import AS_ID, AS_TEXT, identifying, maybe_a_date, maybe_a_name
 from relapsescope.intake.regular_files import NOT_THERE, why_not_a_file
 
-# Sheets and clinical tables are written by people: a thousand rows are some 100 kB.
-MOST_BYTES = 100_000_000
 # Byte order marks; that of UTF-32 begins as that of UTF-16 does.
 MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -114,7 +113,12 @@ def nearest(word: str, words: Iterable[str], aliases: Mapping[str, str] | None =
 
 
 def read_table(
-    path: Path, columns: Iterable[str], required: Iterable[str], *, aliases=None
+    path: Path,
+    columns: Iterable[str],
+    required: Iterable[str],
+    *,
+    aliases=None,
+    limit: str = "max_table_lines",
 ) -> Table:
     """Return a table's rows as text, with the problems of its form.
 
@@ -128,6 +132,8 @@ def read_table(
         The columns that there may be, and those that there must be.
     aliases
         Other names of columns, for suggestions.
+    limit
+        The key of the configuration's `inputs` that says how many lines there may be.
     """
     table = Table(path)
     text = _read_text(path, table)
@@ -138,6 +144,11 @@ def read_table(
         table.problem(None, "", "the table is empty", "give a line of column names and the rows")
         return table
     (first, header), *body = lines
+    most = getattr(input_limits(), limit)
+    if len(body) > most:
+        what = f"{len(body):,} lines, more than inputs.{limit} allows ({most:,})"
+        table.problem(None, "", what, "give the table itself, or raise the limit")
+        return table
     if "\t" not in header and re.search(r"[,;]", header):
         mark = "commas" if header.count(",") >= header.count(";") else "semicolons"
         table.problem(first, "", f"the columns are set apart by {mark}", "save it with tabs (TSV)")
@@ -169,9 +180,10 @@ def _read_text(path: Path, table: Table) -> str:
         table.problem(None, "", what, remedy)
         return ""
     size = path.stat().st_size
-    if size > MOST_BYTES:
+    if size > 1e6 * input_limits().max_table_mb:
         what = f"{size / 1e6:,.0f} MB, too large for a table of this kind"
-        table.problem(None, "", what, "give the table itself")
+        remedy = "give the table itself, or raise inputs.max_table_mb"
+        table.problem(None, "", what, remedy)
         return ""
     try:
         content = path.read_bytes()
@@ -288,6 +300,9 @@ def identifier(table: Table, row: Row, column: str, *, longest: int = 80) -> str
     if maybe_a_date(value):
         what = f"{shown(value)} may hold a date, which would identify a person"
         table.warn(row.line, column, what, f"{AS_ID} if it does")
+    if maybe_a_name(value):
+        what = f"{shown(value)} may be a name, which would identify a person"
+        table.warn(row.line, column, what, f"{AS_ID} if it is")
     if len(value) > longest:
         table.problem(
             row.line, column, f"{shown(value)} is too long", f"use at most {longest} characters"

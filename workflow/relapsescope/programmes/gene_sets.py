@@ -1,5 +1,6 @@
 """Gene sets that enrichment asks about: the shipped ones, and a user's GMT files."""
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,6 +8,8 @@ from pathlib import Path
 
 from relapsescope.errors import InputProblem
 from relapsescope.intake.genes import gene_table
+from relapsescope.intake.limits import read_unpacked
+from relapsescope.intake.regular_files import why_not_a_file
 from relapsescope.paths import RESOURCES
 from relapsescope.programmes.files import SHIPPED
 
@@ -79,9 +82,11 @@ def parse_gmt(path: Path) -> tuple[list[NamedSet], list[str]]:
     A line holds a name, a description and genes, separated by tabs (Broad Institute's format).
     Former symbols and Ensembl IDs are translated to HGNC's.
     """
+    if fault := why_not_a_file(path):
+        return [], [f"{path.name}: {'; '.join(fault)}"]
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (UnicodeDecodeError, OSError):
+        text = read_unpacked(path).decode("utf-8-sig")
+    except (InputProblem, UnicodeDecodeError, OSError, EOFError, zlib.error):
         return [], [f"{path.name}: is not a text file in UTF-8; give a GMT file"]
     sets, problems, lines_of = [], [], {}
     for number, line in enumerate(text.splitlines(), start=1):

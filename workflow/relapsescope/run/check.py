@@ -19,8 +19,12 @@ from relapsescope.intake.regular_files import why_not_a_file
 from relapsescope.intake.sheet import Library, parse_sheet
 from relapsescope.intake.text_tables import LONGEST_WORD, Table, shown
 from relapsescope.paths import RESOURCES
-from relapsescope.run.check_cells import check_cells, check_contig_cells
-from relapsescope.run.check_cohort import check_copies, check_shared_genes
+from relapsescope.run.check_cells import Listed, check_cells, check_contig_cells
+from relapsescope.run.check_cohort import (
+    check_copies,
+    check_shared_genes,
+    warn_of_days_after_the_end,
+)
 from relapsescope.run.header_memory import HeaderMemory
 from relapsescope.run.resource_models import Size
 from relapsescope.vocabulary import CAR_T_COURSE
@@ -86,20 +90,22 @@ def check_inputs(
         seen: dict[Path, MatrixHeader] = {}
         header_of = _once(known.header if known else read_header, seen)
         told = time.monotonic()
+        listed: Listed = {}
         for done, library in enumerate(libraries):
             if tell and time.monotonic() > told + TELL_EVERY_S:
                 told = time.monotonic()
                 tell(f"{done} of {len(libraries)} libraries are checked …")
-            sizes[library.sample_id] = _check_matrices(table, library, header_of)
+            sizes[library.sample_id] = _check_matrices(table, library, header_of, listed)
             for column in ("tcr_contigs", "bcr_contigs"):
                 _check_contigs(table, library, column)
         headers = {one.sample_id: seen[one.matrix] for one in libraries if one.matrix in seen}
         check_copies(table, libraries, headers)
-        check_shared_genes(table, headers)
+        check_shared_genes(table, libraries, seen)
         if known:
             known.save()
     patient_ids = {library.patient_id for library in libraries}
     records = check_clinical(clinical, patient_ids=patient_ids)
+    warn_of_days_after_the_end(table, libraries, records.patients)
     problems = [*_by_line(table.problems), *records.problems]
     if problems:
         raise InputProblem(*problems)
@@ -149,7 +155,9 @@ def _header(
         return None
 
 
-def _check_matrices(table: Table, library: Library, header_of: HeaderReader) -> Size:
+def _check_matrices(
+    table: Table, library: Library, header_of: HeaderReader, listed: Listed
+) -> Size:
     filtered = _header(table, library, "matrix", header_of) if library.matrix else None
     raw = _header(table, library, "raw_matrix", header_of) if library.raw_matrix else None
     if filtered:
@@ -164,7 +172,7 @@ def _check_matrices(table: Table, library: Library, header_of: HeaderReader) -> 
         _check_missing_genes(table, library, raw)
     n_cells = min(raw.n_barcodes, CELLS_CALLED) if raw and not library.matrix else 0
     if filtered:
-        n_cells = check_cells(table, library, filtered, raw)
+        n_cells = check_cells(table, library, filtered, raw, listed)
     counts = filtered if library.matrix else raw
     return Size(
         n_barcodes=n_cells,

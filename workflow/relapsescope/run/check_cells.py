@@ -1,5 +1,6 @@
 """Whether a library's files are of the same cells, and of that library alone."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 from relapsescope.errors import InputProblem
 from relapsescope.intake.barcode_list import of_list, read_barcode_list
 from relapsescope.intake.barcodes import libraries_among, match_barcodes
+from relapsescope.intake.fingerprint import unpack_genes
 from relapsescope.intake.matrix import MatrixHeader, read_barcodes
 from relapsescope.intake.sheet import Library
 from relapsescope.intake.tenx import stored_values
@@ -26,10 +28,21 @@ MANY_CONTIGS = 10
 OWN_RAW = "give the raw matrix of the same library, or leave the cell empty"
 
 
+Listed = dict[Path, dict[str, int]]
+"""By matrix, the line of the sheet that has each of its barcodes that were listed so far."""
+
+
 def check_cells(
-    table: Table, library: Library, filtered: MatrixHeader, raw: MatrixHeader | None
+    table: Table,
+    library: Library,
+    filtered: MatrixHeader,
+    raw: MatrixHeader | None,
+    listed: Listed,
 ) -> int:
-    """Return how many cells a row has, after complaints of its barcodes and its raw matrix."""
+    """Return how many cells a row has, after complaints of its barcodes and its raw matrix.
+
+    `listed` is what the rows before listed; the row's own are added to it.
+    """
     barcodes = np.array([], dtype=object)
     if filtered.n_barcodes <= MOST_CELLS:
         barcodes = _barcodes(library.matrix, filtered.kind)
@@ -37,6 +50,7 @@ def check_cells(
     if library.barcodes:
         barcodes = _listed(table, library, barcodes)
         n_cells = len(barcodes)
+        _check_listed_once(table, library, barcodes, listed)
     elif among := libraries_among(barcodes):
         told = ", ".join(f"{text} ({n})" for text, n in sorted(among.items())[:4])
         table.problem(
@@ -89,6 +103,24 @@ def _listed(table: Table, library: Library, barcodes: np.ndarray) -> np.ndarray:
         return barcodes[:0]
 
 
+def _check_listed_once(
+    table: Table, library: Library, barcodes: np.ndarray, listed: Listed
+) -> None:
+    """Complain of cells that another row has listed of the same matrix already."""
+    lines = listed.setdefault(Path(os.path.realpath(library.matrix)), {})
+    again = [barcode for barcode in barcodes if barcode in lines]
+    if again:
+        table.problem(
+            library.line,
+            "barcodes",
+            f"{len(again)} of its {len(barcodes)} cells (e.g. {again[0]}) are listed in line "
+            f"{lines[again[0]]} too",
+            "give each cell of a pool to one library",
+        )
+    for barcode in barcodes:
+        lines.setdefault(barcode, library.line)
+
+
 def _check_raw(
     table: Table,
     library: Library,
@@ -107,9 +139,19 @@ def _check_raw(
         table.warn(*place, what, "give raw_feature_bc_matrix.h5, or leave the cell empty")
     elif len(barcodes):
         _check_same_library(table, library, filtered, raw, barcodes[:SAMPLE])
-    if raw.n_genes != filtered.n_genes:
-        what = f"{raw.n_genes} genes, {filtered.n_genes} in matrix"
-        table.warn(*place, what, "check that both are of the same library")
+    if raw.packed_genes != filtered.packed_genes:
+        _check_same_genes(table, library, filtered, raw)
+
+
+def _check_same_genes(
+    table: Table, library: Library, filtered: MatrixHeader, raw: MatrixHeader
+) -> None:
+    """Warn of genes that the raw matrix lacks; of those it has more, as before genes are chosen."""
+    missing = set(unpack_genes(filtered.packed_genes)) - set(unpack_genes(raw.packed_genes))
+    if missing:
+        what = f"{len(missing)} of the {filtered.n_genes} genes of matrix are not in it"
+        remedy = "check that both are of the same library and annotation"
+        table.warn(library.line, "raw_matrix", what, remedy)
 
 
 def _check_same_library(

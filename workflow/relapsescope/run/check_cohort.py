@@ -2,6 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from relapsescope.errors import InputProblem
 from relapsescope.intake.fingerprint import same_library, unpack_genes
@@ -46,13 +50,54 @@ def _copies(one: Library, other: Library, headers: Mapping[str, MatrixHeader]) -
     return same_library(headers[one.sample_id].fingerprint, headers[other.sample_id].fingerprint)
 
 
-def check_shared_genes(table: Table, headers: Mapping[str, MatrixHeader]) -> None:
-    """Complain of libraries that have too few genes in common to be compared."""
+def warn_of_days_after_the_end(
+    table: Table, libraries: list[Library], patients: list[dict[str, Any]]
+) -> None:
+    """Warn of samples from after a patient's death or last follow-up in `patients.tsv`.
+
+    No problem: marrow of an autopsy may be of the day after, and a sample may be newer than the
+    last visit that was entered.
+    """
+    ends = {record["patient_id"]: record for record in patients}
+    for library in libraries:
+        record = ends.get(library.patient_id)
+        if record is None or library.day is None:
+            continue
+        for column, said in (("death_day", "death"), ("last_follow_up_day", "last follow-up")):
+            end = record[column]
+            if end is not None and library.day > end:
+                what = f"a sample of day {library.day}, after the {said} on day {end}"
+                remedy = f"correct the day, or patients.tsv {column}"
+                table.warn(library.line, "day", what, remedy)
+                break
+
+
+def check_shared_genes(
+    table: Table, libraries: list[Library], headers: Mapping[Path, MatrixHeader]
+) -> None:
+    """Complain of libraries that have too few genes in common to be compared.
+
+    A library's genes are those of its unfiltered matrix too: what was left out of `matrix` is
+    taken from there.
+    """
+    packed = {
+        library.sample_id: [
+            headers[path].packed_genes
+            for path in (library.matrix, library.raw_matrix)
+            if path in headers
+        ]
+        for library in libraries
+    }
+    packed = {sample_id: texts for sample_id, texts in packed.items() if texts}
     # Most libraries are of one annotation, whose genes are unpacked once.
-    packed = {header.packed_genes for header in headers.values()}
-    genes = {text: unpack_genes(text) for text in packed}
-    ids = [genes[header.packed_genes] for header in headers.values()]
+    genes = {text: unpack_genes(text) for texts in packed.values() for text in texts}
+    ids = [
+        np.unique(np.concatenate([genes[text] for text in texts]))
+        if len(set(texts)) > 1
+        else genes[texts[0]]
+        for texts in packed.values()
+    ]
     try:
-        shared_genes(ids, names=list(headers))
+        shared_genes(ids, names=list(packed))
     except InputProblem as found:
         table.problems += [f"{table.name}: {line}" for line in found.problems]

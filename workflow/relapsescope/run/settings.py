@@ -14,6 +14,7 @@ from relapsescope.car_t.settings import (
 from relapsescope.clones.settings import CloneSettings, CopyNumberSettings, ImmunoglobulinSettings
 from relapsescope.course.settings import CourseSettings
 from relapsescope.figures.settings import ReportSettings
+from relapsescope.intake.settings import InputLimits
 from relapsescope.libraries.settings import (
     AmbientLimits,
     CellCallingLimits,
@@ -59,6 +60,7 @@ class Configuration:
     seed: Annotated[int, Within(0, 2**32 - 1)]
     numeric_threads: Annotated[int, Within(1, 1024)]
     cellxgene: bool
+    inputs: InputLimits
     cluster: ClusterSettings
     quality: QualityLimits
     cell_calling: CellCallingLimits

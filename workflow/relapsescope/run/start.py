@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from relapsescope.course.clinical import patients_named
 from relapsescope.errors import InputProblem
+from relapsescope.intake.input_limits import hold_to
 from relapsescope.intake.kept_sheet import drop_sheet, keep_sheet, kept_sheet
 from relapsescope.intake.sheet import Library, read_sheet
 from relapsescope.provenance.record import (
@@ -131,6 +132,7 @@ def begin(config: dict[str, Any], *, check: bool, files: Iterable[str | Path] = 
     # Of the bytes before they are read: a row that is added meanwhile is not this run's.
     sheet_sha256 = (file_hash(sheet) or "") if check else ""
     checked = check_run(config, memory=HEADERS) if check else None
+    hold_to(config["inputs"])
     pin_threads(config["numeric_threads"])
     share_package()
     kept = None if check else kept_sheet(results)
@@ -168,7 +170,10 @@ def check_run(config: Mapping[str, Any], *, memory: Path | None = None) -> "Chec
     from relapsescope.run.check import check_inputs
     from relapsescope.run.configuration import config_problems, named_file_problems
 
-    problems = config_problems(config) or named_file_problems(config)
+    problems = config_problems(config)
+    if not problems:
+        hold_to(config["inputs"])
+        problems = named_file_problems(config)
     checked = None
     if isinstance(config.get("samples"), str) and isinstance(config.get("clinical"), str | None):
         try:

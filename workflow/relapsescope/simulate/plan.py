@@ -12,6 +12,7 @@ import yaml
 
 from relapsescope.course.clinical_columns import COLUMNS
 from relapsescope.errors import InputProblem
+from relapsescope.intake.regular_files import why_not_a_file
 from relapsescope.paths import RESOURCES
 from relapsescope.vocabulary import SORTINGS, TIMEPOINTS, TISSUES
 
@@ -259,6 +260,8 @@ def read_plan(path: Path) -> CohortPlan:
     InputProblem
         When the file cannot be read, a key or value is unknown, or the plan contradicts itself.
     """
+    if fault := why_not_a_file(Path(path)):
+        raise InputProblem(f"{path}: {'; '.join(fault)}")
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as reason:

@@ -27,6 +27,9 @@ UNITS = {panel.name: panel.unit for panel in PANELS}
 
 LARGEST_PICTURE = 1_200_000
 """Characters of SVG up to which a page carries a picture; larger ones are named instead."""
+PICTURES_AND_DATA = 5_000_000
+"""Characters that a page's pictures and downloads may take together; the rest is its tables and its
+map. What no longer fits is named instead, so that any cohort's page can be mailed."""
 
 CAPTIONS = REPOSITORY / "workflow" / "report"
 """Captions are written once, for `snakemake --report` and for our pages."""
@@ -86,6 +89,8 @@ class Context:
         Patients with a page of their own.
     tables
         The run's tables, shared by all pages; read from `results` by default.
+    carried
+        Characters of each picture and download that the page carries so far.
     """
 
     evidence: Evidence
@@ -96,6 +101,7 @@ class Context:
     versions: Mapping[str, str]
     patients: tuple[str, ...] = ()
     tables: RunTables | None = None
+    carried: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.tables is None:
@@ -110,19 +116,37 @@ class Context:
         row = self.manifest.loc[name]
         test = row["test"]
         reason = test.removeprefix(NOT_ASSESSABLE) if test.startswith(NOT_ASSESSABLE) else ""
-        picture = (self.results / "figures" / f"{name}.svg").read_text(encoding="utf-8")
-        too_large = len(picture) > LARGEST_PICTURE
         return PanelView(
             name=name,
             title=row["title"],
             caption=caption(name, self.config),
-            svg=Markup("") if reason or too_large else inline_svg(picture, row["title"]),
+            svg=Markup("") if reason else self._picture(name, row["title"]),
             n_cells=int(row["n_cells"]),
             n_patients=int(row["n_patients"]),
             unit=UNITS[name],
             reason=reason,
-            download=csv_link(self.results / row["source_data"]),
+            download=self._download(row["source_data"]),
         )
+
+    def _picture(self, name: str, title: str) -> Markup:
+        """Return a picture where the page has room for it, else nothing."""
+        drawn = (self.results / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+        if len(drawn) > LARGEST_PICTURE:
+            return Markup("")
+        picture = inline_svg(drawn, title)
+        return picture if self._has_room(len(picture)) else Markup("")
+
+    def _download(self, source_data: str) -> DownloadLink:
+        """Return a download with its data where the page has room for them, else named."""
+        link = csv_link(self.results / source_data)
+        return link if self._has_room(len(link.href)) else replace(link, href="")
+
+    def _has_room(self, size: int) -> bool:
+        """Return whether the page still has room for so many characters, and take it."""
+        if sum(self.carried) + size > PICTURES_AND_DATA:
+            return False
+        self.carried.append(size)
+        return True
 
     def render(self, template: str, **values: Any) -> Markup:
         """Return a template of this package filled in; all values are escaped."""

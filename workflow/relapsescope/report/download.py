@@ -4,7 +4,7 @@ import base64
 from dataclasses import dataclass
 from pathlib import Path
 
-LARGEST_EMBEDDED = 400_000
+LARGEST_EMBEDDED = 150_000
 """Bytes of CSV up to which a page carries the data itself; larger ones are named instead."""
 
 

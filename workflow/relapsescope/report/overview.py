@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from relapsescope.mechanisms.cited import UNDECIDED, Row
-from relapsescope.vocabulary import antigen_name
+from relapsescope.mechanisms.cited import Row
+from relapsescope.vocabulary import INDETERMINATE, antigen_name
 
 EARLIEST_DAY = -120.0
 """Days before this are not drawn: earlier treatment would press the course together."""
@@ -305,12 +305,17 @@ def _target(rows: Sequence[Row], clones: Sequence[Row]) -> tuple[Estimate | None
     row = relevant_target(rows, clones)
     if row is None:
         return None, "no cells"
-    words = UNDECIDED.get(row["verdict"], row["verdict"].lower())
+    words = verdict_words(row)
     if not row["ratio"]:
         return None, words
     return Estimate(
         *(row.value(name) for name in ("ratio", "ratio_ci_low", "ratio_ci_high"))
     ), words
+
+
+def verdict_words(row: Row) -> str:
+    """Return an antigen's verdict as the picture says it."""
+    return "not decided" if row["verdict"] == INDETERMINATE else row["verdict"].lower()
 
 
 def relevant_target(rows: Sequence[Row], clones: Sequence[Row]) -> Row | None:

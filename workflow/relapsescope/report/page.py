@@ -74,7 +74,9 @@ def build_report(
         "patients": tuple(patients),
         "tables": RunTables(results),
     }
-    sections = [build(Context(**common)) for build in COHORT_SECTIONS]
+    # One context a page: it counts what the page carries.
+    context = Context(**common)
+    sections = [build(context) for build in COHORT_SECTIONS]
     _write(page, assemble("Cohort report", sections, origin=origin))
     for patient_id in patients:
         context = PatientContext(**common, patient_id=patient_id)

@@ -2,9 +2,15 @@
 
 from collections.abc import Sequence
 
-from relapsescope.mechanisms.cited import UNDECIDED, Cited, Row, cited, joined
+from relapsescope.mechanisms.cited import Cited, Row, cited, joined
 from relapsescope.report.context import PatientContext, Section
-from relapsescope.report.overview import Library, head, overview_of, relevant_target
+from relapsescope.report.overview import (
+    Library,
+    head,
+    overview_of,
+    relevant_target,
+    verdict_words,
+)
 from relapsescope.report.overview_drawing import NARROW, WIDE, drawing
 from relapsescope.report.sections.patient import samples_by_day
 
@@ -64,7 +70,7 @@ def _target(own: dict[str, list[Row]]) -> Cited:
     whose = "all malignant cells" if row["clone_id"] == "all_malignant" else row["clone_id"]
     return cited(
         "{verdict}: ratio {ratio} ({interval}), of {whose}",
-        verdict=UNDECIDED.get(row["verdict"], row["verdict"].lower()),
+        verdict=verdict_words(row),
         ratio=row.number("ratio"),
         interval=row.interval("ratio_ci_low", "ratio_ci_high"),
         whose=whose if " " in whose else f"clone {whose}",

@@ -1,15 +1,25 @@
 """The table of CAR-T cells: a row a library and population, with the reason where there is none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from relapsescope.car_t.exhaustion_rows import EFFECT_COLUMNS
+from relapsescope.car_t.sensitivity import Rate, library_rate
 from relapsescope.car_t.settings import CarSettings, FractionSettings, ProliferationSettings
 from relapsescope.car_t.tables import CONTRACT, CarTSettings, Cohort, car_t_rows, columns_of
+from relapsescope.car_t.transgene_rates import (
+    RATE_COLUMNS,
+    rate_rows,
+    read_rates,
+    transgene_cells,
+)
 from relapsescope.libraries.settings import CycleSettings
 from relapsescope.paths import REPOSITORY
 from relapsescope.statistics.settings import LeaningSettings
+from relapsescope.tables import write_tsv
 
 CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
 BELIEFS = LeaningSettings(**CONFIG["leaning"])
@@ -20,6 +30,7 @@ SETTINGS = CarTSettings(
     ProliferationSettings(**CONFIG["proliferation"]),
     LeaningSettings(**CONFIG["leaning"]),
 )
+SETTINGS_OF_RATES = (SETTINGS.calls, SETTINGS.fraction)
 
 
 def t_cells(n, n_car, n_cycling, *, status="not_detected", depth=3000.0):
@@ -109,6 +120,54 @@ def test_every_library_of_a_car_t_course_has_both_populations(rows):
     samples = {"PRE", "EXP", "REL", "UNNAMED", "NONE", "BAD"}
     expected = {(s, p) for s in samples for p in ("car_detected", "car_not_detected")}
     assert set(rows) == expected
+
+
+@pytest.fixture
+def travelled(tmp_path, cohort):
+    """Return what a reference keeps of a cohort's transgene rates, written and read again."""
+    table = pd.concat([part.assign(sample_id=name) for name, part in cohort.t_cells.items()])
+    table.to_parquet(tmp_path / "car_cells.parquet")
+    sheet = list(cohort.sheet.values())
+    # Cells of a library that is no longer in the sheet, or of no T cell, say nothing.
+    paths = [tmp_path / "car_cells.parquet"]
+    rows = rate_rows([row for row in sheet if row["sample_id"] != "REL"], paths, *SETTINGS_OF_RATES)
+    write_tsv(tmp_path / "transgene.tsv", RATE_COLUMNS, rows)
+    return rows, read_rates(tmp_path / "transgene.tsv")
+
+
+def test_rates_of_a_reference_are_numbers_without_names(cohort, travelled):
+    rows, rates = travelled
+    (row,) = rows
+    assert set(row) == set(RATE_COLUMNS)
+    assert "EXP" not in {str(value) for value in row.values()}
+    cells = transgene_cells(cohort.t_cells["EXP"], cohort.sheet["EXP"])
+    own = library_rate(cells, *SETTINGS_OF_RATES)
+    ((found,),) = [list(of_one.values()) for of_one in rates.values()]
+    assert list(rates) == [("CAR",)]
+    assert found.log_rate == pytest.approx(own.log_rate)
+    assert (found.error, found.of_sorted) == (pytest.approx(own.error), False)
+    assert read_rates(None) == {}
+
+
+def test_a_references_rate_serves_where_the_cohort_shows_none(cohort, travelled):
+    _, rates = travelled
+
+    def source(one, reference):
+        found = car_t_rows(one, SETTINGS, seed=1, reference=reference)
+        return {row["sample_id"]: row for row in found if "sensitivity_source" in row}["REL"]
+
+    alone = replace(cohort, t_cells={"REL": cohort.t_cells["REL"]})
+    assert "a usual rate" in source(alone, {})["sensitivity_source"]
+    with_it = source(alone, rates)
+    assert with_it["sensitivity_source"].endswith(
+        "1 libraries of the reference with detected cells"
+    )
+    # The same as if that library were the cohort's own, which goes first.
+    beside = source(cohort, {("CAR",): {"reference:0": Rate(0.0, 1e-3, True)}})
+    assert beside["sensitivity_source"].endswith("1 other libraries with detected cells")
+    assert with_it["sensitivity"] == pytest.approx(beside["sensitivity"], rel=1e-3)
+    other = source(alone, {("OTHER",): rates["CAR",]})
+    assert "a usual rate" in other["sensitivity_source"]
 
 
 def test_columns_begin_with_the_contracts():

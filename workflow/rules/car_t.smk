@@ -1,6 +1,6 @@
 """CAR-T cells: which they are, whether they divide, whether they are exhausted.
 
-Reads: files of a patient's libraries; over the cohort also receptors.
+Reads: files of a patient's libraries; over the cohort also receptors, a reference's rates.
 Writes: `patients/{patient}/` (CAR-T cells), `tables/car_t.tsv`, `tables/exhaustion.tsv`.
 Steps: car_cells (a patient) -> car_t (the cohort).
 """
@@ -45,6 +45,7 @@ rule car_t:
             patient_paths(RESULTS, patient, RECEPTOR_FILES)["cells"] for patient in SAMPLES_OF
         ],
         summaries=LIBRARY_FILES["summaries"],
+        **reference_files(REFERENCE, ("transgene",)),
     output:
         **CAR_TABLES,
     log:

@@ -28,4 +28,5 @@ def car_t(job: Job) -> None:
         outputs=job.outputs,
         settings=job.params["settings"],
         seed=job.params["seed"],
+        reference_transgene=job.inputs.get("reference_transgene"),
     )

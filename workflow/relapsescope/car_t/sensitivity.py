@@ -108,6 +108,7 @@ def sensitivity_of(
     settings: FractionSettings,
     *,
     seed: int,
+    where: str = "other libraries",
 ) -> Sensitivity:
     """Return the sensitivity of a library's detection.
 
@@ -121,6 +122,8 @@ def sensitivity_of(
         By sample, of the libraries that show one.
     same_product
         Other samples whose transgene has the same names.
+    where
+        What these are, in words.
     """
     others = [rates[name] for name in same_product if name in rates]
     of_sorted = [one for one in others if one.of_sorted]
@@ -134,7 +137,7 @@ def sensitivity_of(
         between = np.sqrt(squares / (len(logs) + 1))
         middle, error = float(logs.mean()), float(between * np.sqrt(1 + 1 / len(logs)))
         kind = "sorted for the CAR" if of_sorted else "with detected cells"
-        source = f"{len(chosen)} other libraries {kind}"
+        source = f"{len(chosen)} {where} {kind}"
     else:
         middle, error, source = usual, spread, f"a usual rate of {calls.usual_rate_cpm:g} CPM"
     own = rates.get(cells.sample_id)

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from relapsescope.car_t.calls import DETECTED, NOT_ASSESSABLE, NOT_DETECTED
+from relapsescope.car_t.calls import DETECTED, NOT_DETECTED
 from relapsescope.car_t.contrasts import STRATA, Sample, earlier_samples
 from relapsescope.car_t.exhaustion import exhaustion_leaning
 from relapsescope.car_t.exhaustion_rows import (
@@ -46,6 +46,7 @@ from relapsescope.car_t.settings import (
     FractionSettings,
     ProliferationSettings,
 )
+from relapsescope.car_t.transgene_rates import Rates, read_rates, transgene_cells
 from relapsescope.intake.identity import likely_transgenes
 from relapsescope.libraries.settings import CycleSettings
 from relapsescope.settings import settings_of
@@ -126,6 +127,7 @@ def write_car_t(
     outputs: Mapping[str, str],
     settings: Mapping[str, Any],
     seed: int,
+    reference_transgene: str | None = None,
 ) -> None:
     """Write `car_t.tsv` and `exhaustion.tsv` of the cohort.
 
@@ -144,6 +146,8 @@ def write_car_t(
     settings
         Sections `car_calls`, `cell_cycle`, `exhaustion`, `car_fraction`, `proliferation` and
         `leaning`.
+    reference_transgene
+        A frozen reference's rates of transgenes.
     """
     limits = CarTSettings(
         settings_of(CarSettings, settings["car_calls"], name="car_calls"),
@@ -158,7 +162,9 @@ def write_car_t(
     cohort = read_cohort(sheet, car_paths, effects, receptor_paths, summary_paths)
     panel = settings_of(ExhaustionSettings, settings["exhaustion"], name="exhaustion")
     names = (*panel.primary, *panel.sensitivity)
-    write_tsv(Path(outputs["car_t"]), columns_of(names), car_t_rows(cohort, limits, seed=seed))
+    rates = read_rates(reference_transgene)
+    rows = car_t_rows(cohort, limits, seed=seed, reference=rates)
+    write_tsv(Path(outputs["car_t"]), columns_of(names), rows)
     write_tsv(Path(outputs["exhaustion"]), EFFECT_COLUMNS, effects.to_dict("records"))
 
 
@@ -203,9 +209,17 @@ def read_cohort(
     )
 
 
-def car_t_rows(cohort: Cohort, settings: CarTSettings, *, seed: int) -> list[dict[str, Any]]:
-    """Return the rows of `car_t.tsv`: a library after infusion (or before) × population each."""
-    transgene = {name: _transgene(cohort, name) for name in cohort.sheet}
+def car_t_rows(
+    cohort: Cohort, settings: CarTSettings, *, seed: int, reference: Rates = MappingProxyType({})
+) -> list[dict[str, Any]]:
+    """Return the rows of `car_t.tsv`: a library after infusion (or before) × population each.
+
+    `reference` holds transgene rates of another cohort, which serve where no other library of this
+    one shows the product's.
+    """
+    transgene = {
+        name: transgene_cells(cohort.t_cells.get(name), row) for name, row in cohort.sheet.items()
+    }
     rates: dict[str, Rate] = {}
     for name, cells in transgene.items():
         found = None if cells is None else library_rate(cells, settings.calls, settings.fraction)
@@ -225,28 +239,15 @@ def car_t_rows(cohort: Cohort, settings: CarTSettings, *, seed: int) -> list[dic
             for other, one in transgene.items()
             if one is not None and other != name and one.features == cells.features
         ]
+        known, where = rates, "other libraries"
+        if not any(other in rates for other in same):
+            held = reference.get(cells.features, {})
+            known, same, where = rates | dict(held), list(held), "libraries of the reference"
         sensitivity = sensitivity_of(
-            cells, rates, same, settings.calls, settings.fraction, seed=seed
+            cells, known, same, settings.calls, settings.fraction, seed=seed, where=where
         )
         rows += _rows(cohort, name, cells, sensitivity, settings, seed)
     return rows
-
-
-def _transgene(cohort: Cohort, name: str) -> TransgeneCells | None:
-    """Return a library's T cells with their transgene molecules; None where it has none."""
-    table = cohort.t_cells.get(name)
-    if table is None or table.empty or (table["car_status"] == NOT_ASSESSABLE).all():
-        return None
-    row = cohort.sheet[name]
-    return TransgeneCells(
-        sample_id=name,
-        features=tuple(row["car_feature"]),
-        sorting=row["sorting"],
-        umi=table["car_umi"].to_numpy(float),
-        native=np.maximum(table["native_umi"].to_numpy(float), 1.0),
-        ambient=table["car_ambient_umi"].to_numpy(float),
-        detected=(table["car_status"] == DETECTED).to_numpy(),
-    )
 
 
 def _empty_rows(cohort: Cohort, name: str) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ FILES = {
     "libraries": "libraries.tsv",
     "composition": "composition.tsv",
     "niche": "niche.parquet",
+    "transgene": "transgene.tsv",
     "encoder": "atlas/encoder.npz",
     "cells": "atlas/cells.npz",
     "types": "atlas/types.npz",

@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from relapsescope.car_t.files import CAR_FILES
+from relapsescope.car_t.settings import CarSettings, FractionSettings
+from relapsescope.car_t.transgene_rates import RATE_COLUMNS, rate_rows
 from relapsescope.clones.normal_panel import read_panel, write_panel
 from relapsescope.errors import InputProblem
 from relapsescope.intake.sheet import Library, read_sheet
 from relapsescope.reference.atlas_file import freeze_atlas
 from relapsescope.reference.files import FILES
 from relapsescope.reference.manifest import Manifest, read_manifest, write_manifest
+from relapsescope.settings import settings_of
 from relapsescope.tables import read_tsv, write_parquet, write_tsv
 from relapsescope.vocabulary import FROZEN
 
@@ -46,8 +50,9 @@ def freeze(
     """Write a reference of a finished run into `folder` and return its manifest.
 
     It holds numbers of groups of at least `MIN_GROUP_CELLS` cells of libraries taken without
-    CAR-T, under numbered names; of the atlas latent coordinates, types and map of its reference
-    cells. No barcode, no name, no day and no count of a single cell is in it.
+    CAR-T, under numbered names; the transgene's rate in each library that shows one; of the atlas
+    latent coordinates, types and map of its reference cells. No barcode, no name, no day and no
+    count of a single cell is in it.
 
     Parameters
     ----------
@@ -81,6 +86,7 @@ def freeze(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         _write_files(results, partial, kept, names, add)
+        _write_rates(results, partial, sheet, run["config"], add)
         libraries = pd.read_csv(partial / FILES["libraries"], sep="\t", dtype=str)
         manifest = write_manifest(
             partial,
@@ -180,6 +186,26 @@ def _write_files(
     write_tsv(folder / FILES["libraries"], LIBRARY_COLUMNS, frame.to_dict("records"))
     _freeze_panel(results, folder, names, add)
     freeze_atlas(results, folder, names.sample)
+
+
+def _write_rates(
+    results: Path,
+    folder: Path,
+    sheet: Sequence[Library],
+    config: Mapping[str, Any],
+    add: Path | None,
+) -> None:
+    """Write the transgene's rate in each library that shows one, after CAR-T too."""
+    people = dict.fromkeys(library.patient_id for library in sheet)
+    paths = [results / "patients" / person / CAR_FILES["car_cells"] for person in people]
+    rows = rate_rows(
+        [library.as_params() for library in sheet],
+        [path for path in paths if path.is_file()],
+        settings_of(CarSettings, config["car_calls"], name="car_calls"),
+        settings_of(FractionSettings, config["car_fraction"], name="car_fraction"),
+    )
+    earlier = [row for frame in _earlier(add, "transgene") for row in frame.to_dict("records")]
+    write_tsv(folder / FILES["transgene"], RATE_COLUMNS, [*earlier, *rows])
 
 
 def _plain(values: pd.Series) -> np.ndarray:

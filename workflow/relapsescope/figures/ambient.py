@@ -66,7 +66,7 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
         fill=alt.Fill(
             "source:N",
             title=None,
-            scale=alt.Scale(domain=shown, range=[fills.get(s, "#E69F00") for s in shown]),
+            scale=alt.Scale(domain=shown, range=[fills.get(s, "#C88800") for s in shown]),
             legend=alt.Legend(
                 orient="top", symbolType="circle", symbolStrokeColor=KEPT, symbolStrokeWidth=2
             ),

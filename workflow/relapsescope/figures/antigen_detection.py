@@ -69,7 +69,7 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
         scale=alt.Scale(domain=labels, range=[SHAPES[i % len(SHAPES)] for i in range(len(labels))]),
     )
     return alt.layer(
-        base.mark_line(strokeDash=[4, 3], opacity=0.8).encode(
+        base.mark_line(strokeDash=[4, 3], opacity=1).encode(
             x=x, y=alt.Y("expected_fraction:Q"), color=colour
         ),
         base.mark_point(filled=True, opacity=1).encode(

@@ -11,7 +11,7 @@ from relapsescope.figures.verdicts import with_numbers
 POPULATIONS = {"car_detected": "CAR-T cells", "car_not_detected": "other T cells"}
 OFFSET_STEP = 12
 """Height of one population within a library's row."""
-COLOURS = ("#D55E00", "#0072B2")
+COLOURS = ("#C34E00", "#0072B2")
 
 
 def collect(evidence: Evidence, settings: PanelSettings) -> PanelData:

@@ -117,7 +117,9 @@ def _patient(frame: pd.DataFrame, name: str, colours: dict[str, str]) -> alt.Lay
     )
     marked = bars[bars["has_car"]]
     marked = marked.assign(middle=(marked["bottom"] + marked["top"]) / 2)
-    marks = alt.Chart(marked).mark_point(filled=True, size=22, color=INK, opacity=1)
+    marks = alt.Chart(marked).mark_point(
+        filled=True, size=26, color=INK, opacity=1, stroke="white", strokeWidth=1
+    )
     marks = marks.encode(x=alt.X("place:Q", scale=domain), y="middle:Q", xOffset=alt.value(14))
     named = bars.assign(middle=(bars["bottom"] + bars["top"]) / 2)
     named = named[named["fraction"] >= LEAST_NAMED * rows["top"].max()]

@@ -33,23 +33,23 @@ FURTHER = {
 COLOURS = {
     "soluble BCMA (ng/mL)": "#882255",
     "haemoglobin (g/dL)": "#A63B00",
-    "calcium (mg/dL)": "#999933",
-    "creatinine (mg/dL)": "#44AA99",
+    "calcium (mg/dL)": "#939741",
+    "creatinine (mg/dL)": "#228E79",
     "marrow plasma cells (10 %)": "#332288",
     "serum M (g/dL)": "#0072B2",
-    "urine M (g/24 h)": "#56B4E9",
-    "kappa (mg/L)": "#D55E00",
+    "urine M (g/24 h)": "#3C9CD1",
+    "kappa (mg/L)": "#C34E00",
     "lambda (mg/L)": "#009E73",
 }
 CALL_COLOURS = {
     "sCR": "#00664B",
     "CR": "#009E73",
-    "VGPR": "#56B4E9",
+    "VGPR": "#3C9CD1",
     "PR": "#0072B2",
-    "MR": "#999933",
-    "SD": "#8F959C",
+    "MR": "#979830",
+    "SD": "#8B9595",
     "PD": "#A3220B",
-    "NE": "#DADDE1",
+    "NE": "#8795AC",
     "baseline": "#33373B",
 }
 

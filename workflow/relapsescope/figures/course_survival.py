@@ -118,7 +118,6 @@ def _endpoint(
             x=alt.X("time:Q", axis=None, scale=alt.Scale(domain=limit, nice=False)),
             y=alt.Y("group:N", title=None, axis=LABELS),
             text="n_risk:Q",
-            color=alt.Color("group:N", scale=scale, legend=None),
         )
         .properties(width=230, height=alt.Step(14), title=alt.TitleParams("At risk", fontSize=10))
     )

@@ -20,19 +20,19 @@ SHORTEST_BAR = 6
 """Days that a one-day infusion is drawn wide."""
 CLASS_COLOURS = {
     "car_t": "#0072B2",
-    "bispecific": "#D55E00",
-    "adc": "#CC79A7",
-    "cd38_antibody": "#E69F00",
+    "bispecific": "#C34E00",
+    "adc": "#CA79A5",
+    "cd38_antibody": "#C88800",
     "imid": "#009E73",
-    "proteasome_inhibitor": "#56B4E9",
-    "alkylator": "#999933",
+    "proteasome_inhibitor": "#3C9CD1",
+    "alkylator": "#8B9037",
     "transplant": "#332288",
-    "other": "#8F959C",
+    "other": "#797C7F",
 }
 MARKS = {
     "response": ("circle", "#009E73", "best response, first day"),
     "progression": ("diamond", "#A3220B", "progression, confirmed"),
-    "unconfirmed_rise": ("diamond", "#E69F00", "rise, not confirmed"),
+    "unconfirmed_rise": ("diamond", "#C88800", "rise, not confirmed"),
     "death": ("cross", INK, "death"),
     "alive": ("triangle-right", INK, "alive at last follow-up"),
     "sample": ("triangle-up", "#882255", "sample taken"),
@@ -74,8 +74,8 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
     marks["meaning"] = [MARKS[kind][2] for kind in marks["kind"]]
     kinds = [kind for kind in MARKS if kind in set(marks["kind"])]
     meanings = [MARKS[kind][2] for kind in kinds]
-    line = alt.Chart(follow_up).mark_rule(color="#C9CDD2", strokeWidth=2)
-    bar = alt.Chart(bars).mark_bar(height=ROW - 10, opacity=0.85)
+    line = alt.Chart(follow_up).mark_rule(color="#8A9097", strokeWidth=2)
+    bar = alt.Chart(bars).mark_bar(height=ROW - 10, opacity=1)
     calls, samples = marks[marks["kind"] != "sample"], marks[marks["kind"] == "sample"]
     words = alt.Chart(frame[frame["kind"] == "response"]).mark_text(dy=-9, fontSize=10, color=QUIET)
     shape = alt.Shape(

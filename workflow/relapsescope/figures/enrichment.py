@@ -78,7 +78,7 @@ def chart(frame: pd.DataFrame) -> alt.HConcatChart | alt.LayerChart:
                 "rare:N",
                 title="random sets as far out",
                 scale=alt.Scale(domain=list(RARE), range=list(SIZES)),
-                legend=alt.Legend(symbolType="triangle-up", symbolFillColor="#B8B8B8"),
+                legend=alt.Legend(symbolType="triangle-up", symbolFillColor="#8A9097"),
             ),
             shape=alt.Shape(
                 "direction:N",

@@ -54,7 +54,7 @@ def _block(frame: pd.DataFrame, name: str, farthest: float) -> alt.LayerChart:
     base = alt.Chart(rows)
     zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color="#9AA5B1")
     return alt.layer(
-        base.mark_bar(color="#D5DAE0", height=ROW - 8).encode(
+        base.mark_bar(color="#E4E7EB", stroke="#7B8794", strokeWidth=1, height=ROW - 8).encode(
             y=y, x=alt.X("null_low:Q", scale=scale), x2="null_high:Q"
         ),
         zero.encode(x="at:Q"),

@@ -11,7 +11,7 @@ from relapsescope.figures.panel import (
     PanelSettings,
 )
 
-EMBEDDINGS = {"unintegrated": "#8F959C", "integrated": "#0072B2"}
+EMBEDDINGS = {"unintegrated": "#7B8794", "integrated": "#0072B2"}
 MEASURES = {
     "ilisi": "iLISI (mixing)",
     "knn_accuracy": "kNN accuracy",

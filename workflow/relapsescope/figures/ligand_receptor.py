@@ -18,7 +18,7 @@ TUMOUR_AXES = ("ANXA1_FPR", "APRIL_BCMA", "BAFF_BCMA")
 MOST_ROWS = 3
 """Senders and receivers shown of a pair, the best ranked."""
 WORDS = ("both shown", "a side is ambient RNA", "a side is not seen")
-COLOURS = ("#D55E00", "#E69F00", "#9AA5B1")
+COLOURS = ("#C34E00", "#C88800", "#8A9097")
 SHAPES = ("circle", "triangle-down", "cross")
 
 

@@ -11,11 +11,11 @@ SIDE = 150
 COLUMNS = 4
 CLASS_COLOURS = {
     "kappa": "#0072B2",
-    "lambda": "#D55E00",
-    "ambiguous": "#8C6D1F",
-    "not called": "#B8B8B8",
+    "lambda": "#C34E00",
+    "ambiguous": "#332288",
+    "not called": "#8A9097",
 }
-MALIGNANCY_COLOURS = {"malignant": "#A3220B", "normal": "#009E73", "undetermined": "#B8B8B8"}
+MALIGNANCY_COLOURS = {"malignant": "#A3220B", "normal": "#009E73", "undetermined": "#8A9097"}
 
 
 def plasma_cells(evidence: Evidence, settings: PanelSettings) -> pd.DataFrame:
@@ -52,7 +52,7 @@ def chart(frame: pd.DataFrame) -> alt.FacetChart:
     axis = alt.Axis(values=[1, 10, 100, 1000, 10000], format="~s", grid=True)
     points = (
         alt.Chart(rows)
-        .mark_circle(size=9, opacity=0.55)
+        .mark_circle(size=9, opacity=1)
         .encode(
             x=alt.X("kappa:Q", title="Kappa UMIs + 1", scale=alt.Scale(type="log"), axis=axis),
             y=alt.Y("lambda_:Q", title="Lambda UMIs + 1", scale=alt.Scale(type="log"), axis=axis),
@@ -79,7 +79,7 @@ def chart_evidence(frame: pd.DataFrame) -> alt.FacetChart:
     calls = [name for name in MALIGNANCY_COLOURS if name in set(frame["malignancy"])]
     points = (
         alt.Chart(frame)
-        .mark_circle(size=9, opacity=0.55)
+        .mark_circle(size=9, opacity=1)
         .encode(
             x=alt.X("log_odds_immunoglobulin:Q", title="Log-odds by immunoglobulin"),
             y=alt.Y("log_odds_programme:Q", title=["Log-odds by copy", "number and programme"]),

@@ -2,6 +2,9 @@
 
 The hues are those of Okabe & Ito (2008, jfly.uni-koeln.de/color) for the lineages that a marrow
 holds most of, and of Tol's qualitative schemes (SRON/EPS/TN/09-002, issue 3.2) for the others.
+Light ones are darkened until they stand out from white by 3 to 1, and colours that are used
+together moved until they differ under deuteranopia and protanopia too, both as little as possible;
+`tests/unit/test_colours.py` measures it.
 """
 
 from collections.abc import Sequence
@@ -14,73 +17,75 @@ INK = "#1F2933"
 LINEAGE_COLOURS = {
     "HSPC": "#332288",
     "Erythroid": "#882255",
-    "Megakaryocyte": "#AA4499",
-    "Granulocyte": "#999933",
-    "Monocyte": "#E69F00",
-    "Macrophage": "#8C6D1F",
-    "cDC": "#E5D52E",
-    "pDC": "#CC79A7",
-    "Mast": "#44AA99",
-    "B": "#009E73",
-    "Plasma": "#D55E00",
-    "T": "#0072B2",
-    "NK": "#56B4E9",
+    "Megakaryocyte": "#A74195",
+    "Granulocyte": "#A29134",
+    "Monocyte": "#C68900",
+    "Macrophage": "#8F7422",
+    "cDC": "#969949",
+    "pDC": "#C677AA",
+    "Mast": "#228E79",
+    "B": "#009D73",
+    "Plasma": "#C04400",
+    "T": "#1274B5",
+    "NK": "#3C9CD1",
     "Stromal": "#661100",
-    "Unknown": "#B8B8B8",
+    "Unknown": "#959496",
 }
 
 TIMEPOINT_COLOURS = {
     "healthy": "#009E73",
-    "untreated": "#999933",
-    "pre_infusion": "#E69F00",
-    "infusion_product": "#CC79A7",
-    "expansion": "#56B4E9",
+    "untreated": "#939741",
+    "pre_infusion": "#C88800",
+    "infusion_product": "#CA79A5",
+    "expansion": "#3C9CD1",
     "remission": "#0072B2",
-    "relapse": "#D55E00",
+    "relapse": "#C34E00",
 }
 
 VERDICT_COLOURS = {"pass": "#00664B", "warn": "#8A5A00", "fail": "#A3220B"}
 
 KEPT = "#0072B2"
-SET_ASIDE = "#C9CDD2"
+SET_ASIDE = "#8A9097"
 THRESHOLD = "#A3220B"
 REASON_COLOURS = {
     "kept": KEPT,
-    "low_counts": "#B8B8B8",
-    "low_genes": "#8F959C",
-    "high_counts": "#5F656C",
-    "high_mitochondrial": "#D55E00",
-    "debris": "#8C6D1F",
+    "low_counts": "#97948A",
+    "low_genes": "#8B919D",
+    "high_counts": "#646C76",
+    "high_mitochondrial": "#C85300",
+    "debris": "#8D6D30",
     "dying": "#882255",
-    "doublet": "#E69F00",
+    "doublet": "#C88800",
     "failed_library": "#33373B",
 }
 
 UNORDERED = (
     "#0072B2",
-    "#E69F00",
+    "#C88800",
     "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#D55E00",
+    "#CA79A5",
+    "#3C9CD1",
+    "#C34E00",
     "#332288",
-    "#999933",
+    "#939741",
     "#882255",
-    "#44AA99",
+    "#228E79",
     "#8C6D1F",
     "#AA4499",
     "#117733",
-    "#88CCEE",
+    "#509BC9",
     "#661100",
-    "#DDCC77",
+    "#A0934C",
     "#6699CC",
     "#AA4466",
     "#4D4D4D",
-    "#B8B8B8",
+    "#8A9097",
 )
 
-DARKEST, LIGHTEST = -0.35, 0.6
-"""Share of black (below 0) and of white in the first and the last shade of a lineage's colour."""
+DARKEST = -0.5
+"""Share of black in the first shade of a lineage's colour; the last stands out from white."""
+LEAST_CONTRAST = 3.0
+"""Of a mark against the background: WCAG 2.2, success criterion 1.4.11."""
 
 
 def mix(colour: str, other: str, share: float) -> str:
@@ -95,11 +100,23 @@ def cell_type_colours() -> dict[str, str]:
     for lineage in LINEAGES:
         colours[lineage] = LINEAGE_COLOURS[lineage]
         finer = CELL_TYPES.get(lineage, ())
+        lightest = _lightest(LINEAGE_COLOURS[lineage])
         for place, name in enumerate(finer):
-            step = DARKEST + (LIGHTEST - DARKEST) * place / max(len(finer) - 1, 1)
+            step = DARKEST + (lightest - DARKEST) * place / max(len(finer) - 1, 1)
             towards = "#FFFFFF" if step > 0 else "#000000"
             colours[name] = mix(LINEAGE_COLOURS[lineage], towards, abs(step))
     return colours
+
+
+def _lightest(colour: str) -> float:
+    """Return the share of white that a colour may have and stand out from white."""
+    shares = [share / 100 for share in range(100)]
+    clear = (
+        contrast(mix(colour, "#FFFFFF", share), "#FFFFFF") >= LEAST_CONTRAST for share in shares
+    )
+    return max(
+        (share for share, is_clear in zip(shares, clear, strict=True) if is_clear), default=0
+    )
 
 
 def colours_for(values: Sequence[str], fixed: dict[str, str] | None = None) -> list[str]:
@@ -111,8 +128,8 @@ def colours_for(values: Sequence[str], fixed: dict[str, str] | None = None) -> l
 
 
 def ink_on(colour: str) -> str:
-    """Return the ink, dark or white, that stands out more from `colour`."""
-    return max((INK, "#FFFFFF"), key=lambda ink: contrast(ink, colour))
+    """Return black or white, which stands out more from `colour`: 4.58 to 1 at least."""
+    return max(("#000000", "#FFFFFF"), key=lambda ink: contrast(ink, colour))
 
 
 def contrast(first: str, second: str) -> float:

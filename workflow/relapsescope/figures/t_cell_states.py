@@ -11,17 +11,17 @@ from relapsescope.t_cells.states import STATES
 
 POPULATIONS = {"T": "all T", "car_detected": "CAR seen", "car_not_detected": "CAR not seen"}
 COLOURS = {
-    "naive_central_memory": "#88CCEE",
+    "naive_central_memory": "#509BC9",
     "effector_memory": "#0072B2",
-    "cytotoxic": "#009E73",
+    "cytotoxic": "#10A273",
     "terminal_effector": "#117733",
-    "progenitor_exhausted": "#E69F00",
-    "terminally_exhausted": "#D55E00",
+    "progenitor_exhausted": "#CC8600",
+    "terminally_exhausted": "#C85300",
     "regulatory": "#CC79A7",
-    "MAIT": "#999933",
+    "MAIT": "#939741",
     "gamma_delta": "#332288",
     "proliferating": "#882255",
-    "undetermined": "#D5D8DC",
+    "undetermined": "#7D8180",
 }
 
 

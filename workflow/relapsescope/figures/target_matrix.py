@@ -4,9 +4,10 @@ import altair as alt
 import pandas as pd
 
 from relapsescope.figures.evidence import Evidence
+from relapsescope.figures.palette import ink_on
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
-from relapsescope.figures.theme import INK, ROW
-from relapsescope.figures.verdicts import verdict_colour, with_numbers
+from relapsescope.figures.theme import ROW
+from relapsescope.figures.verdicts import VERDICT_COLOURS, verdict_colour, with_numbers
 from relapsescope.vocabulary import INDETERMINATE, LOST, REDUCED, RETAINED
 
 WORDS = (LOST, REDUCED, RETAINED, INDETERMINATE)
@@ -39,9 +40,9 @@ def chart(frame: pd.DataFrame) -> alt.LayerChart:
         axis=alt.Axis(orient="top", labelAngle=-40),
     )
     y = alt.Y("label:N", sort=list(dict.fromkeys(rows["label"])), title=None)
+    rows["ink"] = [ink_on(VERDICT_COLOURS[verdict]) for verdict in rows["verdict"]]
     base = alt.Chart(rows).encode(x=x, y=y)
-    dark = (alt.datum["verdict"] == "INDETERMINATE") | (alt.datum["verdict"] == "REDUCED")
-    ink = alt.condition(dark, alt.value(INK), alt.value("white"))
+    ink = alt.Color("ink:N", scale=None)
     return alt.layer(
         base.mark_rect(stroke="white", strokeWidth=2).encode(color=verdict_colour(WORDS)),
         base.mark_text(fontSize=11, fontWeight="bold", dy=-6).encode(text="number:N", color=ink),

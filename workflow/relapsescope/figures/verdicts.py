@@ -7,20 +7,20 @@ import numpy as np
 import pandas as pd
 
 VERDICT_COLOURS = {
-    "LOST": "#D55E00",
-    "REDUCED": "#E69F00",
+    "LOST": "#C34E00",
+    "REDUCED": "#C88800",
     "RETAINED": "#0072B2",
-    "HIGH": "#D55E00",
+    "HIGH": "#C34E00",
     "NOT_HIGH": "#0072B2",
-    "RAISED": "#D55E00",
+    "RAISED": "#C34E00",
     "NOT_RAISED": "#0072B2",
-    "EXHAUSTED": "#D55E00",
+    "EXHAUSTED": "#C34E00",
     "NOT_EXHAUSTED": "#0072B2",
     "PERSISTENT": "#0072B2",
-    "NOT_PERSISTENT": "#D55E00",
+    "NOT_PERSISTENT": "#C34E00",
     "PROLIFERATING": "#0072B2",
-    "NOT_PROLIFERATING": "#D55E00",
-    "INDETERMINATE": "#B8B8B8",
+    "NOT_PROLIFERATING": "#C34E00",
+    "INDETERMINATE": "#8A9097",
 }
 # Beside colour, so that verdicts can be told apart in grey and by colour-blind readers.
 VERDICT_SHAPES = {

@@ -27,7 +27,7 @@ SIDES = (
     ("abs(datum.log2_change) <= 6", "center", 0),
     ("datum.log2_change > 6", "right", 4),
 )
-COLOURS = {"up": "#D55E00", "down": "#0072B2", "neither": "#B8B8B8"}
+COLOURS = {"up": "#C34E00", "down": "#0072B2", "neither": "#8A9097"}
 SHAPES = {"up": "triangle-up", "down": "triangle-down", "neither": "circle"}
 
 
@@ -143,7 +143,7 @@ def _block(frame: pd.DataFrame, name: str) -> alt.LayerChart:
     )
     y = alt.Y("shown:Q", title=title, scale=alt.Scale(domain=[0, MOST_SHOWN + 1], nice=False))
     base = alt.Chart(rows)
-    points = base.mark_point(filled=True, opacity=0.85, size=26).encode(
+    points = base.mark_point(filled=True, opacity=1, size=26).encode(
         x=x,
         y=y,
         color=alt.Color(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from relapsescope.figures.evidence import read_evidence
+from relapsescope.figures.palette import UNORDERED
 from relapsescope.figures.panel import PanelSettings
 from relapsescope.mechanisms.cited import Row
 from relapsescope.paths import REPOSITORY
@@ -197,8 +198,9 @@ def test_marks_stand_where_the_numbers_are():
     visits = (Visit(0.0, "baseline", 4.0), Visit(100.0, "PD", 2.0))
     overview = Overview(**(NO_CLINIC | {"visits": visits}), libraries=(shown,))
     svg = str(drawing(overview, width=WIDE, limits=LIMITS))
+    clones = "|".join(UNORDERED[:2])
     heights = [
-        float(h) for h in re.findall(r'<rect [^>]*height="([\d.]+)" fill="#(?:0072B2|E69F00)', svg)
+        float(h) for h in re.findall(rf'<rect [^>]*height="([\d.]+)" fill="(?:{clones})', svg)
     ]
     bars = [h for h in heights if h not in (9, 12)]
     assert bars[1] == pytest.approx(3 * bars[0], rel=0.02)

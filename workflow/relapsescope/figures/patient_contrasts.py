@@ -8,7 +8,7 @@ from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, Pan
 from relapsescope.figures.theme import INK
 from relapsescope.mechanisms.contrast_words import GROUPS, group_words, is_share, measure_words
 
-COLOURS = ("#D55E00", "#0072B2")
+COLOURS = ("#C34E00", "#0072B2")
 WIDTH, ROW, ABREAST, LABELS = 190, 17, 3, 96
 
 
@@ -102,5 +102,6 @@ PANEL = Panel(
     },
     collect=collect,
     chart=chart,
+    tables=("tables/patient_contrasts.tsv", "tables/patient_measures.tsv"),
     test="two-sided permutation of the rank sum, Holm over the measures named",
 )

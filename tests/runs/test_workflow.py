@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -531,3 +532,51 @@ def test_the_cellxgene_file_opens(finished):
     assert list(cohort.obs["barcode"]) == list(cells["barcode"])
     totals = np.asarray(cohort.layers["counts"].sum(axis=1)).ravel()
     np.testing.assert_array_equal(totals, cells["total_counts"].to_numpy())
+
+
+# Python runs it in every process: steps fail where they have something to do.
+FAILING = """
+from relapsescope.atlas import jobs as atlas
+from relapsescope.microenvironment import jobs as microenvironment
+
+
+def failing(real):
+    def fails(job):
+        if job.inputs.get("counts") or job.params.get("rows"):
+            raise ValueError("made to fail <here>")
+        real(job)
+
+    return fails
+
+
+atlas.atlas = failing(atlas.atlas)
+microenvironment.suppression = failing(microenvironment.suppression)
+"""
+
+
+def test_what_does_not_need_a_failed_step_still_comes(finished, tmp_path, monkeypatch):
+    """The atlas and a table fail: clones, antigens, course and a page that says so are there."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder)
+    copy = replace(finished, folder=folder)
+    (tmp_path / "sitecustomize.py").write_text(FAILING)
+    with monkeypatch.context() as patched:
+        patched.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+        run = copy.snakemake("--rerun-triggers", "mtime", "--forcerun", "atlas", cores=2)
+    assert run.returncode == 1
+    last = run.stderr.strip().splitlines()
+    (line,) = [line for line in last if line.startswith("2 steps failed: atlas (ValueError: ")]
+    assert "suppression (ValueError: made to fail <here>; details: " in line
+    for name in ("clones", "antigens", "course", "microenvironment", "mechanisms"):
+        assert len((copy.results / f"tables/{name}.tsv").read_text().splitlines()) > 1, name
+    cells = pd.read_parquet(copy.results / "tables/cells.parquet")
+    assert cells["umap_1"].isna().all()
+    assert cells["clone_id"].notna().any()
+    for page in ("index.html", "patients/P1.html"):
+        text = (copy.results / "report" / page).read_text()
+        assert "atlas (ValueError: made to fail &lt;here&gt;; details: " in text
+    assert json.loads((copy.results / "run_manifest.json").read_text())["state"] == "failed"
+    assert not (copy.results / "atlas/embedding.parquet").exists()
+    planned = copy.planned("--rerun-triggers", "mtime")
+    assert {"atlas", "suppression", "cells", "page"} <= planned.keys()
+    assert not {"clones", "library", "antigens"} & planned.keys()

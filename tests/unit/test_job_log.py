@@ -58,9 +58,8 @@ def test_every_script_has_one_shape_and_every_job_one_signature(script):
 
 def given(folder):
     """Return what Snakemake gives a script."""
-    return SimpleNamespace(
-        log=[str(folder / "job.log")], rule="clones", input={}, output={}, params={}, config={}
-    )
+    nothing = {name: {} for name in ("input", "output", "params", "wildcards", "config")}
+    return SimpleNamespace(log=[str(folder / "job.log")], rule="clones", **nothing)
 
 
 def test_a_job_is_told_what_snakemake_gives_and_its_answer_is_shown(tmp_path, capsys):

@@ -66,4 +66,4 @@ onsuccess:
 
 
 onerror:
-    RUN.record("failed")
+    RUN.close(jobs_failed=True)

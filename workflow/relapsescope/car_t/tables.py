@@ -158,7 +158,7 @@ def write_car_t(
     )
     parts = [_read(path) for path in exhaustion_paths]
     parts = [part for part in parts if not part.empty] or parts[:1]
-    effects = pd.concat(parts, ignore_index=True)
+    effects = pd.concat(parts or [pd.DataFrame(columns=list(EFFECT_COLUMNS))], ignore_index=True)
     cohort = read_cohort(sheet, car_paths, effects, receptor_paths, summary_paths)
     panel = settings_of(ExhaustionSettings, settings["exhaustion"], name="exhaustion")
     names = (*panel.primary, *panel.sensitivity)

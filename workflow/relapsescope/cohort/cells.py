@@ -107,7 +107,7 @@ def join_cells(
         for name in ("sample_id", "patient_id", "timepoint"):
             part[name] = row[name]
         parts.append(part)
-    cells = pd.concat(parts, ignore_index=True)
+    cells = pd.concat(parts or [pd.DataFrame(columns=list(CELL_COLUMNS)[:4])], ignore_index=True)
     embedding = pd.read_parquet(embedding_path)
     keys = ["sample_id", "barcode"]
     cells = cells.merge(embedding, on=keys, how="left", validate="1:1")

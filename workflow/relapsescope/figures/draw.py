@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,6 +61,7 @@ from relapsescope.figures.panel import (
 )
 from relapsescope.figures.pdf import to_pdf
 from relapsescope.figures.theme import message, to_png, to_svg
+from relapsescope.provenance.failures import Failure, note_failure, reason_of
 from relapsescope.tables import frame_as_meant, harmless, read_tsv, whole_file, write_tsv
 
 PANELS: tuple[Panel, ...] = (
@@ -142,10 +144,15 @@ def draw_figures(
         try:
             data, test = panel.collect(evidence, settings), panel.test
         except NotAssessableError as reason:
-            data, test = PanelData(pd.DataFrame(columns=list(panel.columns)), 0, 0), ""
-            test = f"{NOT_ASSESSABLE}{reason}"
+            data, test = _nothing(panel), f"{NOT_ASSESSABLE}{reason}"
+        except Exception as error:
+            data, test = _nothing(panel), _failed(panel, results, error, rule)
         source = write_source_data(panel, data.frame, results)
-        draw_panel(panel, results, test=test)
+        try:
+            draw_panel(panel, results, test=test)
+        except Exception as error:
+            test = _failed(panel, results, error, rule)
+            draw_panel(panel, results, test=test)
         rows.append(
             {
                 "panel": panel.name,
@@ -165,6 +172,21 @@ def draw_figures(
     manifest = read_manifest(results)
     draw_numbered(results, manifest)
     return manifest
+
+
+def _nothing(panel: Panel) -> PanelData:
+    return PanelData(pd.DataFrame(columns=list(panel.columns)), 0, 0)
+
+
+def _failed(panel: Panel, results: Path, error: Exception, rule: str) -> str:
+    """Note a panel that failed, which keeps no other from being drawn; return its `test`."""
+    traceback.print_exception(error)
+    pictures = [results / "figures" / f"{panel.name}.{kind}" for kind in ("svg", "png")]
+    reason = reason_of(error)
+    log = str(results / "logs" / f"{rule}.log")
+    failure = Failure(rule, f"panel {panel.name}", reason, log, tuple(map(str, pictures)))
+    note_failure(results, failure)
+    return f"{NOT_ASSESSABLE}the panel could not be made ({reason})"
 
 
 def read_manifest(results: Path) -> pd.DataFrame:

@@ -105,8 +105,10 @@ def write_suppression(
         reference = read_tsv(reference_libraries).to_dict("records")
         table = pd.concat([table, read_tsv(reference_composition)], ignore_index=True)
         paths.append(reference_niche)
-    tallies = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
-    rows = suppression_rows(libraries, table, tallies, limits, reference=reference)
+    rows: list[dict[str, Any]] = []
+    if libraries:
+        tallies = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
+        rows = suppression_rows(libraries, table, tallies, limits, reference=reference)
     write_tsv(Path(output), SUPPRESSION_COLUMNS, rows)
 
 
@@ -151,7 +153,7 @@ def _programme_rows(
     sheet = {row["sample_id"]: row for row in libraries}
     names = {one.name: one.population.replace("_", " ") for one in programmes()}
     table = read_tsv(suppression_path)
-    table = table[table["measure"].isin(names)]
+    table = table[table["measure"].isin(names) & table["sample_id"].isin(sheet)]
     rows = []
     for (sample, measure), part in table.groupby(["sample_id", "measure"], sort=False):
         first = part.iloc[0]

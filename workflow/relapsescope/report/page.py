@@ -1,6 +1,7 @@
 """Put a page together: sections, styles and scripts in one file that needs nothing else."""
 
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from relapsescope import __version__
 from relapsescope.figures.draw import read_manifest
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings, panel_settings
+from relapsescope.provenance.failures import Failure, failures_of, note_failure, reason_of
 from relapsescope.report.context import TEMPLATES, Context, PatientContext, Section
 from relapsescope.report.legends import legends_text
 from relapsescope.report.methods_text import methods_text
@@ -20,6 +22,7 @@ from relapsescope.report.run_tables import RunTables
 from relapsescope.report.sections import COHORT_SECTIONS, PATIENT_DETAILS, PATIENT_SECTIONS
 from relapsescope.tables import whole_file
 
+Builder = Callable[[Any], Section]
 LARGEST_PAGE = 8_000_000
 """Bytes; what mail servers commonly let through after encoding is about 10 MB."""
 
@@ -75,16 +78,17 @@ def build_report(
         "tables": RunTables(results),
     }
     # One context a page: it counts what the page carries.
-    context = Context(**common)
-    sections = [build(context) for build in COHORT_SECTIONS]
-    _write(page, assemble("Cohort report", sections, origin=origin))
+    of_cohort = _sections(Context(**common), COHORT_SECTIONS)
     for patient_id in patients:
         context = PatientContext(**common, patient_id=patient_id)
-        sections = [build(context) for build in PATIENT_SECTIONS]
-        sections += [replace(build(context), collapsed=True) for build in PATIENT_DETAILS]
+        sections = _sections(context, PATIENT_SECTIONS)
+        details = _sections(context, PATIENT_DETAILS)
+        sections += [replace(section, collapsed=True) for section in details]
         own = page.parent / "patients" / f"{patient_id}.html"
-        heading = f"Patient {patient_id}"
-        _write(own, assemble(heading, sections, home=f"../{page.name}", origin=origin))
+        at = {"home": f"../{page.name}", "origin": origin, "missing": _missing(results)}
+        _write(own, assemble(f"Patient {patient_id}", sections, **at))
+    # Last, because it names what failed in all of them.
+    _write(page, assemble("Cohort report", of_cohort, origin=origin, missing=_missing(results)))
     text = methods_text(common["evidence"], results, config=config, versions=versions)
     _write(page.parent / "methods.md", text)
     legends = legends_text(results, common["manifest"], config=config)
@@ -92,10 +96,40 @@ def build_report(
     return page
 
 
+def _missing(results: Path) -> list[str]:
+    return [failure.told for failure in failures_of(results)]
+
+
+def _sections(context: Context, builders: Sequence[Builder]) -> list[Section]:
+    """Return the sections of a page; one that fails says so and keeps no other from being made."""
+    sections = []
+    for build in builders:
+        try:
+            sections.append(build(context))
+        except Exception as error:
+            traceback.print_exception(error)
+            part = f"section {build.__module__.rpartition('.')[2]}"
+            log = str(context.results / "logs" / "page.log")
+            # The methods are the page's own output: without them the next run makes it anew.
+            again = (str(context.results / "report" / "methods.md"),)
+            note_failure(context.results, Failure("page", part, reason_of(error), log, again))
+            anchor = f"missing-{len(sections)}"
+            html = Markup("<p class='absent'>Could not be made: {}</p>").format(reason_of(error))
+            sections.append(Section(part.capitalize(), anchor, html))
+    return sections
+
+
 def assemble(
-    heading: str, sections: Sequence[Section], *, home: str = "", origin: Origin | None = None
+    heading: str,
+    sections: Sequence[Section],
+    *,
+    home: str = "",
+    origin: Origin | None = None,
+    missing: Sequence[str] = (),
 ) -> str:
     """Return a whole page; `home` links to the cohort's, `origin` says what it was made from.
+
+    What is `missing` is said before anything else.
 
     Its content security policy allows this page's own script and nothing from elsewhere, so
     that a page that was tampered with in a sheet still runs no foreign code.
@@ -104,6 +138,7 @@ def assemble(
         heading=heading,
         home=home,
         origin=origin or Origin(),
+        missing=missing,
         policy=page_policy(),
         style=Markup(asset("page.css")),
         script=Markup(asset(SCRIPT)),

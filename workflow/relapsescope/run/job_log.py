@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from relapsescope.errors import InputProblem
+from relapsescope.provenance.failures import Failure, note_failure, reason_of, without_libraries
 from relapsescope.provenance.job import Job
 
 PEAK = "Peak memory: "
@@ -23,20 +24,38 @@ def peak_memory_mb() -> float:
 def run(function: Callable[[Job], str | None], snakemake: Any) -> None:
     """Run a job's function on what Snakemake gives a script, with the rule's log.
 
-    What the function returns is printed on the terminal, for the person who waits.
+    What the function returns is printed on the terminal, for the person who waits. Of a step of
+    the whole cohort that fails, empty tables are left, so that what does not need it still comes;
+    a step of a library or a patient ends with exit status 1.
     """
-    with job_log(snakemake.log[0]):
-        told = function(
-            Job(
-                rule=snakemake.rule,
-                inputs=dict(snakemake.input.items()),
-                outputs=dict(snakemake.output.items()),
-                params=dict(snakemake.params.items()),
-                config=snakemake.config,
-            )
-        )
+    job = Job(
+        rule=snakemake.rule,
+        inputs=dict(snakemake.input.items()),
+        outputs=dict(snakemake.output.items()),
+        params=dict(snakemake.params.items()),
+        config=snakemake.config,
+    )
+    told = None
+    try:
+        with job_log(snakemake.log[0]):
+            told = function(job)
+    except SystemExit as end:
+        if dict(snakemake.wildcards.items()) or not _left_empty(function, job):
+            raise
+        # What ended the job; `raise … from None` hides it from tracebacks alone.
+        reason = reason_of(end.__context__ or end)
+        stand_ins = tuple(map(str, job.outputs.values()))
+        failure = Failure(job.rule, "", reason, snakemake.log[0], stand_ins)
+        note_failure(Path(job.config["results"]), failure)
     if told:
         print(told, file=sys.stderr)
+
+
+def _left_empty(function: Callable[[Job], str | None], job: Job) -> bool:
+    """Return whether a step could write its results as they are without a library."""
+    with contextlib.suppress(Exception), contextlib.redirect_stdout(None):
+        function(without_libraries(job))
+    return all(isinstance(path, str) and Path(path).exists() for path in job.outputs.values())
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from relapsescope.errors import InputProblem
 from relapsescope.intake.input_limits import hold_to
 from relapsescope.intake.kept_sheet import drop_sheet, keep_sheet, kept_sheet
 from relapsescope.intake.sheet import Library, read_sheet
+from relapsescope.provenance.failures import failure_lines, failures_of, forget_failures
 from relapsescope.provenance.record import (
     file_hash,
     now,
@@ -22,7 +23,7 @@ from relapsescope.provenance.record import (
     write_run_manifest,
 )
 from relapsescope.reference.manifest import reference_of
-from relapsescope.run.places import hold_results
+from relapsescope.run.places import hold_results, holder_of
 from relapsescope.run.resource_models import Size, total_size
 from relapsescope.settings import plain_values
 from relapsescope.vocabulary import CAR_T_COURSE
@@ -91,14 +92,30 @@ class Run:
         if state == "running":
             atexit.register(self._record_break)
 
-    def close(self) -> None:
-        """Record that the run succeeded, and say what came out and where to look."""
-        self.record("succeeded")
-        # It comes with pandas, and every job on a cluster imports this module.
-        from relapsescope.run.closing import closing_lines
+    def close(self, *, jobs_failed: bool = False) -> None:
+        """Record how the run ended, and say what came out and where to look.
 
-        for line in closing_lines(Path(self.results)):
-            print(line, file=sys.stderr)
+        Ends the process with exit status 1 where a step failed that others could do without.
+
+        Parameters
+        ----------
+        jobs_failed
+            Whether Snakemake knows of jobs that failed, and ends with status 1 by itself.
+        """
+        results = Path(self.results)
+        failures = failures_of(results)
+        self.record("failed" if failures or jobs_failed else "succeeded")
+        if not jobs_failed:
+            # It comes with pandas, and every job on a cluster imports this module.
+            from relapsescope.run.closing import closing_lines
+
+            for line in closing_lines(results):
+                say(line)
+        for line in failure_lines(failures):
+            say(line)
+        forget_failures(results)
+        if failures and not jobs_failed:
+            raise SystemExit(1)
 
     def _record_break(self) -> None:
         if run_state(self.manifest) == "running":
@@ -128,6 +145,8 @@ def begin(config: dict[str, Any], *, check: bool, files: Iterable[str | Path] = 
     if check:
         _check_files(files)
     config.update(plain_values(config))
+    if check:
+        _forget_killed_run(config)
     sheet, results = Path(config["samples"]), Path(os.path.normpath(str(config["results"])))
     # Of the bytes before they are read: a row that is added meanwhile is not this run's.
     sheet_sha256 = (file_hash(sheet) or "") if check else ""
@@ -196,6 +215,13 @@ def _check_files(files: Iterable[str | Path]) -> None:
     problems = file_problems(dict.fromkeys(map(Path, files)))
     if problems:
         raise InputProblem(*problems)
+
+
+def _forget_killed_run(config: Mapping[str, Any]) -> None:
+    """Remove what a run that was killed outright has left in place of steps that failed in it."""
+    results = config.get("results")
+    if isinstance(results, str) and Path(results).is_dir() and not holder_of(Path(results)):
+        forget_failures(Path(results))
 
 
 def say(line: str) -> None:

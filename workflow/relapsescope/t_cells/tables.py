@@ -60,13 +60,9 @@ def write_t_cell_tables(
     limits = settings_of(ReceptorSettings, settings["receptors"], name="receptors")
     of_clones = settings_of(CarCloneSettings, settings["car_clones"], name="car_clones")
     cells = t_cells_of(cells_path)
-    states = pd.concat(
-        [
-            pd.read_parquet(path, columns=[*KEYS, "inhibitory", *SHOWS.values()])
-            for path in state_paths
-        ],
-        ignore_index=True,
-    )
+    columns = [*KEYS, "inhibitory", *SHOWS.values()]
+    states = [pd.read_parquet(path, columns=columns) for path in state_paths]
+    states = pd.concat(states or [pd.DataFrame(columns=columns)], ignore_index=True)
     cells = cells.merge(states, on=KEYS, how="left", validate="1:1")
     found = {}
     for path in summary_paths:
@@ -95,7 +91,9 @@ def write_t_cell_tables(
     write_tsv(Path(outputs["receptors"]), RECEPTOR_COLUMNS, repertoires)
     write_tsv(Path(outputs["car_clones"]), CAR_CLONE_COLUMNS, car_clones)
     write_tsv(Path(outputs["t_cell_measures"]), MEASURE_COLUMNS, measures)
-    write_tsv(Path(outputs["t_cell_states"]), STATE_COLUMNS, state_rows(cells, rows))
+    write_tsv(
+        Path(outputs["t_cell_states"]), STATE_COLUMNS, state_rows(cells, rows) if rows else []
+    )
 
 
 def t_cells_of(cells_path: str) -> pd.DataFrame:

@@ -1,0 +1,100 @@
+"""Steps that failed in a run: what stands in for their results, and what is told of them.
+
+What needs such a step goes on without it, and the page says so. Stand-ins last as long as the run:
+the next one makes the step anew.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from relapsescope.provenance.job import Job
+
+FOLDER = Path("logs") / "failed"
+NOTHING_OF = ("rows", "patients")
+"""Parameters that list what a step is about."""
+LONGEST_REASON = 300
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A step, or a part of one, that ended with an error.
+
+    Attributes
+    ----------
+    step
+        The rule.
+    part
+        What of it failed (a panel, a section of a page); empty: all of it.
+    reason
+        The error in one line.
+    log
+        Where the details are.
+    stand_ins
+        Files that hold nothing in its place.
+    """
+
+    step: str
+    part: str
+    reason: str
+    log: str
+    stand_ins: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """What failed and why, as a clause."""
+        of_it = f": {self.part}" if self.part else ""
+        return f"{self.step}{of_it} ({self.reason}; details: {self.log})"
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an error in one line."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 2] + " …"
+
+
+def without_libraries(job: Job) -> Job:
+    """Return a cohort's job as it is where there is no library: its tables have no rows."""
+    inputs = {name: path if isinstance(path, str) else [] for name, path in job.inputs.items()}
+    params = {name: [] if name in NOTHING_OF else value for name, value in job.params.items()}
+    return replace(job, inputs=inputs, params=params)
+
+
+def note_failure(results: Path, failure: Failure) -> None:
+    """Write down what failed, for the page and for the end of the run."""
+    folder = results / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "_".join(filter(None, [failure.step, failure.part.replace(" ", "_")]))
+    text = json.dumps(asdict(failure), indent=1)
+    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def failures_of(results: Path) -> list[Failure]:
+    """Return what failed in the run that is at work in a folder of results, by name."""
+    found = []
+    for path in sorted((results / FOLDER).glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        found.append(Failure(**{**record, "stand_ins": tuple(record["stand_ins"])}))
+    return found
+
+
+def forget_failures(results: Path) -> None:
+    """Remove the notes, and every stand-in, so that the next run makes the steps anew."""
+    for failure in failures_of(results):
+        for path in map(Path, failure.stand_ins):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    shutil.rmtree(results / FOLDER, ignore_errors=True)
+
+
+def failure_lines(failures: Sequence[Failure]) -> list[str]:
+    """Return the line that a run ends with where steps failed, none where none did."""
+    if not failures:
+        return []
+    steps = "1 step failed" if len(failures) == 1 else f"{len(failures)} steps failed"
+    told = "; ".join(failure.told for failure in failures)
+    return [f"{steps}: {told}. The page says what is missing; the next run makes it anew."]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from relapsescope.antigens.anxa1_contrasts import (
     PRE_TREATMENT,
@@ -381,8 +381,8 @@ def untreated_rows(molecules: Molecules, settings: Anxa1Settings) -> list[dict[s
         high = molecules.number("high_cells", *key)
         if library.timepoint not in BEFORE_TREATMENT or not np.isfinite(n + high):
             continue
-        low = stats.beta.ppf(0.025, high, n - high + 1) if high else 0.0
-        up = stats.beta.ppf(0.975, high + 1, n - high) if high < n else 1.0
+        low = special.betaincinv(high, n - high + 1, 0.025) if high else 0.0
+        up = special.betaincinv(high + 1, n - high, 0.975) if high < n else 1.0
         rows.append(
             {
                 "patient_id": library.patient_id,

@@ -4,10 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from relapsescope.car_t.settings import CarSettings
 from relapsescope.intake.counts import Counts
+from relapsescope.statistics.distributions import (
+    negative_binomial_log_mass,
+    poisson_above,
+    poisson_log_mass,
+)
 
 DETECTED, NOT_DETECTED, NOT_ASSESSABLE = "detected", "not_detected", "not_assessable"
 # A transduced cell may be typed as one of these; T and NK cells share most of their genes.
@@ -90,7 +95,7 @@ def call_car(
     ambient = ambient_umi * share
     called = np.zeros(n, dtype=bool)
     if umi.sum() > 0:
-        odd = stats.poisson.sf(umi - 1, ambient) <= settings.other_lineage_p
+        odd = poisson_above(umi - 1, ambient) <= settings.other_lineage_p
         called = ~candidate & odd & (umi >= 2)
         at = np.flatnonzero(candidate)
         own = carrier_probability(umi[at], native[at], ambient[at], settings)
@@ -117,7 +122,7 @@ def _ambient_share(
     weight = settings.ambient_prior_umi
     seen = weight + umi[other].sum()
     exposure = weight / pooled + ambient_umi[other].sum()
-    high = float(stats.gamma.ppf(settings.ambient_quantile, seen) / exposure)
+    high = float(special.gammaincinv(seen, settings.ambient_quantile) / exposure)
     return max(high, float(umi[other].sum() / max(ambient_umi[other].sum(), 1.0)))
 
 
@@ -141,7 +146,7 @@ def carrier_probability(
     seen = umi > 0
     exposure = np.maximum(native, 1.0)
     carriers, rate = 0.5 * seen.mean(), umi[seen].sum() / exposure[seen].sum()
-    without = stats.poisson.logpmf(umi, np.maximum(ambient, 1e-9))
+    without = poisson_log_mass(umi, np.maximum(ambient, 1e-9))
     own = np.zeros(len(umi))
     for _ in range(STEPS):
         inside = log_negative_binomial(umi, rate * exposure + ambient, dispersion)
@@ -160,7 +165,7 @@ def carrier_probability(
 def log_negative_binomial(umi: np.ndarray, mean: np.ndarray, dispersion: float) -> np.ndarray:
     """Return the log-probability of `umi` at `mean` with squared variation `dispersion`."""
     size = 1.0 / dispersion
-    return stats.nbinom.logpmf(umi, size, size / (size + mean))
+    return negative_binomial_log_mass(umi, size, size / (size + mean))
 
 
 def _most_likely(own: np.ndarray, umi: np.ndarray, max_false_share: float) -> np.ndarray:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from relapsescope.car_t.contrasts import Contrast, Group, vector
 from relapsescope.car_t.settings import ExhaustionSettings
@@ -238,12 +238,12 @@ def _joint(primary: Sequence[tuple[_Change, _Change]], controlled: bool) -> Join
         for row in (0, 1)
     ]
     best = means[1] if controlled else means[0]
-    reach = float(stats.norm.ppf(0.95))
+    reach = float(special.ndtri(0.95))
     return Joint(
         estimate=best.estimate,
         low=min(one.estimate - reach * one.error for one in (best, means[0])),
         high=max(one.estimate + reach * one.error for one in (best, means[0])),
-        p=float(max(stats.norm.sf(one.estimate / one.error) for one in (best, means[0]))),
+        p=float(max(special.ndtr(-one.estimate / one.error) for one in (best, means[0]))),
         null_share=max(best.null_share, means[0].null_share),
     )
 
@@ -419,7 +419,7 @@ def exhaustion_leaning(estimate: float, low: float, high: float, beliefs: Leanin
     """Return the probability that the cells are exhausted from the joint effect and its limits."""
     return normal_leaning(
         estimate,
-        (high - low) / (2 * stats.norm.ppf(0.95)),
+        (high - low) / (2 * special.ndtri(0.95)),
         holds=(beliefs.exhausted_effect, beliefs.exhausted_effect_sd),
         fails=(0.0, beliefs.unchanged_effect_sd),
         prior=beliefs.prior,

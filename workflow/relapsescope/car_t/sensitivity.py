@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize
 
 from relapsescope.car_t.calls import log_negative_binomial
 from relapsescope.car_t.settings import CarSettings, FractionSettings
+from relapsescope.statistics.distributions import negative_binomial_above, poisson_log_mass
 
 SORTED = "CAR_positive"
 LOG_RATES = (np.log(1e-6), np.log(2e-2))
@@ -89,7 +90,7 @@ def library_rate(
         mean = np.exp(log_rate) * native + ambient
         inside = log_negative_binomial(umi, mean, calls.dispersion)
         if of_sorted:
-            outside = stats.poisson.logpmf(umi, np.maximum(ambient, 1e-9))
+            outside = poisson_log_mass(umi, np.maximum(ambient, 1e-9))
             share = settings.sorted_purity
             return -float(np.logaddexp(np.log(share) + inside, np.log1p(-share) + outside).sum())
         seen = _reaches(mean, cells.threshold, calls.dispersion)
@@ -159,4 +160,4 @@ def sensitivity_of(
 def _reaches(mean: np.ndarray, threshold: int, dispersion: float) -> np.ndarray:
     """Return the probability of at least `threshold` molecules."""
     size = 1.0 / dispersion
-    return stats.nbinom.sf(threshold - 1, size, size / (size + mean))
+    return negative_binomial_above(threshold - 1, size, size / (size + mean))

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from relapsescope.clones.normal_panel import DONOR_SPREAD, Panel
 from relapsescope.clones.settings import CopyNumberSettings
+from relapsescope.statistics.distributions import normal_density, t_log_density
 
 # log(3/2) and log(1/2) are one copy more and one less; expression follows in part only
 # (dosage compensation, cells without the event), so effects between these are expected.
@@ -136,10 +136,10 @@ def event_probabilities(
     if not known.any():
         return gain, loss
     value, scale = ratio[known], error[known]
-    neutral = stats.t.pdf(value / scale, df=NEUTRAL_DF) / scale
+    neutral = np.exp(t_log_density(value / scale, NEUTRAL_DF)) / scale
     # Larger changes than one copy are still changes: beyond the mean the density stays.
-    gained = stats.norm.pdf(np.minimum(value, GAIN_MEAN), GAIN_MEAN, np.hypot(scale, GAIN_SD))
-    lost = stats.norm.pdf(np.maximum(value, LOSS_MEAN), LOSS_MEAN, np.hypot(scale, LOSS_SD))
+    gained = normal_density(np.minimum(value, GAIN_MEAN), GAIN_MEAN, np.hypot(scale, GAIN_SD))
+    lost = normal_density(np.maximum(value, LOSS_MEAN), LOSS_MEAN, np.hypot(scale, LOSS_SD))
     shares = np.array([1 - prior, prior / 2, prior / 2])
     start = shares * PRIOR_ARMS
     posterior = np.zeros((3, len(value)))

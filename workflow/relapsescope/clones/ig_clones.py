@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import stats
 
 from relapsescope.clones.immunoglobulin import AMBIGUOUS, KAPPA, LAMBDA, Immunoglobulin
 from relapsescope.clones.settings import ImmunoglobulinSettings
+from relapsescope.statistics.distributions import binomial_above
 
 # Share of the cells beside a first clone that a second one must make up: a dominant V gene by the
 # rule of the re-analysis of GSE223060 (half of the cells with a V gene).
@@ -164,7 +164,7 @@ def _top_clone(
         background = usage.share("light_v", gene, within=family)
         background *= usage.share("light_chain", chain)
         share = size / total
-        p_value = float(stats.binom.sf(size - 1, total, min(2 * background, 0.5))) * len(genes)
+        p_value = float(binomial_above(size - 1, total, min(2 * background, 0.5))) * len(genes)
         if (
             size >= settings.min_clone_cells
             and share >= least_share
@@ -190,7 +190,7 @@ def _class_clone(
         background = usage.share("light_chain", chain)
         # Healthy donors' class shares vary beyond chance: the test is against the odds' double.
         shifted = 2 * background / (1 + background)
-        p_value = float(stats.binom.sf(size - 1, total, shifted))
+        p_value = float(binomial_above(size - 1, total, shifted))
         if size / total >= settings.class_clone_share and p_value <= settings.clone_p:
             share = size / total
             return IgClone(chain, None, None, None, size, share, share / background, p_value)

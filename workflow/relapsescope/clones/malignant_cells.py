@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse
 
 from relapsescope.clones.copy_number import ArmMap
 from relapsescope.clones.normal_panel import Panel
 from relapsescope.clones.normal_plasma import library_effects
 from relapsescope.clones.plasma_cells import PlasmaLibrary
+from relapsescope.statistics.distributions import t_log_density
 
 # A private gene may differ from normal without bound; no single gene decides about a cell.
 MAX_GENE_RATIO = 6.0
@@ -276,8 +277,8 @@ def contrast_cells(
     z_first = (at - zero) / (sd_first * wide_first)
     z_second = (at - one_) / (sd_second * wide_second)
     # Student's t, because real cells differ in ways that no model of counts holds.
-    odds = stats.t.logpdf(z_second, df=tail) - np.log(sd_second * wide_second)
-    odds -= stats.t.logpdf(z_first, df=tail) - np.log(sd_first * wide_first)
+    odds = t_log_density(z_second, tail) - np.log(sd_second * wide_second)
+    odds -= t_log_density(z_first, tail) - np.log(sd_first * wide_first)
     # Beyond a kind's own mean a cell is only more of that kind, whatever the variances say.
     odds = np.where((at > one_) & (odds < 0), 0.0, odds)
     odds = np.where((at < zero) & (odds > 0), 0.0, odds)

@@ -8,7 +8,7 @@ too shallow to show it is estimated for the whole library.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from relapsescope.libraries.markers import Markers, lineage_numbers
 from relapsescope.libraries.state_model import softmax
@@ -212,9 +212,9 @@ def _share(ratio: np.ndarray, rate_log_sd: float) -> TypeShare:
     ratio = np.clip(ratio, -30, 30)
     likelihood = np.log1p(SHARES[:, None] * np.expm1(ratio)[None, :]).sum(axis=1)
     best = int(likelihood.argmax())
-    inside = SHARES[likelihood >= likelihood[best] - stats.chi2.ppf(LEVEL, 1) / 2]
+    inside = SHARES[likelihood >= likelihood[best] - special.gammaincinv(0.5, LEVEL)]
     estimate, low, high = SHARES[best], inside.min(), inside.max()
-    reach = stats.norm.ppf((1 + LEVEL) / 2) * rate_log_sd
+    reach = special.ndtri((1 + LEVEL) / 2) * rate_log_sd
     # Errors of counting and of rates are independent: their squares add on the log scale.
     below = np.hypot(np.log(estimate / low), reach) if low > 0 else np.inf
     above = np.hypot(np.log(high / estimate), reach) if estimate > 0 else 0.0

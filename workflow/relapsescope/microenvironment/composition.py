@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+from scipy import special
 
 from relapsescope.microenvironment.settings import CompositionSettings
 from relapsescope.statistics.library_variation import (
@@ -183,8 +183,8 @@ def type_variations(table: pd.DataFrame, settings: CompositionSettings) -> dict[
 
 
 def _intervals(n: int, total: int, variation: Variation) -> tuple[float, ...]:
-    low = float(stats.beta.ppf(0.025, n, total - n + 1)) if n else 0.0
-    high = float(stats.beta.ppf(0.975, n + 1, total - n)) if n < total else 1.0
+    low = float(special.betaincinv(n, total - n + 1, 0.025)) if n else 0.0
+    high = float(special.betaincinv(n + 1, total - n, 0.975)) if n < total else 1.0
     one = empirical_logit(n, total)
     reach = variation.quantile(0.975) * np.hypot(np.sqrt(one.variance), variation.sd)
     wide = special.expit([one.value - reach, one.value + reach])

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse, special
 
 NORMALISED_TO = 1e4
 
@@ -186,9 +186,15 @@ def robust_ranks(scores: Sequence[np.ndarray]) -> np.ndarray:
     """Return the robust rank aggregate of scores, of which higher is better: (n,) in 0 to 1."""
     if not scores[0].size:
         return np.zeros(0)
-    ranks = np.column_stack([stats.rankdata(-one) for one in scores])
+    ranks = np.column_stack([_ranks(-one) for one in scores])
     ordered = np.sort(ranks / ranks.max(axis=0), axis=1)
     k = ordered.shape[1]
     place = np.arange(1, k + 1)
-    p = stats.beta.cdf(ordered, place, k - place + 1)
+    p = special.betainc(place, k - place + 1, ordered)
     return np.clip(p.min(axis=1) * k, 0.0, 1.0)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return the rank of each value, 1 the lowest; equal values share the mean of their ranks."""
+    _, place, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(sizes) - (sizes - 1) / 2)[place]

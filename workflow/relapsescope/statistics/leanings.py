@@ -6,11 +6,13 @@ it says on which side of the border the truth more probably lies, given those be
 """
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
+
+from relapsescope.statistics.distributions import binomial_mass, normal_density
 
 POINTS = 400
 # A ratio's 95 % interval reaches so many standard errors to either side.
-REACH = float(stats.norm.ppf(0.975))
+REACH = float(special.ndtri(0.975))
 # Poisson mean that shows nothing with a probability of 2.5 %.
 NOTHING_SEEN = -float(np.log(0.025))
 
@@ -43,7 +45,7 @@ def normal_leaning(
     # Two normals of different width cross twice; the estimate stays between the two means.
     inside = float(np.clip(estimate, fails[0], holds[0]))
     likelihoods = [
-        float(stats.norm.pdf(inside, mean, np.hypot(error, sd))) for mean, sd in (holds, fails)
+        float(normal_density(inside, mean, np.hypot(error, sd))) for mean, sd in (holds, fails)
     ]
     return posterior(likelihoods[0], likelihoods[1], prior)
 
@@ -71,7 +73,7 @@ def small_share_leaning(
     """
     sides = [np.geomspace(least, border, POINTS), np.geomspace(border, most, POINTS)]
     below, above = (
-        float(stats.binom.pmf(count, total, np.minimum(side * detected, 1.0)).mean())
+        float(binomial_mass(count, total, np.minimum(side * detected, 1.0)).mean())
         for side in sides
     )
     return posterior(below, above, prior)
@@ -102,7 +104,7 @@ def ratio_leanings(
     ends = ((lost_below / 30, lost_below), (lost_below, reduced_below), (reduced_below, 10.0))
     sides = [np.geomspace(*end, POINTS) for end in ends]
     lost, reduced, usual = (_ratio_likelihood(side, ratio, low, high) for side in sides)
-    weight = stats.norm.pdf(np.log(sides[2]), 0.0, usual_log_sd)
+    weight = normal_density(np.log(sides[2]), 0.0, usual_log_sd)
     failed = float((usual * weight).sum() / weight.sum())
     both = float(lost.mean() + reduced.mean())
     holds = posterior(both / 2, failed, prior)

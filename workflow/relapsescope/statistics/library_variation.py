@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special
+
+from relapsescope.statistics.distributions import t_above
 
 LARGEST_SD = 5.0
 
@@ -42,7 +44,7 @@ class Variation:
 
     def quantile(self, probability: float) -> float:
         """Return the t quantile of an interval that takes the variation's own error in."""
-        return float(stats.t.ppf(probability, self.df))
+        return float(special.stdtrit(self.df, probability))
 
 
 def empirical_logit(count: float, total: float) -> Estimate:
@@ -149,7 +151,7 @@ def contrast(one: Estimate, others: Sequence[Estimate], variation: Variation) ->
         error=error,
         low=difference - reach,
         high=difference + reach,
-        p_raised=float(stats.t.sf(difference / error, variation.df)),
+        p_raised=float(t_above(difference / error, variation.df)),
     )
 
 

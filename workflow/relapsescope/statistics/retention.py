@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from relapsescope.statistics.confidence import confidence
+from relapsescope.statistics.distributions import normal_density, t_log_density
 from relapsescope.statistics.rates import Interval, Tally
 
 # Cells this much alike in depth (factor) and of as many molecules are counted together.
@@ -110,7 +111,7 @@ class Retention:
         """
         if not self.likelihood.size:
             doubt = max(self.share_at_least(share), 1 / (2 * N_DRAWS))
-            return float(max(stats.norm.isf(doubt), 0.0) ** 2 / 2)
+            return float(max(-special.ndtri(doubt), 0.0) ** 2 / 2)
         here = float(np.interp(share, SHARES, self.likelihood))
         return max(float(self.likelihood[share >= SHARES].max()) - here, 0.0)
 
@@ -205,7 +206,7 @@ def _ambient_factors(counts: CellCounts, cv: float) -> np.ndarray:
     if total * cv < MIN_AMBIENT:
         return np.array([1.0])
     where = (np.arange(N_AMBIENT) + 0.5) / N_AMBIENT
-    factors = stats.gamma.ppf(where, 1 / cv**2, scale=cv**2)
+    factors = special.gammaincinv(1 / cv**2, where) * cv**2
     return factors / factors.mean()
 
 
@@ -375,7 +376,7 @@ def _without_strayed(table: np.ndarray, strayed: float, sd: float) -> np.ndarray
     cv = max(sd / strayed, 1e-3)
     where = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
     found = np.zeros_like(table)
-    for other in np.minimum(stats.gamma.ppf(where, 1 / cv**2, scale=strayed * cv**2), 1.0):
+    for other in np.minimum(special.gammaincinv(1 / cv**2, where) * (strayed * cv**2), 1.0):
         seen = SHARES + (1 - SHARES) * other
         for level in range(table.shape[1]):
             found[:, level] += np.interp(seen, SHARES, table[:, level]) / where.size
@@ -542,7 +543,7 @@ def _smoothed(table: np.ndarray, log_sd: float, df: float) -> np.ndarray:
     if log_sd <= 0:
         return table
     scaled = GRID / max(log_sd, STEP / 2)
-    noise = stats.norm.pdf(scaled) if np.isinf(df) else stats.t.pdf(scaled, df)
+    noise = normal_density(scaled) if np.isinf(df) else np.exp(t_log_density(scaled, df))
     return _summed(table, noise / noise.sum())
 
 

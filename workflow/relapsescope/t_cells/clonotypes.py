@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 NOT_A_NUMBER = float("nan")
 
@@ -108,7 +108,7 @@ def clonality_intervals(
     for draw in range(draws):
         drawn = _draw(int(counts.sum()), share, n_alike, rng)
         found[draw] = [rarefied_clonality(drawn, number) for number in cells]
-    spread = stats.norm.ppf(0.975) * np.nanstd(found, axis=0, ddof=1)
+    spread = special.ndtri(0.975) * np.nanstd(found, axis=0, ddof=1)
     return [
         Clonality(number, estimate, max(0.0, estimate - width), min(1.0, estimate + width))
         if not np.isnan(estimate)

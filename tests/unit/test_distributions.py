@@ -57,12 +57,12 @@ def test_labellings_are_compared_as_by_sklearn():
 
 def test_no_job_of_a_library_or_a_patient_imports_what_is_slow_to_import():
     jobs = (
-        *("libraries.library", "clones.patient_clones", "antigens.tables", "car_t.cells"),
+        *("libraries.library", "clones.patient_clones", "antigens.tallies", "car_t.cells"),
         *("microenvironment.interactions", "microenvironment.tallies", "t_cells.patient_states"),
         "t_cells.patient_receptors",
     )
     code = "import sys\n" + "\n".join(f"import relapsescope.{job}" for job in jobs)
-    code += "\nprint([m for m in ('scipy.stats', 'sklearn', 'statsmodels') if m in sys.modules])"
+    code += "\nprint([m for m in ('scipy.stats', 'sklearn', 'statsmodels', 'pandas') if m in sys.modules])"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

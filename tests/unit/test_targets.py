@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 from relapsescope.antigens.files import MOLECULE_FILES
-from relapsescope.antigens.tables import tally_molecules, write_molecular_tables
+from relapsescope.antigens.tables import write_molecular_tables
+from relapsescope.antigens.tallies import tally_molecules
 from relapsescope.antigens.targets import (
     COLUMNS,
     NO_EARLIER_LINE,

@@ -24,7 +24,7 @@ def antigens(job: Job) -> None:
 
 def molecules(job: Job) -> None:
     """Write a patient's molecules of antigens and ANXA1 in every group of cells."""
-    from relapsescope.antigens.tables import tally_molecules
+    from relapsescope.antigens.tallies import tally_molecules
 
     tally_molecules(
         job.libraries(),

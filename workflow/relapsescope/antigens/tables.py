@@ -10,51 +10,11 @@ from relapsescope.antigens.detection import DETECTION_COLUMNS, detection_rows
 from relapsescope.antigens.molecules import ReferenceTallies, read_clones, read_molecules
 from relapsescope.antigens.outside import given_rates
 from relapsescope.antigens.settings import AntigenSettings, Anxa1Settings
-from relapsescope.antigens.tallies import tally_patient
 from relapsescope.settings import settings_of
 from relapsescope.statistics.library_effects import library_effects, read_pooled
 from relapsescope.tables import write_tsv
 
 REFERENCE_TISSUE = "bone_marrow"
-
-
-def tally_molecules(
-    libraries: Sequence[Mapping[str, Any]],
-    *,
-    clone_cells_path: str | None,
-    outputs: Mapping[str, str],
-    settings: Mapping[str, Any],
-) -> None:
-    """Write one patient's tallies: the patient's job.
-
-    Parameters
-    ----------
-    libraries
-        One mapping a library: `sample_id`, `patient_id`, `timepoint`, `tissue` and the paths
-        `counts`, `cells`, `genes`, `summary`.
-    clone_cells_path
-        The patient's clone calls with their posterior; None for healthy donors.
-    outputs
-        Paths `molecules`, `counted_cells` and `pooled`.
-    settings
-        Sections `antigens` and `anxa1` of the configuration.
-    """
-    antigens = settings_of(AntigenSettings, settings["antigens"], name="antigens")
-    high = settings_of(Anxa1Settings, settings["anxa1"], name="anxa1")
-    tally_patient(
-        libraries,
-        clone_cells_path=clone_cells_path,
-        molecules_path=outputs["molecules"],
-        counted_cells_path=outputs["counted_cells"],
-        pooled_path=outputs["pooled"],
-        genes=tuple(dict.fromkeys([antigens.car_target, *antigens.genes, high.gene])),
-        coexpressed=(high.gene, high.coexpressed),
-        contaminants=high.contaminants,
-        cycle_genes=high.cycle_genes,
-        usual_cpm=high.usual_cpm,
-        core_probability=antigens.core_probability,
-        rates=antigens.rates,
-    )
 
 
 def write_molecular_tables(

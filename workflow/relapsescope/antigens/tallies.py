@@ -15,9 +15,11 @@ from scipy import special
 from relapsescope.antigens.cell_groups import Group, cell_groups
 from relapsescope.antigens.counted_cells import CellKey, cell_columns, counted_cells
 from relapsescope.antigens.mixture import Mixed, add_mixed, mixed_exposure
+from relapsescope.antigens.settings import AntigenSettings, Anxa1Settings
 from relapsescope.antigens.surface import surface_rows
 from relapsescope.clones.files import PROBABILITY
 from relapsescope.libraries.library_rna import LibraryRna, gene_in_cells, read_library
+from relapsescope.settings import settings_of
 from relapsescope.statistics.rates import Tally, tally
 from relapsescope.statistics.retention import CellCounts
 from relapsescope.statistics.settings import RateSettings
@@ -27,6 +29,45 @@ from relapsescope.tables import read_columns, write_parquet
 DEPTH_EDGES = (1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
 HIGH_P = 0.01
 MIN_NORMAL_CELLS = 20
+
+
+def tally_molecules(
+    libraries: Sequence[Mapping[str, Any]],
+    *,
+    clone_cells_path: str | None,
+    outputs: Mapping[str, str],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write one patient's tallies: the patient's job.
+
+    Parameters
+    ----------
+    libraries
+        One mapping a library: `sample_id`, `patient_id`, `timepoint`, `tissue` and the paths
+        `counts`, `cells`, `genes`, `summary`.
+    clone_cells_path
+        The patient's clone calls with their posterior; None for healthy donors.
+    outputs
+        Paths `molecules`, `counted_cells` and `pooled`.
+    settings
+        Sections `antigens` and `anxa1` of the configuration.
+    """
+    antigens = settings_of(AntigenSettings, settings["antigens"], name="antigens")
+    high = settings_of(Anxa1Settings, settings["anxa1"], name="anxa1")
+    tally_patient(
+        libraries,
+        clone_cells_path=clone_cells_path,
+        molecules_path=outputs["molecules"],
+        counted_cells_path=outputs["counted_cells"],
+        pooled_path=outputs["pooled"],
+        genes=tuple(dict.fromkeys([antigens.car_target, *antigens.genes, high.gene])),
+        coexpressed=(high.gene, high.coexpressed),
+        contaminants=high.contaminants,
+        cycle_genes=high.cycle_genes,
+        usual_cpm=high.usual_cpm,
+        core_probability=antigens.core_probability,
+        rates=antigens.rates,
+    )
 
 
 def tally_patient(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from relapsescope.statistics.distributions import t_above
 
@@ -96,6 +96,9 @@ def measured_variation(
 
 
 def _paule_mandel(blocks: Sequence[Sequence[Estimate]], df: int) -> float:
+    # Half a second, in every job that asks for an interval alone.
+    from scipy import optimize
+
     def excess(sd: float) -> float:
         return sum(_weighted_squares(block, sd**2) for block in blocks) - df
 

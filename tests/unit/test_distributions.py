@@ -61,8 +61,9 @@ def test_no_job_of_a_library_or_a_patient_imports_what_is_slow_to_import():
         *("microenvironment.interactions", "microenvironment.tallies", "t_cells.patient_states"),
         "t_cells.patient_receptors",
     )
+    slow = ("scipy.stats", "sklearn", "statsmodels", "pandas")
     code = "import sys\n" + "\n".join(f"import relapsescope.{job}" for job in jobs)
-    code += "\nprint([m for m in ('scipy.stats', 'sklearn', 'statsmodels', 'pandas') if m in sys.modules])"
+    code += f"\nprint([name for name in {slow} if name in sys.modules])"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

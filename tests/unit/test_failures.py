@@ -1,5 +1,6 @@
 """A step that fails: what stands in for it, what is told, what is left for the next run."""
 
+import inspect
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,13 +10,13 @@ from relapsescope.figures import draw
 from relapsescope.figures.draw import draw_figures
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings
+from relapsescope.provenance import failures
 from relapsescope.provenance.failures import (
     FOLDER,
     Failure,
     failure_lines,
     failures_of,
     forget_failures,
-    note_failure,
     reason_of,
     without_libraries,
 )
@@ -26,6 +27,9 @@ from relapsescope.run.job_log import run
 from relapsescope.tables import write_tsv
 
 from .mock_results import write_results
+
+# As in a run, where an error of a panel or a section ends nothing (tests/conftest.py).
+note_failure = inspect.signature(failures.note_failure).parameters["note"].default
 
 
 def given(folder, **wildcards):
@@ -120,6 +124,7 @@ def test_a_panel_that_fails_keeps_no_other_from_being_drawn(tmp_path, monkeypatc
     first, second = draw.PANELS[:2]
     bad = SimpleNamespace(**{**vars(first), broken: fail})
     monkeypatch.setattr(draw, "draw_numbered", lambda *_: [])
+    monkeypatch.setattr(draw, "note_failure", note_failure)
     manifest = draw_figures(
         read_evidence(tmp_path), tmp_path, settings=PanelSettings(), panels=[bad, second]
     )
@@ -133,7 +138,9 @@ def test_a_panel_that_fails_keeps_no_other_from_being_drawn(tmp_path, monkeypatc
     assert (tmp_path / f"figures/{second.name}.svg").exists()
 
 
-def test_a_section_that_fails_says_so_on_the_page_and_the_others_stand(tmp_path):
+def test_a_section_that_fails_says_so_on_the_page_and_the_others_stand(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "note_failure", note_failure)
+
     def good(_):
         return Section("Good", "good", "fine")
 

@@ -69,9 +69,12 @@ lint: $(READY) demo-data ## Style of the code and of the workflow
 	$(BIN)/snakemake --lint
 
 SHEET ?= ../shared/data/carpall/samples.tsv
-bench: $(READY) $(PEERS) ## CPU beside a plain scanpy script (SHEET=…, ARGS="--repeats 1 --labels …")
+BASE ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
+bench: $(READY) $(PEERS) ## CPU beside a plain scanpy script and an earlier build (SHEET=…, BASE=commit, ARGS="--repeats 1 …")
 	rm -rf results/bench
-	$(BIN)/python benchmarks/bench.py $(SHEET) --work results/bench $(ARGS)
+	git worktree prune
+	$(if $(BASE),git worktree add --detach results/bench/base $(BASE))
+	$(BIN)/python benchmarks/bench.py $(SHEET) --work results/bench $(if $(BASE),--base results/bench/base) $(ARGS)
 
 GRID := tiny=1 tiny=5 tiny=25
 bench-resources: $(READY) ## Fit memory and time of every rule to a grid of simulated cohorts (RUNS="more runs")

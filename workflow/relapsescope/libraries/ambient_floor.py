@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.optimize import nnls
 
 CLUSTERING_GENES = 600
 COMPONENTS = 12
@@ -250,6 +249,9 @@ def _fit_weights(
 
     A weak ridge pulls clusters without informative genes towards their share of the cells.
     """
+    # A fifth of a second, which a library with its unfiltered matrix need not wait.
+    from scipy.optimize import nnls
+
     expected = np.maximum(np.maximum(scale * (share @ native), 0.3 * floor), 1e-9)
     precision = 1 / np.sqrt(expected / n_cells + (0.3 * expected) ** 2)
     pull = 0.1 * np.sqrt(floor.size) / max(scale, 1e-9)

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse, special, stats
+from scipy import sparse, special
 
 from relapsescope.clones.ig_clones import IgClone, Usage
 from relapsescope.clones.immunoglobulin import KAPPA
 from relapsescope.intake.genes import gene_classes
+from relapsescope.statistics.distributions import t_log_density
 
 SEGMENTS = ("light_chain", "light_v", "heavy_v", "heavy")
 # Immunoglobulin as a share of a cell's own RNA, each as likely: none to a plasma cell's.
@@ -94,7 +95,7 @@ def segment_log_odds(
     )  # (4, 2, n)
     soup = np.array([[float(ambient[mask].sum()) for mask in pair] for pair in model.masks])
     total = np.maximum(np.asarray(counts.sum(axis=1), dtype=float).ravel(), 1.0)
-    weight = stats.t.logpdf(np.log(EXCESS) / EXCESS_LOG_SD, df=EXCESS_DF)
+    weight = t_log_density(np.log(EXCESS) / EXCESS_LOG_SD, EXCESS_DF)
     weight -= special.logsumexp(weight)
     n, own_share = counts.shape[0], np.array([OWN_SHARE.get(name, 0.2) for name in lineage])
     clone, nothing, other = (np.full((len(EXCESS), n), -np.inf) for _ in range(3))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse, special, stats
+from scipy import sparse, special
 
 from relapsescope.clones.clone_segments import segment_log_odds, segment_model
 from relapsescope.clones.copy_number import reference_variance, robust_ratio
@@ -28,6 +28,7 @@ from relapsescope.clones.settings import CloneSettings, CopyNumberSettings
 from relapsescope.clones.subclone_contrast import group_contrast
 from relapsescope.clones.tables import Clone
 from relapsescope.paths import RESOURCES
+from relapsescope.statistics.distributions import t_log_density
 from relapsescope.tables import read_tsv
 
 MARKER_TABLE = RESOURCES / "markers.tsv"
@@ -307,8 +308,8 @@ def _private_odds(
     elsewhere = np.array([(float(one @ gain) - zero) / gap for one in types])
     spread = max(float(np.sqrt(np.mean(elsewhere**2))) if len(elsewhere) else 0, LEAST_TYPE_SPREAD)
     other, own = np.hypot(sd, spread), np.hypot(sd, STATE_SPREAD)
-    odds = stats.t.logpdf((at - 1) / own, df=TAIL_DF) - np.log(own)
-    odds -= stats.t.logpdf(at / other, df=TAIL_DF) - np.log(other)
+    odds = t_log_density((at - 1) / own, TAIL_DF) - np.log(own)
+    odds -= t_log_density(at / other, TAIL_DF) - np.log(other)
     return np.where((at > 1) & (odds < 0), 0.0, odds)
 
 
@@ -487,7 +488,7 @@ def identity_ratio(
     if genes.sum() < MIN_GENES:
         return None
     ratio, error = robust_ratio(own[genes], expected[genes], variance[genes])
-    reach = float(stats.t.ppf(0.975, genes.sum() - 1)) * error
+    reach = float(special.stdtrit(genes.sum() - 1, 0.975)) * error
     left = np.exp([ratio, ratio - reach, ratio + reach]).tolist()
     return IdentityRatio(*left, int(genes.sum()), reference)
 

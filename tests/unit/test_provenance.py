@@ -146,12 +146,12 @@ def test_a_rule_does_not_hash_what_only_another_rule_of_its_room_runs():
 
 def test_a_job_loads_no_module_beyond_those_that_it_hashes():
     code = (
-        "import sys, relapsescope.antigens.tables, relapsescope.run.job_log;"
+        "import sys, relapsescope.antigens.tallies, relapsescope.run.job_log;"
         "print(*[m.__file__ for n, m in sys.modules.items() if n.startswith('relapsescope.')])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(map(Path, run.stdout.split()))
-    assert provenance.PACKAGE / "antigens/tables.py" in loaded
+    assert provenance.PACKAGE / "antigens/tallies.py" in loaded
     assert loaded <= provenance.files_of_rule("molecules")
 
 

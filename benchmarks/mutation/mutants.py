@@ -2,18 +2,18 @@
 
     python benchmarks/mutation/mutants.py --number 300 --seed 1 --report mutants.tsv
 
-First the unit tests run once, to see which functions it calls and how long it takes (kept in
+First the unit tests run once, to see which functions each calls and how long it takes (kept in
 ``--reached``, some minutes). Then each mutant of the sample is met by the tests that call its
 function, quickest first, until one fails: the mutant is killed. Tests of more than ``--most``
-seconds in all are not run, which the report says. A change that no test could notice (an equivalent
+seconds in all are not run. Nothing is imported again for a mutant: it is put into a copy of a
+process that has collected all tests. A change that no test could notice (an equivalent
 program) counts as a survivor, so the rate is a lower bound. The same seed and code give the same
 sample.
 """
 
 import argparse
 import ast
-import importlib.abc
-import importlib.machinery
+import gc
 import json
 import os
 import random
@@ -21,8 +21,13 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn, TextIO
+
+import pytest
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
@@ -33,8 +38,8 @@ from changes import Change, changes, with_change  # noqa: E402 -- after its fold
 
 ROOMS = ("antigens", "clones", "t_cells", "car_t", "libraries", "mechanisms", "course", "survival")
 KILLED, SURVIVED, UNREACHED, ENDLESS = "killed", "survived", "unreached", "endless"
-# pytest was asked for a test that is not there: the record of calls is older than the tests.
-NOT_ASKED, USAGE_ERROR = "not asked", 4
+# Exit status of a copy of the process that has no such function: nothing imported its module.
+NOT_PUT_IN = 3
 
 
 def map_tests(path: Path, tests: list[str]) -> None:
@@ -70,82 +75,109 @@ def sample(number: int, seed: int, rooms: tuple[str, ...]) -> list[tuple[Path, i
     return random.Random(seed).sample(every, min(number, len(every)))
 
 
-class Mutant(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Gives one module of the package with a fault in it."""
+def put_in(path: Path, number: int, change: Change) -> bool:
+    """Put a fault into the functions of this process; return whether one was found to put it in.
 
-    def __init__(self, path: Path, source: str) -> None:
-        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-        self._name, self._path, self._source = ".".join(parts), path, source
-
-    def find_spec(self, name, path=None, target=None):
-        """Return the spec of the changed module."""
-        if name != self._name:
-            return None
-        return importlib.machinery.ModuleSpec(name, self, origin=str(self._path))
-
-    def exec_module(self, module):
-        """Run the changed source in the module."""
-        module.__file__ = str(self._path)
-        exec(compile(self._source, str(self._path), "exec"), module.__dict__)
-
-
-def meet(path: Path, number: int, tests: list[tuple[float, str]], most: float) -> str:
-    """Return what became of a mutant."""
-    chosen, total = [], 0.0
-    for seconds, test in tests:
-        total += seconds
-        if chosen and total > most:
-            break
-        chosen.append(test)
-    if not chosen:
-        return UNREACHED
-    child = os.fork()
-    if child == 0:
-        source = with_change(path.read_text(encoding="utf-8"), number)
-        os._exit(_run_tests(path, source, chosen))
-    ends = time.monotonic() + 30 + 4 * min(total, most)
-    while time.monotonic() < ends:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            code = os.waitstatus_to_exitcode(status)
-            return {0: SURVIVED, USAGE_ERROR: NOT_ASKED}.get(code, KILLED)
-        time.sleep(0.05)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return ENDLESS
+    The outermost function gets the changed code, and so do those that are made in it.
+    """
+    module = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    outermost = change.function.partition(".<locals>")[0]
+    changed = compile(with_change(path.read_text(encoding="utf-8"), number), str(path), "exec")
+    codes = [code for code in _codes(changed) if code.co_qualname == outermost]
+    found = [
+        thing
+        for thing in gc.get_objects()
+        if isinstance(thing, types.FunctionType)
+        and thing.__module__ == module
+        and thing.__code__.co_qualname == outermost
+    ]
+    for function in found:
+        function.__code__ = codes[-1]
+    return bool(found)
 
 
-def _run_tests(path: Path, source: str, tests: list[str]) -> int:
-    import pytest
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """Yield the code of every function in a module's."""
+    for part in code.co_consts:
+        if isinstance(part, types.CodeType):
+            yield part
+            yield from _codes(part)
 
+
+class Meeting:
+    """A pytest plugin: once the tests are collected, each mutant meets those that call it.
+
+    Each meets them in a copy of this process, which has imported everything already.
+    """
+
+    def __init__(self, mutants, by_function, most: float, report: TextIO) -> None:
+        self._mutants, self._by_function = mutants, by_function
+        self._most, self._report = most, report
+        self.outcomes: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report) -> None:
+        """End the copy of the process at the first failure."""
+        if report.failed:
+            os._exit(1)
+
+    def pytest_runtestloop(self, session) -> bool:
+        """Let every mutant meet its tests, in place of running all tests."""
+        items = {item.nodeid: item for item in session.items}
+        for path, number, change in self._mutants:
+            place = path.relative_to(PACKAGE).as_posix()
+            known = self._by_function.get(f"{place}:{change.function}", [])
+            tests = [(seconds, items[name]) for seconds, name in known if name in items]
+            outcome = self._meet(path, number, change, tests)
+            self.outcomes[outcome] += 1
+            line = (outcome, place, change.line, change.function, change.what, len(tests))
+            self._report.write("\t".join(map(str, line)) + "\n")
+            self._report.flush()
+        return True
+
+    def _meet(self, path: Path, number: int, change: Change, tests: list) -> str:
+        """Return what became of a mutant."""
+        chosen, total = [], 0.0
+        for seconds, item in tests:
+            total += seconds
+            if chosen and total > self._most:
+                break
+            chosen.append(item)
+        if not chosen:
+            return UNREACHED
+        child = os.fork()
+        if child == 0:
+            _run(path, number, change, chosen)
+        ends = time.monotonic() + 60 + 4 * min(total, self._most)
+        while time.monotonic() < ends:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                code = os.waitstatus_to_exitcode(status)
+                return {0: SURVIVED, NOT_PUT_IN: UNREACHED}.get(code, KILLED)
+            time.sleep(0.01)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return ENDLESS
+
+
+def _run(path: Path, number: int, change: Change, items: list) -> NoReturn:
+    """Run tests against a mutant and end this process: 0 where none noticed it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    sys.meta_path.insert(0, Mutant(path, source))
-    os.chdir(REPOSITORY)
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     try:
-        return int(pytest.main([*options, *tests]))
+        if not put_in(path, number, change):
+            os._exit(NOT_PUT_IN)
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
     except BaseException:
-        return 1
-
-
-def _import_what_tests_need() -> None:
-    """Import once what every child would import; nothing of the package."""
-    import lifelines  # noqa: F401
-    import pandas  # noqa: F401
-    import pytest  # noqa: F401
-    import scipy.optimize
-    import scipy.sparse.linalg
-    import scipy.special
-    import scipy.stats  # noqa: F401
-    import yaml  # noqa: F401
+        os._exit(1)
+    os._exit(0)
 
 
 def main() -> None:
     """Draw, meet and report mutants."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--number", type=int, default=300)
+    parser.add_argument("--number", type=int, default=300, help="of mutants")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--most", type=float, default=60.0, help="seconds of tests a mutant")
     parser.add_argument("--rooms", nargs="+", default=ROOMS)
@@ -158,19 +190,17 @@ def main() -> None:
     if not asked.reached.exists():
         map_tests(asked.reached.resolve(), asked.tests)
     by_function = tests_by_function(asked.reached)
-    _import_what_tests_need()
-    outcomes: Counter[str] = Counter()
+    mutants = sample(asked.number, asked.seed, tuple(asked.rooms))
+    named = {name.partition("::")[0] for tests in by_function.values() for _, name in tests}
+    files = sorted(name for name in named if (REPOSITORY / name).exists())
+    os.chdir(REPOSITORY)
     with asked.report.open("w", encoding="utf-8") as report:
-        for path, number, change in sample(asked.number, asked.seed, tuple(asked.rooms)):
-            place = path.relative_to(PACKAGE).as_posix()
-            tests = by_function.get(f"{place}:{change.function}", [])
-            outcome = meet(path, number, tests, asked.most)
-            outcomes[outcome] += 1
-            line = (outcome, place, change.line, change.function, change.what, len(tests))
-            report.write("\t".join(map(str, line)) + "\n")
-            report.flush()
-    noticed = outcomes[KILLED] + outcomes[ENDLESS]
-    print(f"{noticed} of {sum(outcomes.values())} mutants were noticed: {dict(outcomes)}")
+        meeting = Meeting(mutants, by_function, asked.most, report)
+        options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        pytest.main([*options, *files], plugins=[meeting])
+    noticed = meeting.outcomes[KILLED] + meeting.outcomes[ENDLESS]
+    met = sum(meeting.outcomes.values())
+    print(f"{noticed} of {met} mutants were noticed: {dict(meeting.outcomes)}")
 
 
 if __name__ == "__main__":

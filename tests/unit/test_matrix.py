@@ -199,6 +199,36 @@ def test_damaged_arrays_are_refused(tmp_path, genes, dense, part, value, complai
         read_counts(tmp_path / "a.h5")
 
 
+@pytest.mark.parametrize("form", ["10x .h5", "csr", "csc", "folder"])
+@pytest.mark.parametrize("repeat", ["next", "apart"])
+def test_a_feature_that_a_barcode_has_twice_is_refused(tmp_path, genes, dense, form, repeat):
+    """Two of its values are of one feature: the first and second, or the first and third."""
+    ids, names = with_car(*genes)
+    dense[0, :5] = 1
+    row, column = (0, 1 if repeat == "next" else 2)
+    path = tmp_path / "a"
+    if form == "folder":
+        write_folder(path, dense, ids, names, packed=False)
+        lines = (path / "matrix.mtx").read_text().splitlines()
+        lines[lines.index(f"{column + 1} {row + 1} 1")] = "1 1 1"
+        (path / "matrix.mtx").write_text("\n".join(lines) + "\n")
+    elif form == "10x .h5":
+        write_h5(path, dense, ids, names)
+        with h5py.File(path, "r+") as handle:
+            handle["matrix/indices"][column] = 0
+    else:
+        values = getattr(sparse, f"{form}_matrix")(dense)
+        place = column
+        if form == "csc":
+            # The second or third barcode of the first feature becomes the first one.
+            dense[: column + 1, 0] = 1
+            values = sparse.csc_matrix(dense)
+        values.indices[place] = 0
+        write_h5ad(path, {"X": values}, ids, gene_symbols=names)
+    with pytest.raises(InputProblem, match=r"1 of its values are of a feature that their barcode"):
+        read_counts(path)
+
+
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize("packed", [True, False])
 def test_folders_of_both_versions(tmp_path, genes, dense, version, packed):

@@ -161,9 +161,23 @@ def count_matrix(
         (values.astype(np.int32), indices.astype(np.int32), indptr.astype(np.int64)), shape=shape
     )
     matrix.sum_duplicates()
+    if matrix.nnz < len(values):
+        refuse_repeats(path, len(values) - matrix.nnz)
     if len(matrix.data) and matrix.data.min() == 0:
         matrix.eliminate_zeros()
     return matrix
+
+
+def refuse_repeats(path: Path, number: int) -> NoReturn:
+    """Refuse a matrix in which a barcode has a feature more than once.
+
+    No pipeline writes so: indices that were damaged, or shuffled, still lie within the matrix.
+    """
+    refuse(
+        path,
+        f"{number:,} of its values are of a feature that their barcode has already",
+        "the file is damaged; copy it again, or save it with one value a barcode and feature",
+    )
 
 
 def not_counts(values: np.ndarray) -> str:
@@ -183,9 +197,10 @@ def not_counts(values: np.ndarray) -> str:
         fractional = values != np.floor(values)
         if fractional.any():
             example = values[np.argmax(fractional)]
+            share = f"{fractional.mean():.0%}" if fractional.mean() >= 0.01 else "some"
             return (
-                f"{fractional.mean():.0%} of the stored values are no whole numbers "
-                f"(e.g. {example:.4g}): normalised or corrected"
+                f"{share} of the stored values are no whole numbers (e.g. {example:.4g}): "
+                "normalised or corrected"
             )
     return ""
 

@@ -14,6 +14,7 @@ from relapsescope.intake.counts import (
     FileMatrix,
     count_matrix,
     refuse,
+    refuse_repeats,
     seen_features,
 )
 from relapsescope.intake.feature_types import UNTYPED
@@ -285,6 +286,8 @@ def read_folder(folder: Path) -> FileMatrix:
     by_barcode = sparse.coo_matrix(
         (values, (barcode - 1, feature - 1)), shape=(n_barcodes, n_features)
     ).tocsr()
+    if by_barcode.nnz < len(values):
+        refuse_repeats(matrix_path, len(values) - by_barcode.nnz)
     counts = count_matrix(
         matrix_path, by_barcode.data, by_barcode.indices, by_barcode.indptr, by_barcode.shape
     )

@@ -350,14 +350,16 @@ def whole_number(table: Table, row: Row, column: str, *, needed: bool = False) -
         if needed and column in table.columns and not row.cells[column].strip():
             table.problem(row.line, column, "the cell is empty", "give a whole number")
         return None
+    wanted = "whole days, e.g. " if "day" in column else "a whole number, e.g. "
     if re.fullmatch(r"[+-]?\d{1,6}", value):
         return int(value)
     if DATE.fullmatch(value):
         what, remedy = "is a date", "give whole days from CAR-T infusion (day 0)"
     elif re.fullmatch(r"[+-]?\d*[.,]\d*", value):
-        what, remedy = "is not a whole number", f"give whole days, e.g. {value.split('.')[0] or 0}"
+        what, remedy = "is not a whole number", f"give {wanted}{value.split('.')[0] or 0}"
     else:
-        what, remedy = "is not a whole number", "give whole days, e.g. 28 or -7"
+        example = "28 or -7" if "day" in column else "2"
+        what, remedy = "is not a whole number", f"give {wanted}{example}"
     table.problem(row.line, column, f"{shown(value)} {what}", remedy)
     return None
 

@@ -18,7 +18,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 POINTS_A_PIXEL = 72 / 96
 """The renderer takes a pixel for a point: a picture is shrunk by as much before."""
 REFERENCE = re.compile(rb"\b(\d+) 0 R\b")
-RESOURCES = re.compile(rb"(?:^ +/\w+ \d+ 0 R\n)+", re.MULTILINE)
+NUMBERED_RESOURCES = re.compile(rb"(?:^ +/\w+ \d+ 0 R\n)+", re.MULTILINE)
 # Attributes of a group that change nothing in print.
 SILENT = re.compile(r"class|role|pointer-events|aria-.*")
 MOVE = re.compile(r"translate\(([-0-9.e]+),([-0-9.e]+)\)")
@@ -114,7 +114,7 @@ def _written(
             numbers[old] = _written(objects[old], objects, numbers, written, places)
         return b"%d 0 R" % numbers[old]
 
-    head = RESOURCES.sub(lambda lines: b"".join(sorted(lines[0].splitlines(True))), head)
+    head = NUMBERED_RESOURCES.sub(lambda lines: b"".join(sorted(lines[0].splitlines(True))), head)
     body = REFERENCE.sub(renumbered, head) + stream + data
     if body not in places:
         written.append(body)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from relapsescope.figures.evidence import read_evidence
-from relapsescope.figures.palette import UNORDERED
+from relapsescope.figures.palette import UNORDERED, luminance
 from relapsescope.figures.panel import PanelSettings
 from relapsescope.mechanisms.cited import Row
 from relapsescope.paths import REPOSITORY
@@ -31,7 +31,6 @@ from relapsescope.report.overview_drawing import (
     broken,
     drawing,
     length,
-    luminance,
     packed,
 )
 from relapsescope.report.sections.patient_overview import TABLES, build

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup, escape
 
 from relapsescope.figures.course_markers import CALL_COLOURS
-from relapsescope.figures.palette import UNORDERED
+from relapsescope.figures.palette import UNORDERED, ink_on
 from relapsescope.report.overview import (
     EARLIEST_DAY,
     NOT_MEASURED,
@@ -37,8 +37,6 @@ INK, QUIET, FAINT, TARGET, CAR = "#1f2933", "#52606d", "#d5dae0", "#8c3b00", "#0
 LEAST_RATIO, MOST_RATIO = 0.01, 4.0
 """Ends of the target's axis; what lies beyond is drawn at the end."""
 STEPS = (7, 14, 30, 60, 90, 120, 180, 360, 720, 1440)
-LIGHT_TEXT_BELOW = 0.18
-"""Luminance under which white on a colour is told better than black (WCAG 2.2, contrast)."""
 
 
 @dataclass
@@ -336,7 +334,7 @@ def _calls(sheet: _Sheet, overview: Overview, columns: Columns) -> None:
         colour = CALL_COLOURS.get(call, FAINT)
         sheet.box(left, y, right - left - 1, 12, colour, f"{call} from day {visits[at].day:g}")
         if length(call, SMALL) <= right - left - 2:
-            ink = "#ffffff" if luminance(colour) < LIGHT_TEXT_BELOW else "#000000"
+            ink = ink_on(colour)
             sheet.text(
                 (left + right - 1) / 2, y + 9.5, call, size=SMALL, colour=ink, anchor="middle"
             )
@@ -538,13 +536,6 @@ def _linear(low: float, high: float, bottom: float, top: float) -> Callable[[flo
 def _disc(x: float, y: float, radius: float) -> str:
     half = f"a{radius} {radius} 0 1 0"
     return f"M{x - radius:.1f} {y:.1f}{half} {2 * radius} 0{half} -{2 * radius} 0z"
-
-
-def luminance(colour: str) -> float:
-    """Return the relative luminance of ``#RRGGBB``, 0 to 1 (WCAG 2.2)."""
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def _short(value: str | float) -> str:

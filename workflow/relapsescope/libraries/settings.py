@@ -100,7 +100,7 @@ class DoubletLimits:
     depth_weight: NotNegative = 0.25
     max_reference_cells: Count = 3000
     max_ambient_share: Share = 0.5
-    min_evidence: NotNegative = 2.0
+    min_evidence: NotNegative = 1.0
 
     ORDER: ClassVar = (Order("n_components", "n_genes", equal=True),)
 

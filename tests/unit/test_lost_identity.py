@@ -145,6 +145,17 @@ def test_without_a_panel_nothing_is_looked_for(world, panel, clone, libraries):
     assert back(assess([before, replace(after, background={})], alone)) == {}
 
 
+def test_without_other_types_nothing_is_looked_for(world, panel, clone, libraries):
+    """Libraries of sorted plasma cells only do not show what is a plasma cell's own."""
+    before, after = (replace(library, background={}) for library in libraries)
+    lost = np.where(identity(world), 0.02 * clone, clone)
+    after = with_candidates(after, [drawn(world, lost, 30, ig=0.03)], ["Unknown"] * 30)
+    sorted_only = replace(panel, types=panel.types[:0], background=panel.background[:0])
+    result = assess([before, after], sorted_only)
+    assert back(result) == {}
+    assert all(row.get("identity_ratio") is None for row in result["clones"])
+
+
 def test_segments_weigh_own_rna_against_what_ambient_rna_leaves():
     symbols = np.array(["IGKC", "IGLC2", "IGKV4-1", "IGKV1-5", "IGHV3-23", "IGHG1", "ACTB"])
     names = [("IGKC", "IGLC2"), ("IGKV4-1", "IGKV1-5"), ("IGHV3-23", ""), ("IGHG1", "")]

@@ -173,7 +173,7 @@ def identity_columns(
             here = members & (everyone.library == number)
             row: dict[str, Any] = {"n_identity_lost": int(here[n:].sum())}
             left = None
-            if not before[here].any():
+            if not before[here].any() and malignancy.panel.background.sum():
                 left = identity_ratio(everyone, here, malignant & before, malignancy.panel, markers)
             if left is not None:
                 row |= {

@@ -128,6 +128,8 @@ def find_lost_identity(
     best = {"log_odds": nothing, "segments": nothing, "private": nothing, "profile": nothing}
     ig_clone = np.full(len(number), -1)
     malignant = malignancy.malignancy == "malignant"
+    # Sorted plasma cells alone do not show what is theirs and what is every cell's.
+    evaluable = evaluable and bool(malignancy.panel.background.sum())
     for clone in sorted(set(malignancy.ig_clone[malignant])):
         own = malignant & (malignancy.ig_clone == clone)
         if not evaluable or own.sum() < settings.min_plasma_cells:

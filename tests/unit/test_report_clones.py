@@ -187,3 +187,32 @@ def test_plasma_cells_set_aside_as_doublets_are_said():
     other = cells.assign(qc_reason=["low_counts", "dying", "", "doublet"])
     assert clones.why_no_plasma(other) == clones.NO_PLASMA
     assert clones.why_no_plasma(cells[:0]) == clones.NO_PLASMA
+
+
+@pytest.mark.parametrize(
+    ("panels", "words"),
+    [
+        ([None, None], ""),
+        (
+            [["CD3", "CD38"], None, ["CD3"]],
+            "Antibodies were counted in 2 libraries: no antibody of the panel is against BCMA "
+            "(TNFRSF17), so its protein is not seen.",
+        ),
+        (
+            [["CD3", "CD269"], ["CD3"]],
+            "Antibodies were counted in 2 libraries: one is against BCMA (TNFRSF17) in 1 of them; "
+            "its share stands beside the RNA.",
+        ),
+        (
+            [["ADT_BCMA"]],
+            "Antibodies were counted in 1 library: one is against BCMA (TNFRSF17) in it; its share "
+            "stands beside the RNA.",
+        ),
+    ],
+)
+def test_antibodies_are_told_by_whether_they_see_the_target(panels, words):
+    libraries = {
+        f"S{i}": {"features": {"Antibody Capture": names} if names else {}}
+        for i, names in enumerate(panels)
+    }
+    assert antigens.antibody_words(libraries, "TNFRSF17") == words

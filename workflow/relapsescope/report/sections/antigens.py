@@ -1,10 +1,12 @@
 """What the clones show of the antigens, where ANXA1 rose, and what could still be targeted."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from relapsescope.intake.feature_types import ANTIBODIES, antibody_of
 from relapsescope.report.context import Context, Section
 from relapsescope.report.sections.clones import percent
-from relapsescope.vocabulary import SOURCE_WORDS
+from relapsescope.vocabulary import SOURCE_WORDS, antigen_name
 
 PANELS = ("antigen_rates", "antigen_detection", "anxa1_compartments", "target_matrix")
 REFERENCES = {
@@ -29,11 +31,41 @@ def build(context: Context) -> Section:
             panels={name: context.panel(name) for name in PANELS},
             rows=[verdict_row(row) for row in rows],
             protein=any(row["protein_fraction"] for row in rows),
+            antibodies=antibody_words(
+                context.evidence.libraries, context.config["antigens"]["car_target"]
+            ),
             untreated=[
                 untreated_row(row) for row in molecular["anxa1_untreated"].to_dict("records")
             ],
         ),
     )
+
+
+def antibody_words(libraries: Mapping[str, Mapping[str, Any]], target: str) -> str:
+    """Return whether the cohort's antibodies see the CAR's target; empty where there are none.
+
+    Parameters
+    ----------
+    libraries
+        The content of each library's `library.json`.
+    target
+        Gene symbol.
+    """
+    panels = [
+        names
+        for library in libraries.values()
+        if (names := (library.get("features") or {}).get(ANTIBODIES))
+    ]
+    if not panels:
+        return ""
+    seen = sum(antibody_of(target, names) is not None for names in panels)
+    n = len(panels)
+    lead = f"Antibodies were counted in {n} {'library' if n == 1 else 'libraries'}: "
+    name = antigen_name(target)
+    if not seen:
+        return lead + f"no antibody of the panel is against {name}, so its protein is not seen."
+    where = "it" if n == 1 else "each" if seen == n else f"{seen} of them"
+    return lead + f"one is against {name} in {where}; its share stands beside the RNA."
 
 
 def relapse_antigens(molecular: dict[str, Any], patient_id: str | None = None) -> list[dict]:

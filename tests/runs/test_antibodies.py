@@ -1,5 +1,6 @@
 """A cohort of CITE-seq through the workflow: RNA as without antibodies, and protein beside it."""
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -12,6 +13,26 @@ from relapsescope.simulate.plan import read_plan
 
 # As vendors write them; CD3, CD14 and CD45 are against no antigen.
 PANEL = ("CD3", "CD14", "CD45", "CD269|TNFRSF17|AHS0103|pAbO", "CD38_HIT2_TotalSeqB")
+
+
+# Cells, normal plasma cells (1: as a myeloma marrow has them) and share of malignant ones.
+MARROWS = {"pre_infusion": (500, 30.0, 0.2), "relapse": (400, 0.0, 0.12)}
+
+
+def emptied(plan):
+    """Return a plan whose patient's normal plasma cells are gone at relapse."""
+
+    def marrow(library):
+        if library.timepoint not in MARROWS:
+            return library
+        cells, normal, malignant = MARROWS[library.timepoint]
+        return replace(library, cells=cells, normal_plasma=normal, plasma=malignant)
+
+    patients = (
+        replace(one, libraries=tuple(marrow(library) for library in one.libraries))
+        for one in plan.patients
+    )
+    return replace(plan, patients=tuple(patients))
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +59,11 @@ def test_antibodies_stand_beside_the_same_genes(cite_seq, tiny_cohort):
         )
 
 
-def test_the_workflow_tells_of_protein_beside_rna(cite_seq, fresh):
+def test_the_workflow_tells_of_protein_beside_rna_and_of_an_emptied_marrow(fresh, repository):
     shutil.rmtree(fresh.folder / "cohort")
-    shutil.copytree(cite_seq, fresh.folder / "cohort")
-    run = fresh.snakemake("--until", "antigens", cores=2)
+    plan = replace(read_plan(repository / "tests/runs/plans/tiny.yaml"), antibodies=PANEL)
+    simulate_cohort(fresh.folder / "cohort", plan=emptied(plan), seed=3)
+    run = fresh.snakemake(cores=2)
     assert run.returncode == 0, run.stderr[-3000:]
     found = pd.read_csv(fresh.results / "tables/antigens.tsv", sep="\t")
     malignant = found[found["clone_id"] == "all_malignant"].set_index(["sample_id", "antigen"])
@@ -50,3 +72,9 @@ def test_the_workflow_tells_of_protein_beside_rna(cite_seq, fresh):
         assert shares[sample, "TNFRSF17"] > 0.9
         assert shares[sample, "CD38"] > 0.9
         assert np.isnan(shares[sample, "GPRC5D"])
+    aplasia = pd.read_csv(fresh.results / "tables/aplasia.tsv", sep="\t").set_index("sample_id")
+    assert aplasia.loc["P1_relapse", "verdict"] == "APLASIA"
+    page = (fresh.results / "report/patients/P1.html").read_text()
+    assert "plasma-cell aplasia in" in re.sub(r"<[^>]+>", "", page)
+    cohort = (fresh.results / "report/index.html").read_text()
+    assert "one is against BCMA (TNFRSF17) in each" in cohort

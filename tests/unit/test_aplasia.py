@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from relapsescope.mechanisms.aplasia import aplasia_rows
+from relapsescope.mechanisms.car_t_findings import plasma_cell_aplasia
 from relapsescope.mechanisms.cited import parse_cited, rows_of, uncited_numbers
 from relapsescope.mechanisms.verdicts import mechanism_rows
 from relapsescope.simulate.cells import _weights, profile_table
@@ -140,3 +141,27 @@ def test_the_simulator_takes_normal_plasma_cells_away():
         for x in (1.0, 0.5, 0.0)
     )
     assert 0 == none < half < usual
+
+
+def test_b_cells_of_both_marrows_are_counted_and_said_and_decide_nothing():
+    counted = tables(PRESENT)
+    types = (("P_pre", "B naive", 30), ("P_pre", "B", 12), ("P_relapse", "B memory", 2))
+    counted["microenvironment"] += rows_of(
+        "microenvironment",
+        [
+            {"sample_id": sample, "patient_id": "P", "cell_type": kind, "n_cells": str(n)}
+            for sample, kind, n in types
+        ],
+    )
+    sheet = [{"patient_id": "P", "sorting": "none"} | row for row in SHEET]
+    rows = aplasia_rows(counted, sheet, below=0.1)
+    row = next(row for row in rows if row["sample_id"] == "P_relapse")
+    assert (row["n_b"], row["n_b_before"]) == (2, 42)
+    assert row["verdict"] == relapse_row(PRESENT)["verdict"]
+    told = emptied("APLASIA")
+    counts = {"n_b": "2", "n_b_before": "42", "n_beside": "4000", "n_beside_before": "4000"}
+    state, words = plasma_cell_aplasia(patient(aplasia=[told | counts]))
+    assert state == "aplasia"
+    assert "; B cells 2 of 4,000 cells beside the tumour, 42 of 4,000 before" in words.text
+    assert "B cells" not in plasma_cell_aplasia(patient(aplasia=[told]))[1].text
+    assert uncited_numbers(words) == []

@@ -14,17 +14,19 @@ import numpy as np
 
 from relapsescope.mechanisms.cited import Row
 from relapsescope.statistics.proportions import exact_limits, exact_proportion
+from relapsescope.vocabulary import CELL_TYPES
 
 COLUMNS = (
     *("patient_id", "sample_id", "timepoint", "compared_with", "n_plasma", "n_malignant"),
     *("n_normal", "n_beside", "n_plasma_before", "n_malignant_before", "n_normal_before"),
     *("n_beside_before", "fraction", "fraction_ci_low", "fraction_ci_high", "ratio_ci_low"),
-    *("ratio_ci_high", "verdict", "confounders", "reason"),
+    *("ratio_ci_high", "verdict", "confounders", "reason", "n_b", "n_b_before"),
 )
 APLASIA, NO_APLASIA = "APLASIA", "NO_APLASIA"
 INDETERMINATE, NOT_ASSESSABLE = "INDETERMINATE", "NOT_ASSESSABLE"
 AFTER, BEFORE = ("expansion", "remission", "relapse"), "pre_infusion"
 MARROW, PLASMA, NORMAL = "bone_marrow", "Plasma", "normal_plasma"
+B_CELLS = ("B", *CELL_TYPES["B"])
 # A contrast of two libraries holds the variation of both; two-sided 95 %.
 OF_TWO_LIBRARIES = 1.959964 * math.sqrt(2)
 
@@ -84,7 +86,7 @@ def _judged(
         return _open("malignant plasma cells were not told from normal ones in both libraries")
     low, high = _ratio_limits(now, before)
     share = exact_proportion(now["n_plasma"] - now["n_malignant"], now["n_beside"])
-    names = ("n_plasma", "n_malignant", "n_normal", "n_beside")
+    names = ("n_plasma", "n_malignant", "n_normal", "n_beside", "n_b")
     row = {name: now[name] for name in names}
     row |= {f"{name}_before": before[name] for name in names}
     row |= {"compared_with": earlier["sample_id"], "fraction": share.share}
@@ -133,6 +135,11 @@ def _counts(tables: Mapping[str, Sequence[Row]], sample: str) -> dict[str, Any] 
         "n_malignant": malignant[0],
         "n_normal": min(normal[0] if normal else 0, n_plasma - malignant[0]),
         "n_beside": total - malignant[0],
+        "n_b": sum(
+            int(row.value("n_cells"))
+            for row in tables["microenvironment"]
+            if row["sample_id"] == sample and row["cell_type"] in B_CELLS
+        ),
         "library_sd": plasma[0].value("library_sd"),
     }
 

@@ -49,6 +49,14 @@ def plasma_cell_aplasia(patient: PatientEvidence) -> tuple[str, Cited]:
         before=row.word("compared_with"),
         interval=row.interval("ratio_ci_low", "ratio_ci_high"),
     )
+    if row.value("n_b_before") > 0:
+        evidence += cited(
+            "; B cells {now} of {beside} cells beside the tumour, {before} of {earlier} before",
+            now=row.number("n_b"),
+            beside=row.number("n_beside"),
+            before=row.number("n_b_before"),
+            earlier=row.number("n_beside_before"),
+        )
     if not lasting:
         return APLASIA_STATES[row["verdict"]], evidence + "; indirect, no view of the CAR-T cells"
     if row["confounders"]:

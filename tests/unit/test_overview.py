@@ -178,7 +178,7 @@ def test_a_lane_without_data_says_so():
         "No malignant plasma cell was called in any library of this patient.",
         "Not judged in any library of this patient: no library holds malignant plasma cells.",
         "The CAR's transgene was not measured in any library of this patient.",
-        "relapse day not given",
+        "relapse day unknown",
     ):
         assert words in told, words
     assert "Days from CAR-T infusion" not in told

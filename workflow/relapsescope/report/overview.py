@@ -336,7 +336,7 @@ def relevant_target(rows: Sequence[Row], clones: Sequence[Row]) -> Row | None:
 def head(library: Library) -> tuple[str, ...]:
     """Return what stands above a library's column."""
     day = "" if library.day is None else f"day {library.day:g}".replace("-", "−")
-    return (*library.words, day or "day not given")
+    return (*library.words, day or "day unknown")
 
 
 def _car(row: Row | None) -> tuple[Estimate | None, str]:

@@ -5,6 +5,7 @@ import pytest
 from relapsescope.figures.panel import NotAssessableError, PanelSettings
 from relapsescope.figures.patient_contrasts import PANEL
 from relapsescope.mechanisms.contrast_words import (
+    NAMES,
     contrast_sentence,
     difference_words,
     is_share,
@@ -14,6 +15,8 @@ from relapsescope.mechanisms.contrast_words import (
 )
 from relapsescope.mechanisms.patient_contrasts import contrast_rows
 from relapsescope.mechanisms.settings import ContrastSettings
+from relapsescope.report.sections.t_cells import MEASURE_WORDS
+from relapsescope.t_cells.measures import MEASURES
 
 NK = "pre_infusion/microenvironment/NK"
 SCORE = "expansion/car_t/good2021_mean"
@@ -78,6 +81,15 @@ def test_a_difference_and_the_power_are_said():
     assert power_words(rows[0]) == "2 standard deviations"
     alike = told([0.1, 0.3, 0.5, 0.7, 0.9], [0.2, 0.4, 0.6, 0.8, 0.25])
     assert "no difference is shown" in contrast_sentence(alike)
+
+
+def test_every_measure_of_t_cells_has_words_on_the_pages():
+    assert set(MEASURE_WORDS) == set(MEASURES)
+    assert all(
+        measure_words(f"expansion/t_cell_measures/{name}")[-12:] == "at expansion"
+        for name in MEASURES
+    )
+    assert set(MEASURES) <= set(NAMES)
 
 
 class Run:

@@ -16,6 +16,10 @@ MEASURE_WORDS = {
     "cd8_effector_memory": "CD8 T cells in effector memory",
     "exhausted_in_expanded": "cells of expanded clonotypes in an exhausted state",
     "exhausted_in_single": "cells of clonotypes seen once in an exhausted state",
+    "cd8_pdcd1": "CD8 T cells that show PD-1 (PDCD1) among equally many molecules",
+    "cd8_entpd1": "CD8 T cells that show CD39 (ENTPD1) among equally many molecules",
+    "cd8_tigit": "CD8 T cells that show TIGIT among equally many molecules",
+    "cd8_tox": "CD8 T cells that show TOX among equally many molecules",
 }
 
 

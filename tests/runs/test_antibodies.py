@@ -75,6 +75,6 @@ def test_the_workflow_tells_of_protein_beside_rna_and_of_an_emptied_marrow(fresh
     aplasia = pd.read_csv(fresh.results / "tables/aplasia.tsv", sep="\t").set_index("sample_id")
     assert aplasia.loc["P1_relapse", "verdict"] == "APLASIA"
     page = (fresh.results / "report/patients/P1.html").read_text()
-    assert "plasma-cell aplasia in" in re.sub(r"<[^>]+>", "", page)
+    assert "In the marrow: plasma-cell aplasia in" in re.sub(r"<[^>]+>", "", page)
     cohort = (fresh.results / "report/index.html").read_text()
     assert "one is against BCMA (TNFRSF17) in each" in cohort

@@ -26,6 +26,8 @@ ORIGINS = {
     "selected": ": selected, its cells were high already",
     "induced": ": induced, its own cells rose, unless a part of them that was high took over",
 }
+BESIDE = {"antigen_escape": "In serum", "car_t_non_persistence": "In the marrow"}
+"""Where that was seen which stands beside a mechanism's evidence."""
 NO_RELAPSE_CLONE = "no relapse clone was found in this patient, so nothing is said of its antigens"
 
 # An interval of a share that reaches this near to both ends says nothing.
@@ -98,7 +100,10 @@ def build_antigens(context: PatientContext) -> Section:
             rows=[_antigen(context, row) for row in at_relapse],
             anxa1=[_anxa1(context, row) for row in anxa1],
             beside=[
-                context.cite(parse_cited(row["beside"], row["beside_cells"]))
+                (
+                    BESIDE.get(row["mechanism"], "Beside it"),
+                    context.cite(parse_cited(row["beside"], row["beside_cells"])),
+                )
                 for row in context.rows("mechanisms")
                 if row["beside"]
             ],

@@ -2,12 +2,13 @@
 
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from relapsescope.antigens.antigen_rows import COLUMNS, Cohort, antigen_rows
+from relapsescope.antigens.antigen_rows import COLUMNS, Cohort, _agreement, antigen_rows
 from relapsescope.antigens.cell_groups import Group, cell_groups
 from relapsescope.antigens.molecules import Clones
 from relapsescope.antigens.references import GivenRate, GivenRates
@@ -436,3 +437,17 @@ def test_the_table_is_written_with_missing_values_empty(tmp_path):
     table = pd.read_csv(tmp_path / "antigens.tsv", sep="\t", dtype=str, keep_default_na=False)
     assert table.loc[0, "ratio"] == ""
     assert table.loc[0, "verdict"] == "INDETERMINATE"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "protein", "agree"),
+    [
+        *(("LOST", 0.49, True), ("LOST", 0.5, False), ("RETAINED", 0.1, False)),
+        *(("RETAINED", 0.11, True), ("REDUCED", 0.0, True), ("INDETERMINATE", 0.9, None)),
+        ("LOST", None, None),
+    ],
+)
+def test_protein_and_rna_agree_by_its_limits(verdict, protein, agree):
+    """Protein is there from half of the cells on, and absent up to a tenth of them."""
+    settings = SimpleNamespace(protein_present=0.5, protein_absent=0.1)
+    assert _agreement({"verdict": verdict, "protein_fraction": protein}, settings) is agree

@@ -1,9 +1,11 @@
 """Clonality and its rarefaction by hand, against scirpy and by simulation; the tables."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.t_cells.clonotype_tables import receptor_tables
+from relapsescope.t_cells.clonotype_tables import _expansion, receptor_tables
 from relapsescope.t_cells.clonotypes import (
     clonality,
     clonality_intervals,
@@ -227,3 +229,16 @@ def test_a_sample_without_contigs_has_a_row_with_the_reason_and_no_numbers(table
         .isna()
         .all()
     )
+
+
+def test_expansion_counts_cells_of_large_clonotypes_by_hand():
+    """Of 20 cells 12, 5 and 1, 1, 1 are of one clonotype; huge is more than 30 % of them."""
+    names = ["c10"] * 12 + ["c2"] * 5 + ["c3", "c4", "c5"]
+    settings = replace(SETTINGS, expanded_cells=5, hyperexpanded_share=0.3)
+    found = _expansion(pd.DataFrame({"clonotype_id": names}), settings)
+    assert (found["n_expanded"], found["expanded_fraction"]) == (2, 17 / 20)
+    assert (found["n_hyperexpanded"], found["hyperexpanded_fraction"]) == (1, 12 / 20)
+    assert (found["top_clonotype"], found["top_fraction"]) == ("c10", 12 / 20)
+    even = _expansion(pd.DataFrame({"clonotype_id": ["c10", "c9", "c10", "c9"]}), settings)
+    assert (even["top_clonotype"], even["top_fraction"]) == ("c9", 0.5)
+    assert (even["n_expanded"], even["expanded_fraction"]) == (0, 0.0)

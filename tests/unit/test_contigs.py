@@ -211,3 +211,10 @@ def test_cells_are_found_however_their_barcodes_are_written(rewritten):
     found, share = of_barcodes(receptors, np.array(codes, dtype=object))
     assert share == 1.0
     assert found == {code: (code,) for code in codes[:20]}
+
+
+@pytest.mark.parametrize("text", [b"a" * 4_000_001, b"barcode," * 600_000])
+def test_a_first_line_without_an_end_is_no_empty_file(tmp_path, text):
+    (tmp_path / "contigs.csv").write_bytes(text)
+    with pytest.raises(InputProblem, match="its first line is longer than 4,000,000 bytes"):
+        peek_contigs(tmp_path / "contigs.csv")

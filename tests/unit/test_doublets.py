@@ -6,7 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from relapsescope.intake.counts import Counts
-from relapsescope.libraries.doublet_simulation import nearest_columns, simulate_pairs
+from relapsescope.libraries.doublet_simulation import (
+    nearest_columns,
+    principal_axes,
+    simulate_pairs,
+)
 from relapsescope.libraries.doublets import call_doublets, score_threshold
 from relapsescope.libraries.settings import DoubletLimits
 from scipy import sparse
@@ -257,3 +261,16 @@ def test_the_nearest_columns_are_those_of_the_sorted_row(n_columns, n_near):
     distance[:, : n_near // 4] = np.inf
     expected = np.sort(np.argsort(distance, axis=1, kind="stable")[:, :n_near], axis=1)
     assert nearest_columns(distance, n_near).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("n_axes", [1, 3])
+def test_principal_axes_are_those_of_the_centred_matrix(n_axes):
+    """Against numpy's decomposition of the dense centred matrix; signs are free."""
+    rng = np.random.default_rng(3)
+    strength = np.array([30.0, 12.0, 5.0])[:, None]
+    values = rng.normal(size=(60, 3)) @ (strength * rng.normal(size=(3, 25))) + 40
+    mean = values.mean(axis=0)
+    axes = principal_axes(sparse.csr_matrix(values), mean, n_axes, np.random.default_rng(1))
+    expected = np.linalg.svd(values - mean, full_matrices=False)[2][:n_axes].T
+    assert axes.shape == (25, n_axes)
+    np.testing.assert_allclose(np.abs((axes * expected).sum(axis=0)), 1, atol=1e-4)

@@ -2,7 +2,13 @@
 
 import pytest
 from relapsescope.course.assessment import Assessment
-from relapsescope.course.imwg import measure_baseline, ratio_normal, read_rules, responses
+from relapsescope.course.imwg import (
+    measure_baseline,
+    ratio_normal,
+    read_rules,
+    reduction,
+    responses,
+)
 from relapsescope.course.progression import check_progression, confirmed_nadir
 from relapsescope.course.relapse import clinical_relapse, mrd_course, relapse_from_cr
 from relapsescope.course.response import assess_line
@@ -647,3 +653,14 @@ def test_the_table_holds_at_least_120_cases():
         MRD,
     )
     assert sum(map(len, tables)) >= 120
+
+
+@pytest.mark.parametrize(
+    ("value", "baseline", "fall"),
+    [
+        *((25.0, 100.0, 0.75), (100.0, 100.0, 0.0), (150.0, 100.0, -0.5), (0.0, 2.0, 1.0)),
+        *((0.0, 0.0, 1.0), (1.0, 0.0, float("-inf")), (None, 1.0, None), (1.0, None, None)),
+    ],
+)
+def test_a_fall_is_a_share_of_the_baseline(value, baseline, fall):
+    assert reduction(value, baseline) == fall

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from relapsescope.errors import InputProblem
 from relapsescope.intake.judged_genes import judged_genes
-from relapsescope.libraries.lineage import call_lineages
+from relapsescope.libraries.lineage import _flat_prior, _learned_prior, call_lineages
 from relapsescope.libraries.markers import align_markers, read_markers
 from relapsescope.libraries.neighbours import (
     Company,
@@ -454,3 +454,15 @@ def test_published_car_t_cells_are_t_cells():
     assert np.mean(found) >= 0.97
     assert np.mean(fine) >= 0.95
     assert np.mean(alpha_beta) >= 0.98  # a cell with a beta chain is no gamma-delta cell
+
+
+def test_the_prior_is_even_over_lineages_then_types_then_states():
+    """Two lineages; T has two types, one of them with two states: 1/2, 1/4 and twice 1/8."""
+    kinds = [("B", "B"), ("T", "CD4"), ("T", "CD8"), ("T", "CD8")]
+    states = [SimpleNamespace(lineage=lineage, cell_type=kind) for lineage, kind in kinds]
+    flat = _flat_prior(SimpleNamespace(states=states))
+    np.testing.assert_allclose(flat, [1 / 2, 1 / 4, 1 / 8, 1 / 8])
+    seen = np.zeros((30, 4))
+    seen[:, 0] = 1
+    own = (np.array([30, 0, 0, 0]) + 10 * flat) / 40
+    np.testing.assert_allclose(_learned_prior(seen, flat), 0.9 * own + 0.1 * flat)

@@ -481,3 +481,19 @@ def test_places_of_values_outside_the_features_are_not_counted():
     assert seen_features(np.array([0, 10**16]), 2, 4) is None
     assert seen_features(np.array([0, -1]), 2, 4) is None
     assert seen_features(np.array([0]), 2, 4) is None
+
+
+def test_files_of_one_table_of_features_keep_their_own_counts_and_types(tmp_path, genes):
+    """Tables that were looked at are remembered: by ids, names and types, a few of them."""
+    ids, names = (list(column[:40]) for column in genes)
+    for number in range(20):
+        types = ["Gene Expression"] * 40
+        types[-1 - number % 10] = "Antibody Capture"
+        counts = np.full((12, 40), number + 1)
+        counts[:, 0] += np.arange(12)
+        write_h5(tmp_path / f"{number}.h5", counts, ids, names, types)
+        header = read_header(tmp_path / f"{number}.h5")
+        assert header.n_genes == 39
+        assert header.features == {"Antibody Capture": (names[-1 - number % 10],)}
+        assert header.feature_types == {"Gene Expression": 39, "Antibody Capture": 1}
+        assert header.largest_total == 40 * (number + 1) + 11

@@ -185,6 +185,8 @@ def _text_of(path: Path, limit: int) -> str:
         reason = (error.strerror or type(error).__name__).lower()
         raise InputProblem(f"{path.name}: cannot be opened ({reason}); {REMEDY}") from error
     if len(content) == limit:
+        if b"\n" not in content:
+            _refuse(path, f"its first line is longer than {limit:,} bytes")
         content = content[: content.rfind(b"\n") + 1]
     try:
         return content.decode("utf-8-sig")

@@ -1,7 +1,9 @@
 """Count matrices of any supported kind: read into counts by Ensembl ID, or looked at quickly."""
 
+import hashlib
 import zlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from relapsescope.intake.counts import (
     TRANSGENE,
     Counts,
     FeatureBlock,
+    FileHeader,
     not_counts,
     refuse,
 )
@@ -164,36 +167,85 @@ def read_header(path: str | Path) -> MatrixHeader:
             f"{header.n_repeated_barcodes} barcodes occur more than once",
             "give one library a file, or make its barcodes unique",
         )
-    ids, block, notes = identify_features(path, header.ids, header.names, header.feature_types)
-    named = np.isin(block, (GENE_EXPRESSION, TRANSGENE))
-    apart = sorted(set(block[ids == ""].tolist()) - {"", GENE_EXPRESSION})
+    table = _feature_table(path, header)
+    ids = table.ids
     return MatrixHeader(
         kind=header.kind,
         n_barcodes=header.n_barcodes,
         n_features=len(ids),
-        n_genes=len(set(ids[ids != ""].tolist())),
+        n_genes=table.n_genes,
         n_values=header.n_values,
-        feature_types=dict(Counter(header.feature_types.tolist())),
-        ensembl_share=float(np.mean([i.find("ENSG") >= 0 for i in header.ids[named]])),
-        features={
-            name: tuple(
-                n or i
-                for n, i, b, g in zip(header.names, header.ids, block, ids, strict=True)
-                if b == name and not g
-            )
-            for name in apart
-        },
+        feature_types=dict(table.types),
+        ensembl_share=table.ensembl_share,
+        features=dict(table.apart),
         median_counts=float(np.median(header.totals)) if len(header.totals) else float("nan"),
-        notes=(*header.notes, *notes),
-        has_mitochondrial=bool(mitochondrial_ids().intersection(ids)),
+        notes=(*header.notes, *table.notes),
+        has_mitochondrial=table.has_mitochondrial,
         fingerprint=(
             fingerprint(read_barcodes(path), header.totals)
             if header.n_barcodes <= MANY_BARCODES
             else ()
         ),
-        packed_genes=pack_genes(ids),
+        packed_genes=table.packed,
         largest_total=float(np.max(header.totals, initial=np.max(header.values, initial=0))),
         undetected_removed=_undetected_removed(ids, header.seen),
+    )
+
+
+@dataclass(frozen=True)
+class _FeatureTable:
+    """What the features of a file are, whatever its counts."""
+
+    ids: np.ndarray
+    n_genes: int
+    types: Mapping[str, int]
+    ensembl_share: float
+    apart: Mapping[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+    has_mitochondrial: bool
+    packed: str
+
+
+# Most libraries of a cohort have one and the same table of features: it is looked at once.
+MOST_TABLES = 8
+_feature_tables: dict[bytes, _FeatureTable] = {}
+
+
+def _feature_table(path: Path, header: FileHeader) -> _FeatureTable:
+    """Return what a file's features are; `path` is for messages."""
+    columns = (header.ids, header.names, header.feature_types)
+    lines = "\x00".join(["\n".join(column.tolist()) for column in columns])
+    key = hashlib.sha256(lines.encode("utf-8", "surrogatepass")).digest()
+    if key not in _feature_tables:
+        found = _look_at_features(path, *columns)
+        if len(_feature_tables) >= MOST_TABLES:
+            del _feature_tables[next(iter(_feature_tables))]
+        _feature_tables[key] = found
+    return _feature_tables[key]
+
+
+def _look_at_features(
+    path: Path, file_ids: np.ndarray, names: np.ndarray, types: np.ndarray
+) -> _FeatureTable:
+    ids, block, notes = identify_features(path, file_ids, names, types)
+    named = np.isin(block, (GENE_EXPRESSION, TRANSGENE))
+    apart = sorted(set(block[ids == ""].tolist()) - {"", GENE_EXPRESSION})
+    return _FeatureTable(
+        ids=ids,
+        n_genes=len(set(ids[ids != ""].tolist())),
+        types=Counter(types.tolist()),
+        ensembl_share=float(np.mean([i.find("ENSG") >= 0 for i in file_ids[named]])),
+        apart={
+            name: tuple(
+                n or i
+                for n, i, b, g in zip(names, file_ids, block, ids, strict=True)
+                if b == name and not g
+            )
+            for name in apart
+        },
+        notes=tuple(notes),
+        has_mitochondrial=bool(mitochondrial_ids().intersection(ids)),
+        packed=pack_genes(ids),
     )
 
 

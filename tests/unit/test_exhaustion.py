@@ -10,6 +10,7 @@ from relapsescope.car_t.exhaustion import (
     Effect,
     Joint,
     Scores,
+    _as_compared,
     _Change,
     _joint,
     effects,
@@ -188,7 +189,7 @@ def test_the_joint_change_is_the_primary_sets_mean():
     drawn = [mean + sd * rng.standard_normal(200_000) for mean, sd in ((1.0, 0.3), (3.0, 0.4))]
     none = np.zeros(99)
     pairs = [
-        (change := _Change(m, d, none, none, 0.0), change)
+        (change := _Change(m, d, none, none, 0.0, m + (d - m) / 2), change)
         for m, d in zip((1, 3), drawn, strict=True)
     ]
     found = _joint(pairs, controlled=True)
@@ -197,6 +198,25 @@ def test_the_joint_change_is_the_primary_sets_mean():
     assert found.low == pytest.approx(2 - 1.645 * 0.25, abs=0.01)
     assert found.high == pytest.approx(2 + 1.645 * 0.25, abs=0.01)
     assert found.null_share == pytest.approx(0.01)
+    # Where nothing changed the cells vary half as much: 2 is 16 standard errors of 0.125.
+    assert stats.norm.isf(found.p) == pytest.approx(16, rel=0.01) and found.p == found.plain_p
+
+
+def test_cells_of_which_a_part_rose_are_tested_with_the_variation_of_those_compared():
+    """Half of 60 cells 3 SD up: their own variation is no part of the error of no change."""
+    rng = np.random.default_rng(11)
+    groups = (("E", "detected", "CD4"), ("R", "detected", "CD4"), ("R", "detected", "CD8"))
+    rose = np.r_[np.zeros(30), np.full(30, 3.0)][:, None] + rng.normal(0, 1, (60, 1))
+    cells = dict(zip(groups, (rng.normal(0, 1, (400, 1)), rose, rose), strict=True))
+    zero = np.zeros((3, 1))
+    scores = Scores(
+        groups, cells, zero, zero, np.ones(3), np.ones((1, 1)), ("s",), np.array([False])
+    )
+    found = _as_compared(scores, np.array([-1.0, 0.5, 0.5]))
+    assert found[groups[1]].mean() == pytest.approx(rose.mean())
+    assert found[groups[1]].std() == pytest.approx(cells[groups[0]].std())
+    # No compared cells of that stratum, and compared cells themselves: as they are.
+    assert found[groups[2]] is rose and found[groups[0]] is cells[groups[0]]
 
 
 def test_a_leaning_rises_with_the_joint_effect_and_falls_with_its_error():
@@ -214,7 +234,7 @@ def joint_of(good, chu, *, error=0.15, null_share=0.001):
     """Return the mean of two effects of the same error each, their cells independent."""
     mean, error = (good + chu) / 2, error / np.sqrt(2)
     p = float(stats.norm.sf(mean / error))
-    return Joint(mean, mean - 1.645 * error, mean + 1.645 * error, p, null_share)
+    return Joint(mean, mean - 1.645 * error, mean + 1.645 * error, p, null_share, p)
 
 
 def judged(good, chu, *, contrast="earlier_car_t", n=30, error=0.15, **more):

@@ -101,10 +101,13 @@ class Joint:
         One-sided 95 % limits: the rise is at least `low`, at most `high`; each the wider of those
         with and without control cells.
     p
-        One-sided probability of a rise as large where nothing changed: the larger of that of the
-        difference-in-differences and of the plain difference.
+        One-sided probability of a rise as large where nothing changed, so that the judged cells
+        vary as those that they are compared with: of the difference-in-differences where there are
+        control cells, else of the difference.
     null_share
         Share of random sets, drawn in the place of each primary set, whose mean rose as much.
+    plain_p
+        As `p`, of the difference alone, which holds what the libraries themselves differ by.
     """
 
     estimate: float
@@ -112,17 +115,22 @@ class Joint:
     high: float
     p: float
     null_share: float
+    plain_p: float
 
 
 @dataclass(frozen=True)
 class _Change:
-    """A score's change in one contrast: its draws, and what random sets show."""
+    """A score's change in one contrast: its draws, and what random sets show.
+
+    `unchanged` are draws in which the judged cells vary as those that they are compared with.
+    """
 
     estimate: float
     drawn: np.ndarray
     shifts: np.ndarray
     sampling: np.ndarray
     least_sd: float
+    unchanged: np.ndarray
 
     @property
     def between(self) -> float:
@@ -138,6 +146,16 @@ class _Change:
     def error(self) -> float:
         """Standard error: of cells, libraries drawn anew, and the libraries' own variation."""
         return float(np.hypot(self.drawn.std(), self.between))
+
+    @property
+    def p(self) -> float:
+        """One-sided probability of as large a rise where nothing changed.
+
+        Cells of which a part is exhausted vary more than cells that did not change: a test of no
+        change takes the variation that there is without one (a score test).
+        """
+        error = float(np.hypot(self.unchanged.std(), self.between))
+        return float(special.ndtr(-self.estimate / error))
 
     def interval(self, rng: np.random.Generator) -> tuple[float, float]:
         """Return the central 95 %, the estimate always in it."""
@@ -162,13 +180,16 @@ def effects(
     unit = _unit(scores, plain, plain - both)
     rng = np.random.default_rng(seed)
     contrasts = np.vstack([plain, both])
-    drawn = _bootstrap(scores, contrasts, contrast, settings.bootstraps, rng)
+    drawn = _bootstrap(scores.cells, scores, contrasts, contrast, settings.bootstraps, rng)
+    same = _as_compared(scores, plain)
+    unchanged = _bootstrap(same, scores, contrasts, contrast, settings.bootstraps, rng)
     found, primary = [], []
     for column, name in enumerate(scores.set_names):
         at = np.flatnonzero(scores.weights[:, column])
         if not at.size or not unit[column] > 0:
             continue
-        pair = _changes(scores, contrasts, drawn[:, :, column], column, unit, settings, rng)
+        draws = drawn[:, :, column], unchanged[:, :, column]
+        pair = _changes(scores, contrasts, draws, column, unit, settings, rng)
         found.append(_effect(name, pair, bool(contrast.controls), int(at.size), rng))
         if name in settings.primary:
             primary.append(pair)
@@ -180,7 +201,7 @@ def effects(
 def _changes(
     scores: Scores,
     contrasts: np.ndarray,
-    drawn: np.ndarray,
+    draws: tuple[np.ndarray, np.ndarray],
     column: int,
     unit: np.ndarray,
     settings: ExhaustionSettings,
@@ -199,10 +220,11 @@ def _changes(
         pair.append(
             _Change(
                 float(change[at] @ weights / scale),
-                drawn[row] / unit[column],
+                draws[0][row] / unit[column],
                 change[null] @ weights / scale,
                 error[null] @ weights / scale,
                 settings.library_sd,
+                draws[1][row] / unit[column],
             )
         )
     return pair[0], pair[1]
@@ -234,6 +256,7 @@ def _joint(primary: Sequence[tuple[_Change, _Change]], controlled: bool) -> Join
             np.mean([pair[row].shifts for pair in primary], axis=0),
             np.mean([pair[row].sampling for pair in primary], axis=0),
             primary[0][row].least_sd,
+            np.mean([pair[row].unchanged for pair in primary], axis=0),
         )
         for row in (0, 1)
     ]
@@ -243,8 +266,9 @@ def _joint(primary: Sequence[tuple[_Change, _Change]], controlled: bool) -> Join
         estimate=best.estimate,
         low=min(one.estimate - reach * one.error for one in (best, means[0])),
         high=max(one.estimate + reach * one.error for one in (best, means[0])),
-        p=float(max(special.ndtr(-one.estimate / one.error) for one in (best, means[0]))),
+        p=best.p,
         null_share=max(best.null_share, means[0].null_share),
+        plain_p=means[0].p,
     )
 
 
@@ -260,7 +284,31 @@ def _unit(scores: Scores, plain: np.ndarray, controls: np.ndarray) -> np.ndarray
     return np.sqrt(total / n) if n else np.full(len(total), np.nan)
 
 
+def _as_compared(scores: Scores, plain: np.ndarray) -> dict[Group, np.ndarray]:
+    """Return the groups' cells, the judged ones drawn together to vary as the compared ones do.
+
+    Where they vary less than those of the same stratum they stay as they are.
+    """
+    found = dict(scores.cells)
+    for number in np.flatnonzero(plain > 0):
+        stratum = scores.groups[number][2]
+        others = [
+            scores.cells[scores.groups[i]]
+            for i in np.flatnonzero(plain < 0)
+            if scores.groups[i][2] == stratum and scores.groups[i] in scores.cells
+        ]
+        own = scores.cells[scores.groups[number]]
+        centred = [cells - cells.mean(axis=0) for cells in others if len(cells) > 1]
+        if centred and len(own) > 1:
+            deviations = np.concatenate(centred)
+            scale = deviations.std(axis=0) / np.maximum(own.std(axis=0), 1e-12)
+            middle = own.mean(axis=0)
+            found[scores.groups[number]] = middle + (own - middle) * np.minimum(scale, 1.0)
+    return found
+
+
 def _bootstrap(
+    cells: Mapping[Group, np.ndarray],
     scores: Scores,
     contrasts: np.ndarray,
     contrast: Contrast,
@@ -288,7 +336,7 @@ def _bootstrap(
     for number, group in enumerate(scores.groups):
         if not (contrasts[:, number] != 0).any():
             continue
-        means = _means_anew(scores.cells[group], n, rng)
+        means = _means_anew(cells[group], n, rng)
         for row, weights in enumerate(contrasts):
             total[row] += weights[number] * factors[number][:, None] * means
     return total
@@ -330,11 +378,11 @@ def verdict_of(
     """Return the verdict and its reason.
 
     `EXHAUSTED` needs the joint effect of the primary sets to be at least `min_effect`, its
-    one-sided probability under no change at most `max_joint_p` (with and without the control
-    cells) and beyond random sets; every primary set to have risen by `min_set_effect`, so that
-    one alone does not decide; enough sets, the sensitivity sets among them, that point upward;
-    and neither activation nor effector function to have risen as much. `NOT_EXHAUSTED` needs the
-    joint effect's one-sided limit below `absent_effect`, with and without the control cells.
+    one-sided probability under no change at most `max_joint_p`, without the control cells at most
+    `max_plain_p`, and beyond random sets; every primary set to have risen by `min_set_effect`, so
+    that one alone does not decide; enough sets, the sensitivity sets among them, that point
+    upward; and neither activation nor effector function to have risen as much. `NOT_EXHAUSTED`
+    needs the joint effect's one-sided limit below `absent_effect`, with and without the controls.
     """
     if n_cells < settings.min_cells:
         return INDETERMINATE, (
@@ -395,6 +443,8 @@ def _missing(
     """Return in words what keeps a change from being exhaustion; empty where nothing does."""
     if joint.p > settings.max_joint_p:
         return "a rise is not shown beyond chance"
+    if joint.plain_p > settings.max_plain_p:
+        return "a rise is not shown without the control T cells"
     if joint.estimate < least:
         return f"the rise is under {least:g} SD"
     if joint.null_share > settings.max_null_share:

@@ -20,6 +20,7 @@ EFFECT_COLUMNS = (
     *("effect_ci_high", "plain_effect", "plain_ci_low", "plain_ci_high", "null_share"),
     *("null_low", "null_high", "library_sd", "exhaustion_verdict", "reason"),
     *("joint_effect", "joint_low", "joint_high", "joint_p", "joint_null_share"),
+    "joint_plain_p",
 )
 POPULATIONS = {DETECTED: "car_detected", NOT_DETECTED: "car_not_detected"}
 COMPARISON_GROUP = "T cells without the transgene are the comparison group: not judged"
@@ -139,6 +140,7 @@ def _joint_columns(joint: Joint | None) -> dict[str, float]:
         "joint_low": joint.low,
         "joint_high": joint.high,
         "joint_p": joint.p,
+        "joint_plain_p": joint.plain_p,
         "joint_null_share": joint.null_share,
     }
 

@@ -65,6 +65,7 @@ class ExhaustionSettings:
     absent_effect: Positive
     min_effect_same_library: NotNegative
     max_joint_p: Probability
+    max_plain_p: Probability
     min_set_effect: NotNegative
     min_agreeing: Count
     library_sd: NotNegative

@@ -21,8 +21,8 @@ DEPTH_STEP = 1.25
 # Squared coefficients of variation between cells that are weighed against each other.
 SPREADS = np.geomspace(0.05, 6.4, 15)
 N_SPREADS = 3
-# Ambient amounts of equal weight that are tried: the outer two lie 1.3 standard errors off.
-N_AMBIENT = 5
+# Ambient amounts that are tried, in standard errors, with their weights (Gauss and Hermite's).
+AMBIENT_STEPS, AMBIENT_WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
 # Log ratios of the tables of weights: further out is nothing, or without bound.
 STEP, REACH = 0.02, 9.0
 GRID = np.arange(-REACH, REACH + STEP / 2, STEP)
@@ -200,14 +200,13 @@ def _few_spreads(weight: np.ndarray) -> np.ndarray:
     return np.exp(np.interp(where, np.cumsum(weight) - weight / 2, np.log(SPREADS)))
 
 
-def _ambient_factors(counts: CellCounts, cv: float) -> np.ndarray:
-    """Return factors of equal weight on the ambient molecules: a gamma variable of mean 1."""
+def _ambient_factors(counts: CellCounts, cv: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return factors on the ambient molecules, a gamma variable of mean 1, and their weights."""
     total = float((counts.ambient * counts.cells).sum())
     if total * cv < MIN_AMBIENT:
-        return np.array([1.0])
-    where = (np.arange(N_AMBIENT) + 0.5) / N_AMBIENT
-    factors = special.gammaincinv(1 / cv**2, where) * cv**2
-    return factors / factors.mean()
+        return np.array([1.0]), np.array([1.0])
+    factors = special.gammaincinv(1 / cv**2, special.ndtr(AMBIENT_STEPS)) * cv**2
+    return factors, AMBIENT_WEIGHTS / AMBIENT_WEIGHTS.sum()
 
 
 def retention(
@@ -250,15 +249,17 @@ def retention(
     seen_log_sd = float(np.hypot(level_log_sd, log_sd))
     kept = np.exp(seen_log_sd * LEVEL_STEPS)
     uniform, mixed = [], []
+    factors, weights = _ambient_factors(counts, ambient_cv)
     for value in _few_spreads(spread):
-        for factor in _ambient_factors(counts, ambient_cv):
+        for factor in factors:
             ambient = np.maximum(counts.ambient * factor, LEAST_AMBIENT)
             uniform.append(_uniform(counts, rate, ambient, levels, value, strayed))
             mixed.append(_mixture(counts, rate, ambient, kept, value))
     top = max(one.max() for one in (*uniform, *mixed))
-    flat = np.mean([np.exp(one - top) for one in uniform], axis=0)
+    weights = np.tile(weights, N_SPREADS) / N_SPREADS
+    flat = np.average([np.exp(one - top) for one in uniform], axis=0, weights=weights)
     flat = flat * _whole_prior(levels) * np.gradient(logs)
-    table = np.mean([np.exp(one - top) for one in mixed], axis=0)
+    table = np.average([np.exp(one - top) for one in mixed], axis=0, weights=weights)
     table = _without_strayed(table, strayed, strayed_sd)
     with np.errstate(divide="ignore"):
         likelihood = np.log(table @ _level_prior()) + top
@@ -276,20 +277,21 @@ def retention(
     total = flat.sum() + table.sum()
     part = float(table[partial].sum() / total)
     share = share / share.sum()
-    best = max(likelihood.max(), _best_level(uniform, levels))
+    best = max(likelihood.max(), _best_level(uniform, weights, levels))
     nothing = bool(best - likelihood[0] < NONE_EXCLUDED)
     ambient = np.maximum(counts.ambient, LEAST_AMBIENT)
     showing = _showing(counts, rate, ambient, mean_spread(spread), float(share @ SHARES))
     return Retention(ratio / ratio.sum(), share, part, showing, nothing, likelihood)
 
 
-def _best_level(uniform: Sequence[np.ndarray], levels: np.ndarray) -> float:
+def _best_level(uniform: Sequence[np.ndarray], weights: np.ndarray, levels: np.ndarray) -> float:
     """Return the log likelihood of the likeliest level in all cells, of those the cells may keep.
 
     Less than `LEAST_LEVEL` in all of its cells is what strayed cells and ambient RNA look like too.
     """
     kept = np.stack([one[levels >= LEAST_LEVEL] for one in uniform])
-    return float((special.logsumexp(kept, axis=0) - np.log(len(kept))).max(initial=-np.inf))
+    together = special.logsumexp(kept, axis=0, b=weights[:, None])
+    return float(together.max(initial=-np.inf))
 
 
 def _showing(

@@ -206,9 +206,10 @@ def test_a_tenth_of_the_cells_that_keep_it_is_no_loss():
     cells = dark(264, 1 + rng.poisson(0.8, 19))
     row = clone_row(*cells)
     assert row["ratio_ci_high"] < 0.1
-    assert 0 < row["loss_log_likelihood"] < SETTINGS.loss_evidence
+    assert row["expected_umi"] > SETTINGS.loss_evidence_umi[1]
+    assert 0 < row["loss_log_likelihood"] < SETTINGS.loss_evidence[1]
     assert row["verdict"] == "REDUCED" and "loss, which is not shown" in row["reason"]
-    lenient = dataclasses.replace(SETTINGS, loss_evidence=0.0)
+    lenient = dataclasses.replace(SETTINGS, loss_evidence=(0.0, 0.0))
     assert clone_row(*cells, settings=lenient)["verdict"] == "LOST"
 
 

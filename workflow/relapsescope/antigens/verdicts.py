@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from relapsescope.antigens.cell_groups import ALL_MALIGNANT
 from relapsescope.antigens.settings import AntigenSettings
 from relapsescope.statistics.rates import Interval, Tally, log_error
 from relapsescope.statistics.retention import MOST_PARTIAL
@@ -45,11 +46,17 @@ def loss_is_shown(row: Mapping[str, Any], settings: AntigenSettings) -> bool:
 
     One limit of a 95 % interval lies on the wrong side in one case of forty, too often for the
     word loss: the cells themselves must speak against so large a share of them keeping the antigen.
-    Where too little was expected to show that, the limit is all that can be had.
+    Where too little was expected to show that, the limit is all that can be had; the more could be
+    shown, the more is asked. Of all malignant cells together their clones' sizes decide, which are
+    counted and hold no stray cell: the least is asked.
     """
-    if row["expected_umi"] < settings.loss_evidence_umi:
+    expected = row["expected_umi"]
+    if expected < settings.loss_evidence_umi[0]:
         return True
-    return bool(row["loss_log_likelihood"] >= settings.loss_evidence)
+    asked = np.interp(expected, settings.loss_evidence_umi, settings.loss_evidence)
+    if row["clone_id"] == ALL_MALIGNANT:
+        asked = settings.loss_evidence[0]
+    return bool(row["loss_log_likelihood"] >= asked)
 
 
 def judged(

@@ -1,4 +1,5 @@
 import ast
+import hashlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import pytest
 from relapsescope.provenance import code as provenance
 from relapsescope.provenance import record
 from relapsescope.provenance.code import code_of, code_version
-from relapsescope.provenance.record import config_hash, versions, write_run_manifest
+from relapsescope.provenance.record import config_hash, input_stamp, versions, write_run_manifest
 
 RULES = sorted(path.stem for path in provenance.SCRIPTS.glob("*.py"))
 
@@ -269,3 +270,22 @@ def test_the_manifest_says_how_exactly_the_atlas_comes_again(tmp_path, notes, ex
 def test_a_module_that_is_not_there_has_no_version():
     with pytest.raises(ValueError, match="no such module of the package: nowhere"):
         code_version("statistics.rates", "nowhere")
+
+
+def test_a_large_input_is_told_by_size_time_and_its_ends(tmp_path):
+    path = tmp_path / "m" / "matrix.h5"
+    path.parent.mkdir()
+    content = bytes(range(256)) * 10_000
+    path.write_bytes(content)
+    os.utime(path, (86_400, 86_400))
+    ends = b"2560000" + content[:1_000_000] + content[-1_000_000:]
+    stamp = {
+        "bytes": 2_560_000,
+        "modified": "1970-01-02T00:00:00+00:00",
+        "ends_sha256": hashlib.sha256(ends).hexdigest(),
+    }
+    assert input_stamp(path) == stamp
+    assert input_stamp(path.parent) == {"files": {"matrix.h5": stamp}}
+    assert input_stamp(tmp_path / "nothing") is None
+    path.write_bytes(content[:-1] + b"x")
+    assert input_stamp(path)["ends_sha256"] != stamp["ends_sha256"]

@@ -18,6 +18,7 @@ from relapsescope.vocabulary import ON_GPU
 
 PATHS = ("samples", "clinical", "results")
 """Keys of the configuration that say where files are, not how they are analysed."""
+END_BYTES = 1_000_000
 NOT_INSTALLED = "not installed"
 PACKAGE = Path(__file__).resolve().parents[1]
 THREAD_VARIABLES = (
@@ -85,6 +86,28 @@ def folder_hashes(folder: str | None) -> dict[str, str | None]:
     return {path.name: file_hash(path) for path in tables}
 
 
+def input_stamp(path: Path) -> dict[str, Any] | None:
+    """Return a large input's size, time and the SHA-256 of its ends; None where there is no file.
+
+    The first and last MB, after the size in bytes: what is cut short, replaced or written anew
+    differs there, and a cohort's matrices need not be read whole. Of a folder, of all its files.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        stamps = {file.relative_to(path).as_posix(): input_stamp(file) for file in files}
+        return {"files": stamps}
+    if not path.is_file():
+        return None
+    found = path.stat()
+    digest = hashlib.sha256(str(found.st_size).encode())
+    with open(path, "rb") as handle:
+        digest.update(handle.read(END_BYTES))
+        handle.seek(max(found.st_size - END_BYTES, 0))
+        digest.update(handle.read(END_BYTES))
+    modified = datetime.fromtimestamp(int(found.st_mtime), UTC).isoformat()
+    return {"bytes": found.st_size, "modified": modified, "ends_sha256": digest.hexdigest()}
+
+
 def config_hash(config: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a configuration, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
@@ -103,6 +126,7 @@ def write_run_manifest(
     state: str,
     started: str,
     reference: Mapping[str, str] | None = None,
+    inputs: Mapping[str, Any] | None = None,
     sheet_sha256: str = "",
 ) -> None:
     """Write `run_manifest.json`: what ran, on what, with which settings, and how it ended.
@@ -115,6 +139,8 @@ def write_run_manifest(
         Time at which the run began, ISO 8601 in UTC.
     reference
         Name, kind and hash of the reference that the run rests on; None without one.
+    inputs
+        By library and column of the sheet, what its files are (`input_stamp`).
     sheet_sha256
         Of the sheet as the run read it; by default as it is now.
     """
@@ -134,6 +160,7 @@ def write_run_manifest(
             "settings_sha256": settings_hash(config),
             "sheet_sha256": sheet_sha256 or file_hash(sheet),
             "clinical_sha256": folder_hashes(config.get("clinical")),
+            "inputs": inputs or {},
             "lock_sha256": file_hash(REPOSITORY / "envs/lock.txt"),
             "seed": config.get("seed"),
             "reference": reference,

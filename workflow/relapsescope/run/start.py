@@ -12,10 +12,11 @@ from relapsescope.course.clinical import patients_named
 from relapsescope.errors import InputProblem
 from relapsescope.intake.input_limits import hold_to
 from relapsescope.intake.kept_sheet import drop_sheet, keep_sheet, kept_sheet
-from relapsescope.intake.sheet import Library, read_sheet
+from relapsescope.intake.sheet import PATHS, Library, read_sheet
 from relapsescope.provenance.failures import failure_lines, failures_of, forget_failures
 from relapsescope.provenance.record import (
     file_hash,
+    input_stamp,
     now,
     pin_threads,
     run_state,
@@ -87,10 +88,23 @@ class Run:
             state=state,
             started=self.started,
             reference=reference_of(self.config),
+            inputs=self._inputs(),
             sheet_sha256=self.sheet_sha256,
         )
         if state == "running":
             atexit.register(self._record_break)
+
+    def _inputs(self) -> dict[str, dict[str, Any]]:
+        """Return what the files of every library are, by column of the sheet."""
+        stamps: dict[Path, Any] = {}
+        found: dict[str, dict[str, Any]] = {}
+        for sample_id, library in self.libraries.items():
+            named = {column: getattr(library, column) for column in PATHS}
+            for path in filter(None, named.values()):
+                if path not in stamps:
+                    stamps[path] = input_stamp(path)
+            found[sample_id] = {column: stamps[path] for column, path in named.items() if path}
+        return found
 
     def close(self, *, jobs_failed: bool = False) -> None:
         """Record how the run ended, and say what came out and where to look.

@@ -14,7 +14,7 @@ from relapsescope.antigens.molecules import Clones
 from relapsescope.antigens.references import GivenRate, GivenRates
 from relapsescope.antigens.settings import AntigenSettings
 from relapsescope.antigens.surface import surface_rows
-from relapsescope.antigens.verdicts import EPITOPE, needed_umi, verdict_of
+from relapsescope.antigens.verdicts import EPITOPE, loss_is_shown, needed_umi, verdict_of
 from relapsescope.intake.counts import Counts, FeatureBlock
 from relapsescope.intake.feature_types import antibody_of
 from relapsescope.paths import RESOURCES
@@ -201,15 +201,37 @@ def test_a_partial_loss_is_said():
     assert re.search(r"lost in about (6\d|70) % of the cells, kept by 2\d %", row["reason"])
 
 
+@pytest.mark.parametrize(
+    ("clone", "expected", "asked"),
+    [
+        ("B", 100, 0.0),
+        ("B", 175, 2.1),
+        ("B", 425, 5.1),
+        ("B", 5000, 6.0),
+        ("all_malignant", 175, 2.1),
+        ("all_malignant", 5000, 4.2),
+    ],
+)
+def test_the_evidence_of_loss_rises_with_what_is_expected(clone, expected, asked):
+    """Halfway between 100 and 250 half of 4.2, between 250 and 600 the middle of 4.2 and 6."""
+    limits = dataclasses.replace(
+        SETTINGS, loss_evidence=(0.0, 4.2, 6.0), loss_evidence_umi=(100.0, 250.0, 600.0)
+    )
+    row = {"clone_id": clone, "expected_umi": expected}
+    assert loss_is_shown(row | {"loss_log_likelihood": asked + 0.01}, limits)
+    if asked:
+        assert not loss_is_shown(row | {"loss_log_likelihood": asked - 0.01}, limits)
+
+
 def test_a_tenth_of_the_cells_that_keep_it_is_no_loss():
     rng = np.random.default_rng(2)
     cells = dark(264, 1 + rng.poisson(0.8, 19))
     row = clone_row(*cells)
     assert row["ratio_ci_high"] < 0.1
-    assert row["expected_umi"] > SETTINGS.loss_evidence_umi[1]
-    assert 0 < row["loss_log_likelihood"] < SETTINGS.loss_evidence[1]
+    assert row["expected_umi"] > SETTINGS.loss_evidence_umi[2]
+    assert 0 < row["loss_log_likelihood"] < SETTINGS.loss_evidence[2]
     assert row["verdict"] == "REDUCED" and "loss, which is not shown" in row["reason"]
-    lenient = dataclasses.replace(SETTINGS, loss_evidence=(0.0, 0.0))
+    lenient = dataclasses.replace(SETTINGS, loss_evidence=(0.0, 0.0, 0.0))
     assert clone_row(*cells, settings=lenient)["verdict"] == "LOST"
 
 

@@ -42,8 +42,8 @@ class AntigenSettings:
     lost_below: Positive
     reduced_below: Positive
     stray_share: Share
-    loss_evidence: Annotated[tuple[NotNegative, NotNegative], Ascending()]
-    loss_evidence_umi: Limits
+    loss_evidence: Annotated[tuple[NotNegative, NotNegative, NotNegative], Ascending()]
+    loss_evidence_umi: Annotated[tuple[Positive, Positive, Positive], Ascending()]
     strict_limits: Limits
     lenient_limits: Limits
     min_cells: Count

@@ -48,14 +48,14 @@ def loss_is_shown(row: Mapping[str, Any], settings: AntigenSettings) -> bool:
     word loss: the cells themselves must speak against so large a share of them keeping the antigen.
     Where too little was expected to show that, the limit is all that can be had; the more could be
     shown, the more is asked. Of all malignant cells together their clones' sizes decide, which are
-    counted and hold no stray cell: the least is asked.
+    counted and hold no stray cell: no more than the middle one is asked.
     """
     expected = row["expected_umi"]
-    if expected < settings.loss_evidence_umi[0]:
+    if expected <= settings.loss_evidence_umi[0]:
         return True
     asked = np.interp(expected, settings.loss_evidence_umi, settings.loss_evidence)
     if row["clone_id"] == ALL_MALIGNANT:
-        asked = settings.loss_evidence[0]
+        asked = min(asked, settings.loss_evidence[1])
     return bool(row["loss_log_likelihood"] >= asked)
 
 

@@ -20,7 +20,7 @@ from relapsescope.desk import server
 from relapsescope.desk.guard import MOST_SESSIONS, POLICY, Guard
 from relapsescope.desk.server import application
 from relapsescope.desk.uploads import Limits, clear_stages
-from relapsescope.desk.view import Study, run_words, state_of
+from relapsescope.desk.view import Study, fragment, run_words, state_of
 from relapsescope.errors import InputProblem
 from relapsescope.intake.sheet import read_sheet
 from relapsescope.run.places import LOCK
@@ -695,6 +695,14 @@ def test_the_run_is_told_in_words(study):
     for state, words in (("succeeded", "well"), ("failed", "failed"), ("running", "from outside")):
         (study.results / "run_manifest.json").write_text(json.dumps({"state": state}))
         assert words in run_words(study.results)
+
+
+def test_a_donor_waits_for_no_dossier(study):
+    header = "sample_id\tpatient_id\ttimepoint\ttissue\tmatrix\n"
+    rows = ("h\tH1\thealthy\tbone_marrow\th.h5\n", "a\tP1\trelapse\tbone_marrow\ta.h5\n")
+    study.sheet.write_text(header + "".join(rows))
+    found = re.findall(r'<span class="quiet">(.*?)</span></td>', fragment(state_of(study)))
+    assert found == ["none, a donor", "not yet"]
 
 
 def test_a_dossier_that_is_older_than_a_library_says_so(study):

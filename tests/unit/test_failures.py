@@ -110,6 +110,30 @@ def test_folders_that_stand_in_go_too_and_one_line_tells_of_all(tmp_path):
     assert failure_lines([]) == []
 
 
+@pytest.mark.parametrize("place", ["beside", "results", "results/../beside", "results/link"])
+def test_a_note_removes_nothing_outside_of_its_results(tmp_path, place):
+    """Results that came from elsewhere: a note names a folder beside them, or all of them."""
+    results, beside = tmp_path / "results", tmp_path / "beside"
+    results.mkdir()
+    beside.mkdir()
+    (beside / "kept").write_text("")
+    (results / "link").symlink_to(beside)
+    note_failure(results, Failure("atlas", "", "why", "a.log", (str(tmp_path / place),)))
+    forget_failures(results)
+    assert (beside / "kept").exists() and results.is_dir()
+    assert failures_of(results) == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"step": "atlas"}', '{"stand_ins": 3}'])
+def test_a_note_that_cannot_be_read_is_told(tmp_path, text):
+    (tmp_path / FOLDER).mkdir(parents=True)
+    (tmp_path / FOLDER / "atlas.json").write_text(text)
+    (failure,) = failures_of(tmp_path)
+    assert failure.told.startswith("atlas (its note cannot be read; details: ")
+    forget_failures(tmp_path)
+    assert failures_of(tmp_path) == []
+
+
 def test_a_reason_is_one_short_line():
     assert reason_of(KeyError("a\nb")) == r"KeyError: 'a\nb'"
     assert len(reason_of(ValueError("x" * 9_000))) == 300

@@ -1,6 +1,7 @@
 """Malignant cells without a plasma cell's markers, among made Unknown and B cells."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,12 @@ from relapsescope.antigens.identity_loss import (
 from relapsescope.antigens.molecules import Clones, Identity
 from relapsescope.clones.clone_segments import SegmentModel, segment_log_odds
 from relapsescope.clones.copy_number import arm_map
-from relapsescope.clones.lost_identity import identity_ratio, plasma_markers
+from relapsescope.clones.lost_identity import (
+    _own_rates,
+    _private_odds,
+    identity_ratio,
+    plasma_markers,
+)
 from relapsescope.clones.malignant_cells import patient_cells
 from relapsescope.clones.plasma_cells import Candidates
 from scipy import sparse, stats
@@ -282,3 +288,33 @@ def test_all_malignant_cells_of_two_clones_are_counted_and_have_no_programme():
     assert identity_of(clones, ["A"], "s", "all_malignant") == identity["s", "A"]
     assert identity_of(clones, ["A"], "other", "all_malignant") is None
     assert identity_of(clones, [], "s", "B") == identity["s", "B"]
+
+
+@pytest.mark.parametrize("types", [[], [[0.1, 0.9], [0.95, 0.05]]])
+def test_the_clones_own_genes_tell_it_from_a_cell_of_an_unknown_type(types):
+    """Two genes, half and half in a normal plasma cell, 0.8 to 0.2 in the clone; 1,000 UMIs.
+
+    The score is 0 at normal and 1 at the clone; cells of the clone spread by 0.3 beside chance,
+    unknown types as far as the known ones lie from 0, by 0.3 at least. Student's t with 5 degrees.
+    """
+    cells = sparse.csr_matrix([[800, 200], [500, 500], [900, 100], [300, 700]])
+    found = _private_odds(cells, np.array([0.5, 0.5]), np.array([0.8, 0.2]), np.array(types))
+    wide = 1 + 0.3 * 1000 * 0.5
+    up, down = np.log(1.6) / wide, np.log(0.4) / wide
+    gap = 0.3 * (up - down)
+    chance = np.sqrt(0.5 * (up**2 + down**2) * wide / 1000) / gap
+    far = [(a - 0.5) * (up - down) / gap for a, _ in types]
+    apart = max(np.sqrt(np.mean(np.square(far))) if far else 0, 0.3)
+    at = np.array([1.0, 0.0, 4 / 3, -2 / 3])
+    own, other = np.hypot(chance, 0.3), np.hypot(chance, apart)
+    expected = stats.t.logpdf(at, 5, 1, own) - stats.t.logpdf(at, 5, 0, other)
+    assert found == pytest.approx(np.where((at > 1) & (expected < 0), 0, expected))
+    assert found[0] > 0 > found[3]
+
+
+def test_a_clones_rates_are_drawn_to_normal_ones_by_ten_molecules():
+    """20 and 20 molecules expected, 30 and 10 seen: factors 40 / 30 and 20 / 30."""
+    cells = SimpleNamespace(pooled=lambda _: (np.array([30.0, 10.0]), np.array([5.0, 5.0]), None))
+    panel = SimpleNamespace(rates=lambda: np.array([0.2, 0.2]))
+    found = _own_rates(cells, np.array([True]), panel)
+    assert found == pytest.approx([0.2 * 40 / 30, 0.2 * 20 / 30])

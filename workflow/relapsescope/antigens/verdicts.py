@@ -50,10 +50,7 @@ def loss_is_shown(row: Mapping[str, Any], settings: AntigenSettings) -> bool:
     shown, the more is asked. Of all malignant cells together their clones' sizes decide, which are
     counted and hold no stray cell: no more than the middle one is asked.
     """
-    expected = row["expected_umi"]
-    if expected <= settings.loss_evidence_umi[0]:
-        return True
-    asked = np.interp(expected, settings.loss_evidence_umi, settings.loss_evidence)
+    asked = np.interp(row["expected_umi"], settings.loss_evidence_umi, settings.loss_evidence)
     if row["clone_id"] == ALL_MALIGNANT:
         asked = min(asked, settings.loss_evidence[1])
     return bool(row["loss_log_likelihood"] >= asked)

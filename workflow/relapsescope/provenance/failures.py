@@ -64,27 +64,41 @@ def without_libraries(job: Job) -> Job:
 
 def note_failure(results: Path, failure: Failure) -> None:
     """Write down what failed, for the page and for the end of the run."""
+    # It comes with pyarrow, and every job imports this module.
+    from relapsescope.tables import write_json
+
     folder = results / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     name = "_".join(filter(None, [failure.step, failure.part.replace(" ", "_")]))
-    text = json.dumps(asdict(failure), indent=1)
-    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    write_json(folder / f"{name}.json", asdict(failure))
 
 
 def failures_of(results: Path) -> list[Failure]:
-    """Return what failed in the run that is at work in a folder of results, by name."""
+    """Return what failed in the run that is at work in a folder of results, by name.
+
+    A note that cannot be read is a failure too, of which no more is known.
+    """
     found = []
     for path in sorted((results / FOLDER).glob("*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        found.append(Failure(**{**record, "stand_ins": tuple(record["stand_ins"])}))
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            found.append(Failure(**{**record, "stand_ins": tuple(map(str, record["stand_ins"]))}))
+        except (OSError, ValueError, KeyError, TypeError):
+            found.append(Failure(path.stem, "", "its note cannot be read", str(path)))
     return found
 
 
 def forget_failures(results: Path) -> None:
-    """Remove the notes, and every stand-in, so that the next run makes the steps anew."""
+    """Remove the notes, and every stand-in, so that the next run makes the steps anew.
+
+    Results travel, and a note says what it likes: nothing outside of them is removed.
+    """
+    home = results.resolve()
     for failure in failures_of(results):
         for path in map(Path, failure.stand_ins):
-            if path.is_dir():
+            if home not in path.resolve().parents:
+                continue
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ class LibraryProgress:
     """How far one library is: its verdict and why, ``waiting`` or ``damaged``.
 
     `dossier` is its patient's page, None where there is none yet; `newer` is true where the page
-    was made before this library was read.
+    was made before this library was read. A healthy `donor` gets no page.
     """
 
     sample_id: str
@@ -26,6 +26,7 @@ class LibraryProgress:
     reason: str = ""
     dossier: Path | None = None
     newer: bool = False
+    donor: bool = False
 
     @property
     def done(self) -> bool:
@@ -94,6 +95,7 @@ def _progress_of(library: Library, results: Path) -> LibraryProgress:
         "patient_id": library.patient_id,
         "dossier": page if made is not None else None,
         "newer": made is not None and (read is None or read > made),
+        "donor": library.timepoint == "healthy",
     }
     if read is None:
         return LibraryProgress(**known, state=WAITING)

@@ -1,8 +1,10 @@
 """Numbered figures on journal pages: measured in the files, for few patients and for many."""
 
 import re
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 from relapsescope.figures.composite import PAGE_HEIGHT_UNITS, Picture, compose, fits_page
 from relapsescope.figures.draw import (
@@ -183,3 +185,13 @@ def test_a_panel_without_data_is_left_out_and_the_letters_close_up(small):
     assert (">B</text>" in words, ">C</text>" in words) == (True, False)
     assert found["figure_8"].drawn == ()
     assert "Not assessable in this run: no clinical tables." in found["figure_8"].pages[0]
+
+
+def test_a_picture_that_cannot_be_split_is_named_in_its_place():
+    svg = '<svg viewBox="0 0 4000 9000"><text font-size="9px">a</text></svg>'
+    panel = SimpleNamespace(name="swimmer", split_rows="", split_columns="")
+    (found,) = page_parts(panel, pd.DataFrame({"patient_id": ["P1"]}), svg)
+    assert fits_page(found)
+    words = " ".join(re.sub(r"<[^>]+>", " ", found).split())
+    assert "Too large for a page" in words
+    assert "figures/swimmer.svg" in words and "source_data/swimmer.csv" in words

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 from scipy import special, stats
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -30,6 +29,7 @@ from relapsescope.antigens.mixture import CALIBRATION  # noqa: E402
 from relapsescope.antigens.molecules import Clones, Molecules  # noqa: E402
 from relapsescope.antigens.references import MALIGNANT_KEY  # noqa: E402
 from relapsescope.antigens.settings import AntigenSettings, Anxa1Settings  # noqa: E402
+from relapsescope.run.config_file import default_values  # noqa: E402
 from relapsescope.settings import settings_of  # noqa: E402
 from relapsescope.statistics.library_effects import Pooled, library_effects  # noqa: E402
 from relapsescope.statistics.rates import estimate, rate, ratio, tally  # noqa: E402
@@ -552,7 +552,7 @@ def main() -> None:
     parser.add_argument("--anxa1", type=int, default=0, help="simulations of each case of ANXA1")
     parser.add_argument("--only-losses", action="store_true")
     arguments = parser.parse_args()
-    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    config = default_values()
     section = config["antigens"] | {"genes": ["TNFRSF17", "GPRC5D"]}
     settings = (
         settings_of(AntigenSettings, section, name="antigens"),

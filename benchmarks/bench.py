@@ -45,6 +45,7 @@ process_library(**json.loads(sys.argv[1]))
 ATLAS_JOB = """
 import json, sys
 from relapsescope.atlas.build import build_atlas
+from relapsescope.run.config_file import default_values
 build_atlas(**json.loads(sys.argv[1]))
 """
 
@@ -61,11 +62,11 @@ def cpu_of(command: list[str], tree: Path = HERE.parent) -> float:
 
 def run_ours(sheet: Path, folder: Path, seed: int) -> dict[str, float]:
     """Return the CPU seconds of all library jobs and of the atlas job."""
-    import yaml
     from relapsescope.intake.judged_genes import judged_genes
     from relapsescope.intake.sheet import read_sheet
+    from relapsescope.run.config_file import default_values
 
-    config = yaml.safe_load((HERE.parent / "config" / "config.yaml").read_text())
+    config = default_values()
     sections = ("cell_calling", "quality", "ambient", "doublets", "lineage")
     sections += ("b_cell_light_chains", "gene_ranks")
     settings = {"seed": seed, "judged_genes": judged_genes(config)}

@@ -22,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
@@ -39,6 +38,7 @@ from relapsescope.clones.plasma_cells import (  # noqa: E402
     library_files,
     read_plasma_library,
 )
+from relapsescope.run.config_file import default_values  # noqa: E402
 
 WINDOW, STEP = 100, 10
 THRESHOLDS = np.arange(0.004, 0.2, 0.002)
@@ -51,7 +51,7 @@ class Cohort:
     def __init__(self, run: Path, folder: Path) -> None:
         """Read the sheet, the run's panel and the truth of the clones."""
         self.run, self.folder = run, folder
-        config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+        config = default_values()
         self.settings = clone_settings(config)
         self.sheet = pd.read_csv(folder / "samples.tsv", sep="\t", dtype=str, keep_default_na=False)
         self.panel = read_panel(run / "clones/normal_plasma.npz")

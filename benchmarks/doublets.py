@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from scipy import sparse
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -27,6 +26,7 @@ from relapsescope.intake.counts import Counts  # noqa: E402
 from relapsescope.intake.judged_genes import judged_genes  # noqa: E402
 from relapsescope.intake.matrix import read_counts  # noqa: E402
 from relapsescope.libraries.library import assess  # noqa: E402
+from relapsescope.run.config_file import default_values  # noqa: E402
 from relapsescope.simulate.counts import draw_library  # noqa: E402
 from relapsescope.simulate.donors import donor  # noqa: E402
 from relapsescope.simulate.expression import genome  # noqa: E402
@@ -44,7 +44,7 @@ SPOILED = ((0.4, 0.2), (0.25, 0.2), (0.4, 0.1), (1.0, 0.06))
 
 def settings() -> dict[str, Any]:
     """Return the shipped configuration with its judged genes."""
-    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    config = default_values()
     return config | {"judged_genes": judged_genes(config)}
 
 

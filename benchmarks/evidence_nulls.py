@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import yaml
 from relapsescope.course.genetics import target_genetics
 from relapsescope.course.settings import CourseSettings
 from relapsescope.mechanisms.aplasia import aplasia_rows
@@ -20,7 +19,7 @@ from relapsescope.mechanisms.beside import soluble_bcma
 from relapsescope.mechanisms.cited import Row
 from relapsescope.mechanisms.patient_contrasts import DURABLE, EARLY, contrast_rows
 from relapsescope.mechanisms.settings import ContrastSettings
-from relapsescope.paths import REPOSITORY
+from relapsescope.run.config_file import default_values
 from relapsescope.settings import settings_of
 
 # Between libraries of one marrow, log scale: what the draws have, and what the table says.
@@ -31,7 +30,7 @@ SHEET = [
     for sample in ("pre_infusion", "relapse")
 ]
 COURSE = CourseSettings()
-CONFIG = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 CONTRASTS = settings_of(ContrastSettings, CONFIG["contrasts"], name="contrasts")
 
 

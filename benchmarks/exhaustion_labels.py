@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
@@ -29,12 +28,13 @@ from relapsescope.libraries.signatures import (  # noqa: E402
     read_signatures,
     set_weights,
 )
+from relapsescope.run.config_file import default_values  # noqa: E402
 from relapsescope.settings import settings_of  # noqa: E402
 from relapsescope.t_cells.scores import ScoredLibrary, clean_sets, strata_of  # noqa: E402
 from relapsescope.t_cells.settings import ScoreSettings  # noqa: E402
 from relapsescope.tables import read_columns  # noqa: E402
 
-CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 SETTINGS = settings_of(ExhaustionSettings, CONFIG["exhaustion"], name="exhaustion")
 SCORES = settings_of(ScoreSettings, CONFIG["t_cell_scores"], name="t_cell_scores")
 SHIPPED = read_signatures()

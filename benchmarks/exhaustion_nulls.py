@@ -11,17 +11,16 @@ import sys
 import time
 from pathlib import Path
 
-import yaml
-
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY / "workflow"), str(REPOSITORY / "tests" / "unit")]
 
 from relapsescope.car_t.settings import ExhaustionSettings  # noqa: E402
+from relapsescope.run.config_file import default_values  # noqa: E402
 from relapsescope.settings import settings_of  # noqa: E402
 from relapsescope.t_cells.settings import ScoreSettings  # noqa: E402
 from t_cell_cohort import ACTIVATION, CHECKPOINTS, Visit, exhaustion_of, pair, verdict  # noqa: E402
 
-CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 SETTINGS = settings_of(ExhaustionSettings, CONFIG["exhaustion"], name="exhaustion")
 SCORES = settings_of(ScoreSettings, CONFIG["t_cell_scores"], name="t_cell_scores")
 RESTING = {symbol: 1 / factor for symbol, factor in ACTIVATION.items()}

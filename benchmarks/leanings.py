@@ -23,7 +23,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import yaml
 from scipy import optimize, stats
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -37,11 +36,12 @@ from relapsescope.mechanisms.patient_evidence import PatientEvidence, patient_ev
 from relapsescope.mechanisms.verdicts import NOT_ASSESSABLE, mechanism_rows  # noqa: E402
 from relapsescope.microenvironment.settings import SuppressionSettings  # noqa: E402
 from relapsescope.microenvironment.suppression import OVERALL, suppression_rows  # noqa: E402
+from relapsescope.run.config_file import default_values  # noqa: E402
 from relapsescope.settings import settings_of  # noqa: E402
 from relapsescope.statistics.leanings import small_share_leaning  # noqa: E402
 from relapsescope.statistics.settings import LeaningSettings  # noqa: E402
 
-CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 BELIEFS = settings_of(LeaningSettings, CONFIG["leaning"], name="leaning")
 SUPPRESSION = settings_of(SuppressionSettings, CONFIG["suppression"], name="suppression")
 ROSE = tuple(

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
@@ -37,6 +36,7 @@ from relapsescope.clones.plasma_cells import (  # noqa: E402
     library_files,
     read_plasma_library,
 )
+from relapsescope.run.config_file import default_values  # noqa: E402
 from relapsescope.vocabulary import CELL_TYPES  # noqa: E402
 
 SIZES = (20, 50, 100)
@@ -55,7 +55,7 @@ class Cohort:
         truth["lost"] = truth["identity_lost"].astype(bool) & live
         truth["single"] = live
         self.truth = truth.set_index(["sample_id", "barcode"])
-        config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+        config = default_values()
         self.settings = clone_settings(config)
         files = self.files(self.sheet)
         self.gene_ids = common_genes(files)

@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
@@ -22,6 +21,7 @@ from relapsescope.course.settings import CourseSettings  # noqa: E402
 from relapsescope.course.tables import make_course_tables  # noqa: E402
 from relapsescope.mechanisms.cited import rows_of  # noqa: E402
 from relapsescope.mechanisms.tables import make_answers  # noqa: E402
+from relapsescope.run.config_file import default_values  # noqa: E402
 
 PERSISTS_FROM = 0.01
 
@@ -134,7 +134,7 @@ def compare(cohort: Path, config: dict) -> tuple[int, int, int, int]:
 
 def main() -> None:
     """Print what the rules say of each cohort beside its truth."""
-    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    config = default_values()
     print("cohort\tverdicts\tright\tpatients\tprimary_right")
     for cohort in map(Path, sys.argv[1:]):
         print(cohort.name, *compare(cohort, config), sep="\t")

@@ -13,15 +13,15 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
-import yaml
 from relapsescope.clones.files import CLONE_FILES
 from relapsescope.figures.draw import draw_figures
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import panel_settings
 from relapsescope.mechanisms.files import ANSWER_TABLES
 from relapsescope.mechanisms.tables import EVIDENCE, table_path, write_answers
-from relapsescope.paths import REPOSITORY, patient_paths
+from relapsescope.paths import patient_paths
 from relapsescope.report.page import build_report
+from relapsescope.run.config_file import default_values
 
 NAMED = ("patient_id", "sample_id", "compared_with", "reference_samples")
 FOLDERS = ("tables", "course", "atlas", "clones")
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=23)
     parser.add_argument("--output", type=Path, required=True)
     wanted = parser.parse_args()
-    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    config = default_values()
     sheet = pd.read_csv(wanted.sheet, sep="\t", dtype=str, keep_default_na=False)
     names = set(sheet["patient_id"]) | set(sheet["sample_id"])
     copy_tables(wanted.run, wanted.output, wanted.copies, names)

@@ -11,14 +11,13 @@ from collections import Counter
 
 import numpy as np
 import pandas as pd
-import yaml
 from relapsescope.antigens.antigen_rows import Cohort, antigen_rows
 from relapsescope.antigens.molecules import Clones, Molecules
 from relapsescope.antigens.outside import given_rates
 from relapsescope.antigens.settings import AntigenSettings
-from relapsescope.paths import REPOSITORY
 from relapsescope.reference.files import FILES, SHIPPED_FOLDER
 from relapsescope.reference.manifest import read_manifest
+from relapsescope.run.config_file import default_values
 from relapsescope.settings import settings_of
 from relapsescope.statistics.library_effects import LibraryEffects, Pooled
 from relapsescope.statistics.rates import tally
@@ -27,7 +26,7 @@ from relapsescope.statistics.settings import RateSettings
 
 GENE, CELLS, DISPERSION = "TNFRSF17", 200, 0.5
 NO_POOL = Pooled(np.array([], dtype=object), {}, *(np.zeros((0, 0)) for _ in range(3)), np.zeros(0))
-CONFIG = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 SETTINGS = settings_of(AntigenSettings, CONFIG["antigens"] | {"genes": [GENE]}, name="antigens")
 
 

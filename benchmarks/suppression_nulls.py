@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
@@ -25,6 +24,7 @@ from relapsescope.microenvironment.settings import SuppressionSettings  # noqa: 
 from relapsescope.microenvironment.suppression import OVERALL, suppression_rows  # noqa: E402
 from relapsescope.microenvironment.suppressive_programmes import CD4_T, MYELOID, programmes  # noqa: E402
 from relapsescope.microenvironment.tallies import GENE, MARKED  # noqa: E402
+from relapsescope.run.config_file import default_values  # noqa: E402
 from relapsescope.settings import settings_of  # noqa: E402
 from relapsescope.vocabulary import NOT_RAISED, RAISED  # noqa: E402
 
@@ -270,7 +270,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--simulations", type=int, default=300)
     options = parser.parse_args()
-    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    config = default_values()
     settings = settings_of(SuppressionSettings, config["suppression"], name="suppression")
     start = time.process_time()
     lines = [f"{options.simulations} simulations a row.", "", "Nothing rose:", ""]

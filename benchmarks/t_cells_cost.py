@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY / "workflow"), str(REPOSITORY / "tests" / "unit")]
@@ -28,6 +27,7 @@ from relapsescope.car_t.cells import call_patient  # noqa: E402
 from relapsescope.car_t.tables import write_car_t  # noqa: E402
 from relapsescope.intake.counts import Counts, FeatureBlock  # noqa: E402
 from relapsescope.intake.fragments import write_fragment  # noqa: E402
+from relapsescope.run.config_file import default_values  # noqa: E402
 from relapsescope.t_cells.patient_receptors import call_patient_receptors  # noqa: E402
 from relapsescope.t_cells.patient_states import call_patient_states  # noqa: E402
 from relapsescope.t_cells.tables import write_t_cell_tables  # noqa: E402
@@ -96,7 +96,7 @@ def write_contigs(path: Path, n_cells: int, rng: np.random.Generator) -> None:
 
 def run(folder: Path, names: list[str]) -> None:
     """Run the jobs on the written libraries and print what each took."""
-    config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+    config = default_values()
     rows = [
         {"sample_id": name, "patient_id": "P", "timepoint": "relapse" if i else "expansion"}
         | {"day": 30 * i, "tissue": "bone_marrow", "sorting": "none", "car_feature": ["CAR"]}

@@ -17,11 +17,12 @@ from relapsescope.figures.draw import draw_figures, read_manifest
 from relapsescope.figures.panel import Panel, PanelData, PanelSettings
 from relapsescope.intake.judged_genes import judged_genes
 from relapsescope.paths import REPOSITORY
+from relapsescope.run.config_file import default_values
 from relapsescope.run.configuration import config_problems
 from relapsescope.run.settings import Configuration
 from relapsescope.settings import Share, section_problems
 
-CONFIG = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
+CONFIG = default_values()
 RULE = """
 
 rule verdict_count:
@@ -48,6 +49,7 @@ SCRIPT = '''"""Seam of rule `verdict_count`."""
 
 from relapsescope.cohort.jobs import verdict_count
 from relapsescope.run.job_log import run
+from relapsescope.run.config_file import default_values
 
 run(verdict_count, snakemake)
 '''
@@ -103,8 +105,8 @@ def test_a_setting_is_checked_and_explained(copied):
     )
     table = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(table)
-    text = (copied / "config/config.yaml").read_text() + "\n# Raise it.\nstrictness: 0.5\n"
-    readme = table.readme_with_keys((copied / "config/README.md").read_text(), text)
+    append(copied / "workflow/relapsescope/defaults.yaml", "\n# Raise it.\nstrictness: 0.5\n")
+    readme = table.readme_with_keys((copied / "config/README.md").read_text(), copied)
     assert "| `strictness` | `0.5` | Raise it. |" in readme
 
 

@@ -4,13 +4,13 @@ import json
 
 import pandas as pd
 import pytest
-import yaml
 from relapsescope.errors import InputProblem
 from relapsescope.intake.sheet import read_sheet
 from relapsescope.reference.files import ATLAS, FILES, has_atlas
 from relapsescope.reference.freeze import freeze
 from relapsescope.reference.manifest import reference_problems
 from relapsescope.reference.placed_libraries import place_libraries
+from relapsescope.run.config_file import default_values
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_a_run_on_a_reference_places_its_cells_and_trains_nothing(finished, froz
 
 
 def test_libraries_are_placed_among_their_own_types(finished, frozen, tmp_path, repository):
-    config = yaml.safe_load((repository / "config/config.yaml").read_text())
+    config = default_values()
     libraries = read_sheet(finished.sheet)
     folders = [finished.results / "libraries" / library.sample_id for library in libraries]
     names = ("embedding", "latent", "genes", "integration", "markers", "novelty")

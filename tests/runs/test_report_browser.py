@@ -5,11 +5,11 @@ import shutil
 from collections import Counter
 
 import pytest
-import yaml
 from relapsescope.figures.draw import draw_figures
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import panel_settings
 from relapsescope.report.page import build_report
+from relapsescope.run.config_file import default_values
 
 from ..unit.mock_results import write_results
 
@@ -29,7 +29,7 @@ def report(tmp_path_factory, repository):
     if CHROMIUM is None:
         pytest.skip("needs Chromium (as root: tests/system-packages.sh browser)")
     results = tmp_path_factory.mktemp("browser")
-    config = yaml.safe_load((repository / "config" / "config.yaml").read_text(encoding="utf-8"))
+    config = default_values()
     config["report"]["figure_map_points"] = 200
     sheet = write_results(results, hostile=True)
     draw_figures(read_evidence(results, sheet=sheet), results, settings=panel_settings(config))

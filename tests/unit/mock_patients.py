@@ -4,17 +4,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import yaml
 from relapsescope.clones.immunoglobulin import KAPPA, LAMBDA
 from relapsescope.clones.normal_panel import Panel
 from relapsescope.clones.normal_plasma import make_panel, normal_cells
 from relapsescope.clones.patient_clones import assess_patient, clone_settings
 from relapsescope.clones.plasma_cells import PlasmaLibrary, gene_space
 from relapsescope.intake.genes import gene_table
-from relapsescope.paths import REPOSITORY
+from relapsescope.run.config_file import default_values
 from scipy import sparse
 
-CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 SETTINGS = clone_settings(CONFIG)
 SETTINGS = replace(SETTINGS, clones=replace(SETTINGS.clones, bootstraps=2))
 KAPPA_V = ("IGKV1-5", "IGKV3-20", "IGKV4-1", "IGKV1-39", "IGKV3-11", "IGKV1-33", "IGKV2-30")

@@ -2,14 +2,13 @@
 
 import copy
 
-import yaml
 from relapsescope.course.settings import CourseSettings
 from relapsescope.mechanisms.cited import rows_of
 from relapsescope.mechanisms.patient_evidence import patient_evidence
-from relapsescope.paths import REPOSITORY
+from relapsescope.run.config_file import default_values
 from relapsescope.statistics.settings import LeaningSettings
 
-CONFIG = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 BELIEFS = LeaningSettings(**CONFIG["leaning"])
 SHEET = [
     {"sample_id": "P_pre", "timepoint": "pre_infusion", "day": "-10", "tissue": "bone_marrow"},

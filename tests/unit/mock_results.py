@@ -4,11 +4,10 @@ import json
 
 import numpy as np
 import pandas as pd
-import yaml
 from relapsescope.mechanisms.files import ANSWER_TABLES
 from relapsescope.mechanisms.tables import EVIDENCE, table_path, write_answers
 from relapsescope.microenvironment.composition import composition
-from relapsescope.paths import REPOSITORY
+from relapsescope.run.config_file import default_values
 
 from .mock_car_t import write_car_t
 from .mock_course import write_course
@@ -86,7 +85,7 @@ def write_results(folder, *, n_cells=120, hostile=False, seed=0):
 
 def write_verdicts(folder, sheet):
     """Write mechanisms, answers and claims from the other tables, as their rule does."""
-    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    config = default_values()
     write_answers(
         {name: str(table_path(folder, name)) for name in EVIDENCE},
         {name: str(table_path(folder, name)) for name in ANSWER_TABLES},

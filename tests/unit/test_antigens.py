@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from relapsescope.antigens.antigen_rows import COLUMNS, Cohort, _agreement, antigen_rows
 from relapsescope.antigens.cell_groups import Group, cell_groups
 from relapsescope.antigens.molecules import Clones
@@ -17,7 +16,7 @@ from relapsescope.antigens.surface import surface_rows
 from relapsescope.antigens.verdicts import EPITOPE, loss_is_shown, needed_umi, verdict_of
 from relapsescope.intake.counts import Counts, FeatureBlock
 from relapsescope.intake.feature_types import antibody_of
-from relapsescope.paths import RESOURCES
+from relapsescope.run.config_file import default_values
 from relapsescope.settings import settings_of
 from relapsescope.statistics.library_effects import (
     Pooled,
@@ -32,7 +31,7 @@ from scipy import sparse, stats
 
 from .molecule_cohort import CLONES, NO_POOL, STEADY, group, molecules
 
-CONFIG = yaml.safe_load((RESOURCES.parent / "config/config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 SETTINGS = settings_of(
     AntigenSettings, CONFIG["antigens"] | {"genes": ["TNFRSF17"]}, name="antigens"
 )

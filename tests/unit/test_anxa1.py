@@ -2,17 +2,16 @@
 
 import numpy as np
 import pytest
-import yaml
 from relapsescope.antigens.anxa1 import COLUMNS, anxa1_rows, untreated_rows
 from relapsescope.antigens.anxa1_contrasts import with_doublets
 from relapsescope.antigens.settings import Anxa1Settings
-from relapsescope.paths import RESOURCES
+from relapsescope.run.config_file import default_values
 from relapsescope.settings import settings_of
 from relapsescope.statistics.library_effects import Pooled
 
 from .molecule_cohort import CLONES, NO_POOL, STEADY, group, molecules
 
-CONFIG = yaml.safe_load((RESOURCES.parent / "config/config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 SETTINGS = settings_of(Anxa1Settings, CONFIG["anxa1"], name="anxa1")
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from relapsescope.car_t.calls import (
     call_car,
     carrier_probability,
@@ -15,9 +14,10 @@ from relapsescope.intake.counts import Counts, FeatureBlock
 from relapsescope.intake.matrix import read_counts
 from relapsescope.libraries.library import assess
 from relapsescope.paths import REPOSITORY
+from relapsescope.run.config_file import default_values
 from scipy import sparse
 
-CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 SETTINGS = CarSettings(**CONFIG["car_calls"])
 CARPALL = REPOSITORY.parent / "shared" / "data" / "carpall"
 

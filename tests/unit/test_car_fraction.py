@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import yaml
 from relapsescope.car_t.fraction import car_fraction, detection_limit, persistence_of
 from relapsescope.car_t.proliferation import DividingCells, Peak, at_equal_depth, proliferation_of
 from relapsescope.car_t.sensitivity import (
@@ -14,11 +13,11 @@ from relapsescope.car_t.sensitivity import (
 )
 from relapsescope.car_t.settings import CarSettings, FractionSettings, ProliferationSettings
 from relapsescope.libraries.settings import CycleSettings
-from relapsescope.paths import REPOSITORY
+from relapsescope.run.config_file import default_values
 from relapsescope.statistics.proportions import exact_proportion
 from relapsescope.vocabulary import INDETERMINATE, NOT_PERSISTENT, PERSISTENT
 
-CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 CALLS = CarSettings(**CONFIG["car_calls"])
 SETTINGS = FractionSettings(**CONFIG["car_fraction"])
 CYCLE = CycleSettings(**CONFIG["cell_cycle"])

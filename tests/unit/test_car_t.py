@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from relapsescope.car_t.exhaustion_rows import EFFECT_COLUMNS
 from relapsescope.car_t.sensitivity import Rate, library_rate
 from relapsescope.car_t.settings import CarSettings, FractionSettings, ProliferationSettings
@@ -17,11 +16,11 @@ from relapsescope.car_t.transgene_rates import (
     transgene_cells,
 )
 from relapsescope.libraries.settings import CycleSettings
-from relapsescope.paths import REPOSITORY
+from relapsescope.run.config_file import default_values
 from relapsescope.statistics.settings import LeaningSettings
 from relapsescope.tables import write_tsv
 
-CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 BELIEFS = LeaningSettings(**CONFIG["leaning"])
 SETTINGS = CarTSettings(
     CarSettings(**CONFIG["car_calls"]),

@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
-import yaml
 from relapsescope.intake.counts import Counts
 from relapsescope.libraries.cell_cycle import call_cycle, thinned_calls
 from relapsescope.libraries.settings import CycleSettings
 from relapsescope.libraries.signatures import read_signatures
-from relapsescope.paths import REPOSITORY
+from relapsescope.run.config_file import default_values
 from scipy import sparse
 
-CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 SETTINGS = CycleSettings(**CONFIG["cell_cycle"])
 SETS = (read_signatures()["s_phase"], read_signatures()["g2m_phase"])
 RESTING_CPM, CYCLING_CPM = 12.0, 250.0

@@ -76,6 +76,26 @@ def test_the_configured_clinical_tables_stay_with_the_configured_sheet(run, coho
     assert result.exit_code == 0, result.output
 
 
+def test_config_prints_every_value_and_the_file_that_it_is_from(run, cohort, tmp_path):
+    (tmp_path / "config").mkdir(exist_ok=True)
+    (tmp_path / "config/config.yaml").write_text("seed: 4\nquality: {min_counts: 200}\n")
+    (tmp_path / "mine.yaml").write_text("quality: {min_genes: 7}\nmistaken: {key: [1, x]}\n")
+    lines = run("config", "--config", "mine.yaml").output.splitlines()
+    assert "seed\t4\tconfig/config.yaml" in lines
+    assert "quality.min_counts\t200\tconfig/config.yaml" in lines
+    assert "quality.min_genes\t7\tmine.yaml" in lines
+    assert "quality.mad_factor\t3.0\tdefault" in lines
+    assert run("config", "--config", "mine.yaml", "--changed").output.splitlines() == [
+        "seed\t4\tconfig/config.yaml",
+        "quality.min_genes\t7\tmine.yaml",
+        'mistaken.key\t[1, "x"]\tmine.yaml',
+    ]
+    (tmp_path / "mine.yaml").write_text("seed: [\n")
+    refused = run("config", "--config", "mine.yaml")
+    assert refused.exit_code == 1
+    assert "correct the YAML" in refused.output
+
+
 def test_what_a_sheet_cannot_decide_depends_on_the_reference(run, cohort):
     sheet = cohort / "samples.tsv"
     head, *rows = sheet.read_text().splitlines()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 from relapsescope.clones.files import CLONE_FILES
 from relapsescope.clones.normal_plasma import build_normal_plasma
 from relapsescope.clones.patient_clones import call_clones
@@ -13,7 +12,7 @@ from relapsescope.clones.patient_tables import COLUMNS, join_clones
 from relapsescope.cohort.cells import CELL_COLUMNS, join_cells
 from relapsescope.intake.patients import donors, libraries_by_patient
 from relapsescope.intake.sheet import Library
-from relapsescope.paths import REPOSITORY
+from relapsescope.run.config_file import default_values
 from relapsescope.tables import write_tsv
 
 ROW = {"sample_id": "P9_relapse", "patient_id": "P9", "timepoint": "relapse", "day": None}
@@ -22,7 +21,7 @@ ROW = {"sample_id": "P9_relapse", "patient_id": "P9", "timepoint": "relapse", "d
 @pytest.fixture
 def of_failed(tmp_path):
     """The files of a patient whose only library failed: there is nothing to read of it."""
-    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    config = default_values()
     summary = tmp_path / "library.json"
     summary.write_text(json.dumps({"verdict": "fail"}))
     nothing = [str(tmp_path / "absent")]

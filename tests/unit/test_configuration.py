@@ -1,18 +1,22 @@
 import copy
 import dataclasses
 import importlib.util
+import re
 import subprocess
 import sys
 import typing
+from pathlib import Path
 
 import pytest
+import relapsescope
 import yaml
-from relapsescope.paths import REPOSITORY
+from relapsescope.paths import DEFAULTS
+from relapsescope.run.config_file import default_values, leaves, read_configuration
 from relapsescope.run.configuration import config_problems
 from relapsescope.run.settings import Configuration
 from relapsescope.settings import plain_values
 
-CONFIG = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
+CONFIG = default_values()
 
 
 def places(section, above=()):
@@ -63,7 +67,7 @@ def orders(kind, above=()):
 
 @pytest.fixture
 def config(repository):
-    return yaml.safe_load((repository / "config/config.yaml").read_text())
+    return default_values()
 
 
 @pytest.fixture(scope="module")
@@ -141,9 +145,21 @@ def test_text_from_the_command_line_becomes_numbers_and_truth_values():
 
 def test_the_readme_explains_every_key(repository, config_table):
     readme = (repository / "config/README.md").read_text()
-    config = (repository / "config/config.yaml").read_text()
-    assert config_table.readme_with_keys(readme, config) == readme
-    assert all(why for _, _, why in config_table.config_keys(config))
+    assert config_table.readme_with_keys(readme, repository) == readme
+    for keys in config_table.explained(repository):
+        assert all(why for _, _, why in keys)
+    listed = [name for keys in config_table.explained(repository) for name, _, _ in keys]
+    # One line of the file, and of the table, holds all levels.
+    every = {re.sub(r"(rate_levels)\..*", r"\1", place) for place, _ in leaves(CONFIG)}
+    assert sorted(listed) == sorted(every)
+
+
+def test_what_people_choose_is_short_and_shipped_with_the_same_values(repository):
+    """A key that is taken out of config.yaml keeps its value, so both files must give the same."""
+    chosen = yaml.safe_load((repository / "config/config.yaml").read_text())
+    shipped = dict(leaves(CONFIG))
+    assert {place: shipped[place] for place, _ in leaves(chosen)} == dict(leaves(chosen))
+    assert 30 <= len(list(leaves(chosen))) <= 45
 
 
 def test_a_comment_explains_the_keys_below_it(config_table):
@@ -202,6 +218,23 @@ def test_limits_in_the_wrong_order_are_one_line(path, order):
     problems = config_problems(changed(path, section | swapped))
     name = ".".join((*path, order.lower))
     assert [line for line in problems if line.startswith(f"config {name}: ")] == problems != []
+
+
+def test_no_section_needs_to_be_written(tmp_path, monkeypatch):
+    """What people write is merged with the defaults; an old file writes out every section."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.yaml").write_text(yaml.safe_dump(CONFIG, sort_keys=False))
+    (tmp_path / "few.yaml").write_text("antigens:\n  car_target: CD19\nsead: 2\n")
+    assert read_configuration(tmp_path / "old.yaml") == CONFIG
+    few = read_configuration(tmp_path / "few.yaml")
+    assert config_problems(few) == ["config sead: unknown key; did you mean `seed`?"]
+    del few["sead"]
+    assert few == CONFIG | {"antigens": CONFIG["antigens"] | {"car_target": "CD19"}}
+
+
+def test_the_defaults_ship_with_the_package():
+    assert DEFAULTS.parent == Path(relapsescope.__file__).parent
+    assert yaml.safe_load(DEFAULTS.read_text(encoding="utf-8")) == CONFIG
 
 
 def test_the_door_imports_nothing_heavy():

@@ -14,6 +14,7 @@ from relapsescope.course.lines import (
 )
 from relapsescope.course.settings import CourseSettings
 from relapsescope.paths import REPOSITORY
+from relapsescope.run.config_file import default_values
 
 ALPHA = REPOSITORY.parent / "shared" / "data" / "cohorts" / "alpha"
 LAB_COLUMNS = [
@@ -244,9 +245,8 @@ def test_assessment_table_holds_values_and_calls():
 
 
 def test_the_config_section_has_the_defaults_of_the_settings():
-    import yaml
 
-    section = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())["course"]
+    section = default_values()["course"]
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
     assert values == dataclasses.asdict(CourseSettings())
 

@@ -16,13 +16,14 @@ from relapsescope.paths import REPOSITORY
 from relapsescope.report.context import Context, PatientContext
 from relapsescope.report.page import assemble
 from relapsescope.report.sections import PATIENT_DETAILS, PATIENT_SECTIONS, mechanisms, summary
+from relapsescope.run.config_file import default_values
 
 from .mock_results import write_results
 
 TWO_MINUTES = ("answer", "clones", "antigens", "mechanisms", "targets", "limits")
 # Numbers in the sentences that every page carries: the level of the intervals.
 FIXED = {"95"}
-CONFIG = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 
 
 class Links(HTMLParser):

@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-import yaml
 from relapsescope.car_t.contrasts import Sample, contrast_for, earlier_samples, is_earlier
 from relapsescope.car_t.exhaustion import (
     Effect,
@@ -18,7 +17,7 @@ from relapsescope.car_t.exhaustion import (
 )
 from relapsescope.car_t.settings import ExhaustionSettings
 from relapsescope.libraries.signatures import read_signatures
-from relapsescope.paths import REPOSITORY
+from relapsescope.run.config_file import default_values
 from relapsescope.settings import settings_of
 from relapsescope.statistics.leanings import normal_leaning
 from relapsescope.t_cells.scores import clean_sets, score_t_cells
@@ -28,7 +27,7 @@ from scipy import stats
 
 from .t_cell_cohort import ACTIVATION, Visit, draw_visit, exhaustion_of, pair, verdict
 
-CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 SETTINGS = settings_of(ExhaustionSettings, CONFIG["exhaustion"], name="exhaustion")
 SCORES = settings_of(ScoreSettings, CONFIG["t_cell_scores"], name="t_cell_scores")
 

@@ -8,16 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import vl_convert
-import yaml
 from matplotlib import image
 from relapsescope.figures.draw import draw_figures, read_manifest
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings
 from relapsescope.figures.theme import FONT, to_svg, use_own_fonts
-from relapsescope.paths import REPOSITORY
 from relapsescope.report import context as contexts
 from relapsescope.report.context import Context
 from relapsescope.report.inline_svg import inline_svg
+from relapsescope.run.config_file import default_values
 
 from .mock_results import write_results
 
@@ -81,7 +80,7 @@ def test_text_without_a_size_of_its_own_gets_none():
 @pytest.fixture
 def context(tmp_path):
     sheet = write_results(tmp_path)
-    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    config = default_values()
     evidence = read_evidence(tmp_path, sheet=sheet)
     drawn = [p for p in contexts.PANELS if p.name in ("mechanisms", "car_t_fraction")]
     draw_figures(evidence, tmp_path, settings=PanelSettings(), panels=drawn)

@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
-import yaml
 from relapsescope.clones.patient_clones import clone_settings
 from relapsescope.clones.plasma_cells import gene_space
 from relapsescope.intake.genes import gene_table
 from relapsescope.intake.judged_genes import judged_genes
 from relapsescope.libraries.markers import read_markers
-from relapsescope.paths import RESOURCES
+from relapsescope.run.config_file import default_values
 
-CONFIG = yaml.safe_load((RESOURCES.parent / "config/config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 
 
 def test_the_list_is_the_configurations_each_gene_once():

@@ -5,12 +5,12 @@ import json
 
 import numpy as np
 import pytest
-import yaml
 from relapsescope.errors import InputProblem
 from relapsescope.intake.counts import Counts
 from relapsescope.intake.matrix import read_counts
 from relapsescope.libraries import library
 from relapsescope.libraries.library_counts import read_or_explain
+from relapsescope.run.config_file import default_values
 from relapsescope.simulate import simulate_cohort
 from relapsescope.tables import read_columns
 from scipy import sparse
@@ -25,7 +25,7 @@ def matrix(tmp_path_factory, repository):
 
 @pytest.fixture
 def process(matrix, tmp_path, repository):
-    settings = yaml.safe_load((repository / "config/config.yaml").read_text())
+    settings = default_values()
     files = ("counts.h5", "cells.parquet", "genes.parquet", "summary.json")
     paths = {f"{name.partition('.')[0]}_path": str(tmp_path / name) for name in files}
     row = {"sample_id": "P1_relapse", "matrix": str(matrix), "raw_matrix": None}

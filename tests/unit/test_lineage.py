@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import yaml
 from relapsescope.errors import InputProblem
 from relapsescope.intake.judged_genes import judged_genes
 from relapsescope.libraries.lineage import _flat_prior, _learned_prior, call_lineages
@@ -23,12 +22,13 @@ from relapsescope.libraries.neighbours import (
 from relapsescope.libraries.settings import LineageLimits
 from relapsescope.libraries.state_model import Depth, marker_log_likelihood, update_rates
 from relapsescope.paths import RESOURCES
+from relapsescope.run.config_file import default_values
 from relapsescope.vocabulary import CELL_TYPES, LINEAGES
 from scipy import sparse
 
 REPOSITORY = RESOURCES.parent
 DATA = REPOSITORY.parent / "shared" / "data"
-CONFIG = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 LIMITS = LineageLimits(**CONFIG["lineage"])
 JUDGED = judged_genes(CONFIG)
 

@@ -6,10 +6,9 @@ import re
 
 import pandas as pd
 import pytest
-import yaml
 from relapsescope.figures.evidence import read_evidence
-from relapsescope.paths import REPOSITORY
 from relapsescope.report.methods_text import methods_text, paragraphs
+from relapsescope.run.config_file import default_values
 
 from .mock_results import write_results
 
@@ -18,7 +17,7 @@ VERSIONS = {"relapsescope": "0.1.0", "scvi-tools": "1.4.2", "umap-learn": "0.5.1
 
 @pytest.fixture(scope="module")
 def config():
-    return yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    return default_values()
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,10 @@ import re
 
 import numpy as np
 import pytest
-import yaml
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.palette import UNORDERED, luminance
 from relapsescope.figures.panel import PanelSettings
 from relapsescope.mechanisms.cited import Row
-from relapsescope.paths import REPOSITORY
 from relapsescope.report.context import PatientContext
 from relapsescope.report.overview import (
     Estimate,
@@ -34,13 +32,14 @@ from relapsescope.report.overview_drawing import (
     packed,
 )
 from relapsescope.report.sections.patient_overview import TABLES, build
+from relapsescope.run.config_file import default_values
 from scipy.optimize import minimize
 
 from .mock_results import HOSTILE_REASON, write_results
 
 LIMITS = (0.1, 0.6)
 SIZES = (WIDE, NARROW)
-CONFIG = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 TEXT = re.compile(r"<text ([^>]*)>([^<]*)</text>")
 NO_CLINIC = {"therapies": (), "earlier_lines": 0, "curve_name": "", "visits": (), "events": ()}
 NO_CLINIC |= {"end_words": "", "target_name": "BCMA (TNFRSF17)"}

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 from relapsescope.commands.app import app
+from relapsescope.run.config_file import default_values
 from relapsescope.run.plan import (
     Job,
     Limit,
@@ -55,7 +55,7 @@ results/report/index.html\t-\tpage\t-\tmissing\tupdate pending
 def config(tmp_path_factory, repository) -> dict:
     folder = tmp_path_factory.mktemp("plan") / "cohort"
     simulate_cohort(folder, plan=repository / "tests/runs/plans/tiny.yaml", seed=1, scale=0.1)
-    values = yaml.safe_load((repository / "config/config.yaml").read_text())
+    values = default_values()
     values |= {"samples": str(folder / "samples.tsv"), "clinical": "", "results": "results"}
     values["cluster"] = {"libraries_per_job": 2, "patients_per_job": 12}
     return values

@@ -5,9 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from relapsescope.antigens.molecules import Clones
-from relapsescope.paths import REPOSITORY
 from relapsescope.programmes.arms import arm_of_symbols, changed_arms
 from relapsescope.programmes.paired_test import OUTLIER, test_over_patients
 from relapsescope.programmes.pairs import one_per_patient, pairs_of, relapsed_patients
@@ -18,12 +16,13 @@ from relapsescope.programmes.pseudobulk import (
     without_doublets,
 )
 from relapsescope.programmes.tables import write_programmes
+from relapsescope.run.config_file import default_values
 from relapsescope.statistics.rates import ratio
 from relapsescope.tables import write_parquet
 
 from .programme_cohort import MIN_REFERENCE_UMI, SETTINGS, World, simulated_pairs
 
-CONFIG = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 
 
 def bulk(umi, *, foreign=0.0, exposure=1e6, n_cells=100):

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from relapsescope.intake.counts import Counts
 from relapsescope.libraries.quality import (
     cell_metrics,
@@ -15,6 +14,7 @@ from relapsescope.libraries.quality import (
 )
 from relapsescope.libraries.settings import QualityLimits
 from relapsescope.paths import REPOSITORY
+from relapsescope.run.config_file import default_values
 from scipy import sparse
 
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -189,8 +189,7 @@ def test_small_or_constant_libraries_have_no_suspected_ceiling() -> None:
 
 
 def test_the_config_holds_every_limit() -> None:
-    with open(REPOSITORY / "config" / "config.yaml", encoding="utf-8") as lines:
-        section = yaml.safe_load(lines)["quality"]
+    section = default_values()["quality"]
     assert dataclasses.asdict(QualityLimits(**section)) == dataclasses.asdict(LIMITS)
     assert set(section) == set(dataclasses.asdict(LIMITS))
 

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from relapsescope.antigens.antigen_rows import Cohort, antigen_rows
 from relapsescope.antigens.molecules import Clones, Molecules, ReferenceTallies, read_molecules
 from relapsescope.antigens.outside import given_rates
@@ -22,7 +21,6 @@ from relapsescope.errors import InputProblem
 from relapsescope.intake.sheet import Library
 from relapsescope.mechanisms.cited import KEYS, Row
 from relapsescope.mechanisms.tumour_findings import _target_seen
-from relapsescope.paths import REPOSITORY
 from relapsescope.reference.atlas_file import (
     ALL_TYPES,
     ReferenceAtlas,
@@ -37,6 +35,7 @@ from relapsescope.reference.settings import NoveltySettings
 from relapsescope.report.run_tables import RunTables
 from relapsescope.report.sections.antigens import reference_words
 from relapsescope.report.sections.libraries import strange_to_the_reference
+from relapsescope.run.config_file import default_values
 from relapsescope.run.foreseen import foreseen
 from relapsescope.settings import settings_of
 from relapsescope.tables import write_parquet
@@ -45,7 +44,7 @@ from scipy import sparse, stats
 from .mock_patients import CLONE, SETTINGS, SPACE, USED, World, assess
 from .molecule_cohort import NO_POOL, STEADY, group, molecules
 
-CONFIG = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 LIMITS = settings_of(NoveltySettings, CONFIG["novelty"], name="novelty")
 ANTIGENS = settings_of(
     AntigenSettings, CONFIG["antigens"] | {"genes": ["TNFRSF17"]}, name="antigens"

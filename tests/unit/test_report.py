@@ -7,7 +7,6 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-import yaml
 from relapsescope.figures.draw import PANEL_NAMES, draw_figures, read_manifest
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.numbered import page_names
@@ -20,6 +19,7 @@ from relapsescope.report.legends import legends_text
 from relapsescope.report.map_data import code_bytes, packed_map
 from relapsescope.report.page import LARGEST_PAGE, build_report
 from relapsescope.report.sections.atlas import script_safe
+from relapsescope.run.config_file import default_values
 from relapsescope.tables import read_tsv
 
 from .mock_results import HOSTILE_ID, HOSTILE_REASON, write_results
@@ -30,8 +30,7 @@ VERSIONS = {"scvi-tools": "1.4.2", "python": "3.11"}
 
 @pytest.fixture(scope="module")
 def config():
-    text = (REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8")
-    config = yaml.safe_load(text)
+    config = default_values()
     config["report"] |= {"figure_map_points": 200, "distribution_bins": 12}
     return config
 

@@ -5,15 +5,14 @@ import shutil
 
 import pandas as pd
 import pytest
-import yaml
 from relapsescope.figures.draw import PANELS as EVERY
 from relapsescope.figures.draw import draw_figures
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings
 from relapsescope.mechanisms.cited import Row
-from relapsescope.paths import REPOSITORY
 from relapsescope.report.context import Context, PatientContext
 from relapsescope.report.sections import antigens, clones, patient_molecules
+from relapsescope.run.config_file import default_values
 
 from .mock_results import HOSTILE_REASON, write_results
 
@@ -22,7 +21,7 @@ PANELS = clones.PANELS + antigens.PANELS
 
 def contexts(results, sheet, names=PANELS):
     """Return the cohort's context and P1's and P9's; only these sections' panels are drawn."""
-    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    config = default_values()
     evidence = read_evidence(results, sheet=sheet)
     settings = PanelSettings()
     drawn = [panel for panel in EVERY if panel.name in names]

@@ -4,15 +4,14 @@ import base64
 import re
 
 import pytest
-import yaml
 from relapsescope.course.clinical import patients_named
 from relapsescope.course.files import course_paths
 from relapsescope.figures.draw import draw_figures
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import panel_settings
 from relapsescope.intake.sheet import Library
-from relapsescope.paths import REPOSITORY
 from relapsescope.report.page import build_report
+from relapsescope.run.config_file import default_values
 from relapsescope.run.start import patients_of_pages
 
 from .mock_results import write_results
@@ -23,7 +22,7 @@ PATIENTS = ("P1", "P2", "P9")
 
 def pages(results, *, keep_course=True):
     """Return the cohort's page and the patients' as text, by name."""
-    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    config = default_values()
     config["report"]["figure_map_points"] = 100
     sheet = write_results(results)
     if not keep_course:

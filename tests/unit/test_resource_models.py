@@ -122,7 +122,7 @@ def test_a_job_on_a_cluster_starts_without_heavy_imports(repository):
     assert "relapsescope.run.start" in names
     code = f"""
 import sys, yaml, {", ".join(names)}
-config = yaml.safe_load(open("config/config.yaml"))
+config = yaml.safe_load(open("workflow/relapsescope/defaults.yaml"))
 config.update(samples="tests/unit/data/none.tsv")
 try:
     relapsescope.run.start.begin(config, check=False)

@@ -90,7 +90,7 @@ class Outer:
         ({"inner": {"share": float("nan")}}, "inner.share: nan is not of type number"),
         ({"inner": {"above": 0}}, "inner.above: 0 must be above 0"),
         ({"inner": 5}, "inner: is a single value; write the section's keys below it"),
-        ({"inner": None}, "inner: missing; take the section from config/config.yaml"),
+        ({"inner": None}, "inner: nothing is written below it; remove the line, or write its keys"),
         ({"pair": [0.2, 0.1]}, "pair: [0.2, 0.1] must go from small to large"),
         ({"pair": [0.1, "x"]}, "pair: 'x' is not of type number"),
         ({"pair": [0.1]}, "pair: [0.1] is not of type list of 2"),

@@ -4,8 +4,8 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-import yaml
 from relapsescope.microenvironment.settings import SuppressionSettings
+from relapsescope.run.config_file import default_values
 from relapsescope.settings import settings_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -22,7 +22,7 @@ def nulls():
 
 @pytest.fixture(scope="module")
 def settings():
-    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+    config = default_values()
     return settings_of(SuppressionSettings, config["suppression"], name="suppression")
 
 

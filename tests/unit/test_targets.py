@@ -6,7 +6,6 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from relapsescope.antigens.files import MOLECULE_FILES
 from relapsescope.antigens.tables import write_molecular_tables
 from relapsescope.antigens.tallies import tally_molecules
@@ -22,11 +21,12 @@ from relapsescope.antigens.targets import (
 )
 from relapsescope.libraries.library import process_library
 from relapsescope.paths import RESOURCES
+from relapsescope.run.config_file import default_values
 
 from .molecule_cohort import CLONES, group, molecules
 
 REPOSITORY = RESOURCES.parent
-CONFIG = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))
+CONFIG = default_values()
 ALPHA = REPOSITORY.parent / "shared" / "data" / "cohorts" / "alpha"
 OUTPUTS = ("antigens", "anxa1", "targets", "anxa1_untreated", "detection")
 

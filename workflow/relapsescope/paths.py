@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# Every key of the configuration, and its value where nothing else is written.
+DEFAULTS = Path(__file__).with_name("defaults.yaml")
 # Not written with slashes: a module that is seen to name a folder depends on all that it holds.
 RESOURCES = REPOSITORY.joinpath("resources")
 

@@ -173,7 +173,7 @@ def section_problems(kind: type, section: Any, *, name: str = "") -> list[str]:
         Place of the section; empty for the whole configuration.
     """
     if section is None and name:
-        return [f"config {name}: missing; take the section from config/config.yaml"]
+        return [f"config {name}: nothing is written below it; remove the line, or write its keys"]
     if not isinstance(section, Mapping):
         return [f"config {name}: is a single value; write the section's keys below it"]
     hints = _hints(kind)
@@ -185,7 +185,7 @@ def section_problems(kind: type, section: Any, *, name: str = "") -> list[str]:
         if key in section or dataclasses.is_dataclass(hints[key]):
             found = list(_value_problems(section.get(key), hints[key], f"{within}{key}"))
         elif field.default is dataclasses.MISSING:
-            found = [f"config {within}{key}: missing; take it from config/config.yaml"]
+            found = [f"config {within}{key}: missing; workflow/relapsescope/defaults.yaml has it"]
         else:
             found = []
         problems += found

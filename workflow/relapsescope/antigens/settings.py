@@ -1,4 +1,4 @@
-"""Numbers of the verdicts on antigens and ANXA1; `config.yaml` explains each."""
+"""Numbers of the verdicts on antigens and ANXA1; `config/README.md` explains each."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar

@@ -1,4 +1,4 @@
-"""Numbers of the map of immune cells; `config.yaml` explains each."""
+"""Numbers of the map of immune cells; `config/README.md` explains each."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar

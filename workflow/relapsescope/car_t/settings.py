@@ -1,4 +1,4 @@
-"""Numbers of CAR-T cells: calls, fraction, division, exhaustion; `config.yaml` explains each."""
+"""Numbers of CAR-T cells: calls, fraction, cycle, exhaustion; `config/README.md` explains them."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar

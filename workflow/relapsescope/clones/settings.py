@@ -1,4 +1,4 @@
-"""Numbers of clonality, copy number and clones; `config.yaml` explains each."""
+"""Numbers of clonality, copy number and clones; `config/README.md` explains each."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar

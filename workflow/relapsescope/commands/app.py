@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from relapsescope import __version__
-from relapsescope.commands import desk, objects, plan, prune, public
+from relapsescope.commands import configuration, desk, objects, plan, prune, public
 from relapsescope.commands import reference as reference_commands
 from relapsescope.commands import results as results_commands
 from relapsescope.commands import submissions as submission_commands
 from relapsescope.errors import InputProblem
 from relapsescope.paths import REPOSITORY
-from relapsescope.run.config_file import read_configuration
+from relapsescope.run.config_file import USUAL, read_configuration
 
 app = typer.Typer(
     help="Which myeloma cells came back after CAR-T, and why were they not killed? "
@@ -57,7 +57,7 @@ def check(
             "configuration]."
         ),
     ] = None,
-    config: ConfigOption = Path("config/config.yaml"),
+    config: ConfigOption = USUAL,
 ) -> None:
     """Check the configuration, the sheet, the clinical tables and every matrix; change nothing.
 
@@ -124,7 +124,7 @@ def status(
     results: Annotated[
         Path | None, typer.Option(help="Folder of the run [default: that of the configuration].")
     ] = None,
-    config: ConfigOption = Path("config/config.yaml"),
+    config: ConfigOption = USUAL,
 ) -> None:
     """Say which libraries are done, with their verdicts, and whether the report is there."""
     from relapsescope.run.progress import WAITING, run_progress
@@ -151,6 +151,7 @@ COMMANDS = (
     *reference_commands.COMMANDS,
     *submission_commands.COMMANDS,
     *public.COMMANDS,
+    configuration.config,
     desk.desk,
     plan.plan,
     prune.prune,

@@ -10,8 +10,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from relapsescope.errors import InputProblem
-from relapsescope.paths import REPOSITORY
-from relapsescope.run.config_file import read_configuration
+from relapsescope.paths import DEFAULTS
+from relapsescope.run.config_file import USUAL, read_configuration
 
 GIVEN = "the given limits"
 
@@ -29,9 +29,7 @@ def plan(
     results: Annotated[
         Path | None, typer.Option(help="Folder of the run [default: that of the configuration].")
     ] = None,
-    config: Annotated[Path, typer.Option("--config", help="The configuration of the run.")] = Path(
-        "config/config.yaml"
-    ),
+    config: Annotated[Path, typer.Option("--config", help="The configuration of the run.")] = USUAL,
     max_mem: Annotated[
         int | None, typer.Option(help="MB that the partition gives a job [default: ask sinfo].")
     ] = None,
@@ -58,7 +56,7 @@ def plan(
         warnings_for,
     )
 
-    path = config if config.is_file() else REPOSITORY / "config/config.yaml"
+    path = config if config.is_file() else DEFAULTS
     try:
         chosen = read_configuration(path)
     except InputProblem as problem:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from relapsescope.errors import InputProblem
-from relapsescope.run.config_file import read_configuration
+from relapsescope.run.config_file import USUAL, read_configuration
 
 
 def prune(
@@ -19,7 +19,7 @@ def prune(
     ] = None,
     config: Annotated[
         Path, typer.Option("--config", help="The configuration, or what differs from it.")
-    ] = Path("config/config.yaml"),
+    ] = USUAL,
     yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
 ) -> None:
     """List what results hold of libraries and patients that are not in the sheet; remove it.

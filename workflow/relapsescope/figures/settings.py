@@ -1,4 +1,4 @@
-"""Sizes of figures and pages; `config.yaml`, section `report`, explains each."""
+"""Sizes of figures and pages; `config/README.md`, section `report`, explains each."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""How large inputs may be: section `inputs`; `config.yaml` explains each."""
+"""How large inputs may be: section `inputs`; `config/README.md` explains each."""
 
 from dataclasses import dataclass
 from typing import Annotated

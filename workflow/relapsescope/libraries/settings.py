@@ -1,4 +1,4 @@
-"""Numbers of the step that looks at one library alone; `config.yaml` explains each."""
+"""Numbers of the step that looks at one library alone; `config/README.md` explains each."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar

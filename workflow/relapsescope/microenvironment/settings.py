@@ -1,4 +1,4 @@
-"""Numbers of composition, suppression, ligands and receptors; `config.yaml` explains each."""
+"""Numbers of composition, suppression, ligands and receptors; `config/README.md` explains each."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar

@@ -23,7 +23,7 @@ NEITHER = "neither"
 
 @dataclass(frozen=True)
 class ProgrammeSettings:
-    """`config.yaml`, section `programmes`, explains each."""
+    """`config/README.md`, section `programmes`, explains each."""
 
     min_cells: Count
     min_umi: NotNegative

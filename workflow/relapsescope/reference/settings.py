@@ -8,7 +8,7 @@ from relapsescope.settings import Count, Order, Positive, Probability, Share
 
 @dataclass(frozen=True)
 class NoveltySettings:
-    """When a library that is placed on a reference is warned of; `config.yaml` explains each."""
+    """When a library placed on a reference is warned of; `config/README.md` explains each."""
 
     warn_share: Probability
     out_share: Probability

@@ -2,16 +2,17 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from relapsescope.errors import InputProblem
-from relapsescope.paths import REPOSITORY
+from relapsescope.paths import DEFAULTS
 
-SHIPPED = REPOSITORY / "config/config.yaml"
+USUAL = Path("config/config.yaml")
+"""Where a run looks for its configuration, below the working directory."""
 MOST_BYTES = 1_000_000
 # What aliases unfold to. The shipped configuration has a few hundred values.
 MOST_VALUES = 100_000
@@ -19,7 +20,12 @@ MOST_VALUES = 100_000
 TEMPLATING = "__use_yte__"
 
 
-def read_configuration(path: Path) -> dict[str, Any]:
+def default_values() -> dict[str, Any]:
+    """Return the shipped value of every key."""
+    return yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))
+
+
+def read_configuration(path: Path = USUAL) -> dict[str, Any]:
     """Return the values of a configuration file over those that it completes, as a run has them.
 
     First the shipped values, then ``config/config.yaml`` of the working directory, then the file,
@@ -30,16 +36,43 @@ def read_configuration(path: Path) -> dict[str, Any]:
     InputProblem
         With one line for each thing that keeps a file from being read.
     """
-    usual = Path("config/config.yaml")
-    files = [SHIPPED, *([usual] if usual.is_file() else ())]
-    files += [path] if path != usual else []
-    problems = file_problems(files)
-    if problems:
-        raise InputProblem(*problems)
     values: dict[str, Any] = {}
-    for file in files:
-        values = merged(values, yaml.safe_load(_text(file)) or {})
+    for file in _read_files(path).values():
+        values = merged(values, file)
     return values
+
+
+def origins(path: Path = USUAL) -> dict[str, tuple[Any, Path]]:
+    """Return every value by its place (``quality.min_counts``), with the last file that gives it.
+
+    Raises
+    ------
+    InputProblem
+        As :func:`read_configuration`.
+    """
+    found: dict[str, tuple[Any, Path]] = {}
+    for file, values in _read_files(path).items():
+        found |= {place: (value, file) for place, value in leaves(values)}
+    return found
+
+
+def leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the place and the value of every key that holds no further keys."""
+    for key, value in values.items():
+        place = f"{above}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{place}.")
+        else:
+            yield place, value
+
+
+def _read_files(path: Path) -> dict[Path, dict[str, Any]]:
+    """Return what each file of a run's configuration holds, the one that counts most last."""
+    files = [DEFAULTS, *([USUAL] if USUAL.is_file() else ())]
+    files += [path] if path != USUAL else []
+    if problems := file_problems(files):
+        raise InputProblem(*problems)
+    return {file: yaml.safe_load(_text(file)) or {} for file in files}
 
 
 def merged(values: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:

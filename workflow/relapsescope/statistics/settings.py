@@ -1,4 +1,4 @@
-"""Numbers of rates and of leanings; `config.yaml` explains each."""
+"""Numbers of rates and of leanings; `config/README.md` explains each."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from relapsescope.settings import NotNegative, Positive, Probability, Share
 
 @dataclass(frozen=True)
 class RateSettings:
-    """Numbers of the rates; `config.yaml`, section `antigens`, explains each."""
+    """Numbers of the rates; `config/README.md`, section `antigens`, explains each."""
 
     dispersion: NotNegative = 1.0
     dispersion_sd: NotNegative = 1.0

@@ -1,4 +1,4 @@
-"""Numbers of T cells: scores, states, receptors; `config.yaml` explains each."""
+"""Numbers of T cells: scores, states, receptors; `config/README.md` explains each."""
 
 from dataclasses import dataclass
 from typing import Annotated

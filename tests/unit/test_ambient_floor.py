@@ -13,8 +13,8 @@ def central(counts, group, *, means, floor, informative, order=None):
         np.unique(group),
         np.array(means, dtype=float),
         np.array(floor, dtype=float),
-        np.array(informative),
-        np.arange(n) if order is None else np.array(order),
+        informative=np.array(informative),
+        order=np.arange(n) if order is None else np.array(order),
     )
 
 

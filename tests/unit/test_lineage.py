@@ -173,7 +173,9 @@ def test_rates_are_learned_by_level_and_stay_as_typed_where_nothing_is_seen():
     depth = Depth(np.full(50, 10_000.0), np.zeros(50))
     weights = np.tile([1.0, 0.0, 0.0], (50, 1))
     lineage_of = np.array([0, 0, 1])
-    got = update_rates(counts, depth, np.zeros(1), typed, weights, lineage_of, prior_umi=3.0)
+    got = update_rates(
+        counts, depth, np.zeros(1), typed, weights, lineage_of=lineage_of, prior_umi=3.0
+    )
     assert got[0, 0] == pytest.approx(2000, rel=0.1)
     assert got[0, 1] == got[0, 0]
     assert got[0, 2] == 5.0

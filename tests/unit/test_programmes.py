@@ -221,12 +221,16 @@ def test_few_cells_or_no_marrow_before_say_why():
     )
     clones = Clones({"P1_rel": ("B",)}, frozenset())
     bulks = PatientPseudobulks(frame)
-    pairs, refused = pairs_of("P1", ["P1_rel"], ["P1_pre"], bulks, clones, {}, 20)
+    pairs, refused = pairs_of(
+        "P1", ["P1_rel"], ["P1_pre"], bulks, clones, contaminants={}, min_cells=20
+    )
     assert pairs == []
     assert refused[0][1].startswith("7 cells at relapse and 100 malignant cells before CAR-T")
-    _, refused = pairs_of("P1", ["P1_rel"], [], bulks, clones, {}, 20)
+    _, refused = pairs_of("P1", ["P1_rel"], [], bulks, clones, contaminants={}, min_cells=20)
     assert refused == [("B", "no marrow before CAR-T")]
-    _, refused = pairs_of("P1", [], ["P1_pre"], bulks, Clones({}, frozenset()), {}, 20)
+    _, refused = pairs_of(
+        "P1", [], ["P1_pre"], bulks, Clones({}, frozenset()), contaminants={}, min_cells=20
+    )
     assert refused == [("", "no relapse clone was found")]
 
 

@@ -492,7 +492,16 @@ def rows_of(atlas, library=ROW, own=USUAL, counts=None):
     counts = counts_of(*([[30, 6, 0]] * 40)) if counts is None else counts
     kinds = np.full(counts.shape[0], "NK", dtype=object)
     placed = place(atlas, counts, GENES, np.full(counts.shape[0], 300.0), kinds)
-    found = novelty_rows(library, placed, kinds, atlas, REFERENCE, COMPOSITION, own, LIMITS)
+    found = novelty_rows(
+        library,
+        placed,
+        kinds,
+        atlas,
+        REFERENCE,
+        composition=COMPOSITION,
+        own_composition=own,
+        settings=LIMITS,
+    )
     return {row["cell_type"]: row for row in found}
 
 
@@ -530,7 +539,14 @@ def test_novel_cells_make_a_library_stand_out(atlas):
 
 def test_a_library_without_the_atlas_genes_is_refused_not_padded(atlas):
     found = novelty_rows(
-        ROW | {"missing_genes": 0.4}, None, GENES[:0], atlas, REFERENCE, COMPOSITION, USUAL, LIMITS
+        ROW | {"missing_genes": 0.4},
+        None,
+        GENES[:0],
+        atlas,
+        REFERENCE,
+        composition=COMPOSITION,
+        own_composition=USUAL,
+        settings=LIMITS,
     )
     assert [(row["cell_type"], row["verdict"]) for row in found] == [("all", "out")]
     assert "40% of the atlas's genes are missing" in found[0]["reason"]

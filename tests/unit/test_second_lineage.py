@@ -38,7 +38,7 @@ def evidence(counts: np.ndarray, own: int, limit: float = 50.0) -> np.ndarray:
         Depth(np.full(len(counts), NATIVE), np.full(len(counts), AMBIENT)),
         markers,
         markers.rates,
-        by_state,
+        by_state=by_state,
         use=np.ones(len(counts), bool),
         gene_limit=np.full(N_GENES, limit),
     )

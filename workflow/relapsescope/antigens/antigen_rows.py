@@ -145,11 +145,27 @@ def compare(cohort: Cohort, key: Key, gene: str, one: Tally, reference: Referenc
     parts = _parts(molecules, key) if key[1] == ALL_MALIGNANT else []
     if len(parts) > 1:
         # What makes the library differ is the same for all of its clones, and comes at the end.
-        cells = _of_clones(molecules, parts, gene, per_umi, spread, error, settings.stray_share)
+        cells = _of_clones(
+            molecules,
+            parts,
+            gene,
+            per_umi=per_umi,
+            spread=spread,
+            error=error,
+            stray_share=settings.stray_share,
+        )
         against = compared(cells.ratio, base, per_umi, log_sd=error.log_sd, df=error.df)
     else:
         errors = {"log_sd": error.log_sd, "df": error.df}
-        cells = _of_group(molecules, key, gene, per_umi, spread, settings.stray_share, **errors)
+        cells = _of_group(
+            molecules,
+            key,
+            gene,
+            per_umi=per_umi,
+            spread=spread,
+            stray_share=settings.stray_share,
+            **errors,
+        )
         against = compared(cells.ratio, base, per_umi)
     below = estimate(base)
     middle = estimate(one) / below if below > 0 else np.nan
@@ -160,6 +176,7 @@ def _of_group(
     molecules: Molecules,
     key: Key,
     gene: str,
+    *,
     per_umi: float,
     spread: np.ndarray,
     stray_share: float,
@@ -206,6 +223,7 @@ def _of_clones(
     molecules: Molecules,
     parts: Sequence[tuple[Key, Key, int]],
     gene: str,
+    *,
     per_umi: float,
     spread: np.ndarray,
     error: LibraryError,
@@ -216,7 +234,15 @@ def _of_clones(
     sizes = [molecules.tally(*assigned, gene) for _, assigned, _ in parts]
     return weighted(
         [
-            _of_group(molecules, key, gene, per_umi, spread, stray_share, level_log_sd=level)
+            _of_group(
+                molecules,
+                key,
+                gene,
+                per_umi=per_umi,
+                spread=spread,
+                stray_share=stray_share,
+                level_log_sd=level,
+            )
             for key, _, _ in parts
         ],
         [n for _, _, n in parts],
@@ -264,7 +290,13 @@ def _row(cohort: Cohort, key: Key, gene: str, one: Tally) -> dict[str, Any]:
         "other_clones_umi": mixed,
     }
     reference = reference_for(
-        molecules, cohort.clones, sample, clone, gene, settings.reference, cohort.outside
+        molecules,
+        cohort.clones,
+        sample,
+        clone,
+        gene,
+        limits=settings.reference,
+        outside=cohort.outside,
     )
     if reference is None:
         reason = (
@@ -300,8 +332,10 @@ def _row(cohort: Cohort, key: Key, gene: str, one: Tally) -> dict[str, Any]:
         "verdict_lenient_limits": verdict_of(ratio_found, settings.lenient_limits),
     }
     row["verdict"], why = judged(one, row, base, settings)
-    row |= _other_ways(molecules, key, gene, one, reference, base, found.error.log_sd, settings)
-    row |= _own_past(cohort, key, gene, one, reference, found, row["verdict"])
+    row |= _other_ways(
+        molecules, key, gene, one, reference, base=base, noise=found.error.log_sd, settings=settings
+    )
+    row |= _own_past(cohort, key, gene, one, reference, judged_now=found, verdict=row["verdict"])
     row["protein_agrees"] = _agreement(row, settings)
     censored = [s for s in reference.samples() if molecules.libraries[s].umi_ceiling]
     told = identity_of(cohort.clones, molecules.clones(sample), sample, clone)
@@ -361,6 +395,7 @@ def _own_past(
     gene: str,
     one: Tally,
     reference: Reference,
+    *,
     judged_now: Judged,
     verdict: str,
 ) -> dict[str, Any]:
@@ -407,6 +442,7 @@ def _other_ways(
     gene: str,
     one: Tally,
     reference: Reference,
+    *,
     base: Tally,
     noise: float,
     settings: AntigenSettings,
@@ -415,7 +451,7 @@ def _other_ways(
     sample, kind, clone = key
     bare = ratio(uncorrected(one), uncorrected(base), log_sd=noise)
     wide = ratio(molecules.tally(sample, f"{kind}:wide", clone, gene), base, log_sd=noise)
-    matched = depth_matched(molecules, key, gene, reference, noise)
+    matched = depth_matched(molecules, key, gene, reference, noise=noise)
     return {
         "ratio_uncorrected": bare.estimate,
         "verdict_uncorrected": verdict_of(bare, settings.limits),
@@ -431,6 +467,7 @@ def depth_matched(
     key: tuple[str, str, str],
     gene: str,
     reference: Reference,
+    *,
     noise: float,
     min_cells: int = 5,
 ) -> Interval:

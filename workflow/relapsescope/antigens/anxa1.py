@@ -74,7 +74,16 @@ def anxa1_rows(
     rows = []
     for sample in molecules.own:
         for compartment, groups in compartments(molecules, clones, sample).items():
-            row = _row(molecules, pooled, effects, clones, sample, compartment, groups, settings)
+            row = _row(
+                molecules,
+                pooled,
+                effects,
+                clones,
+                sample,
+                compartment=compartment,
+                groups=groups,
+                settings=settings,
+            )
             if row is not None:
                 rows.append(row)
     return rows
@@ -86,6 +95,7 @@ def _row(
     effects: LibraryEffects,
     clones: Clones,
     sample: str,
+    *,
     compartment: str,
     groups: Sequence[tuple[str, str]],
     settings: Anxa1Settings,
@@ -112,14 +122,14 @@ def _row(
         "coexpression": _coexpression(molecules, sample, groups, settings) if plasma else None,
     }
     row |= _cycling(molecules, sample, groups, settings)
-    contrast = contrast_for(molecules, clones, sample, compartment, groups, settings)
+    contrast = contrast_for(molecules, clones, sample, compartment, groups, settings=settings)
     if contrast is None:
         return row | {"verdict": INDETERMINATE, "reason": "nothing to compare with"}
     base, _ = _compartment(molecules, contrast.keys, plasma, settings)
     change = reference_change(molecules, sample, contrast, compartment, settings)
     keys = [(sample, *g) for g in groups]
     _, logs, noise = matched_changes(pooled, gene, keys, contrast.keys)
-    plain, did, most = _ratios(one, base, contrast, change, effects, logs, noise)
+    plain, did, most = _ratios(one, base, contrast, change, effects, logs=logs, noise=noise)
     strict = pool([molecules.tally(sample, f"{k}:strict", c, gene) for k, c in groups])
     below = contrast.rate.cpm if contrast.rate else estimate(base)
     strict_log = _log2(estimate(strict) / below if below > 0 else np.nan) - change.mean / LOG2
@@ -142,10 +152,22 @@ def _row(
         "null_genes": int(shifts.size),
         "null_share": share,
     }
-    row["verdict"], row["reason"] = _judged(one, base, did, change, contrast, row, settings)
+    row["verdict"], row["reason"] = _judged(
+        one, base, did, change, contrast, row=row, settings=settings
+    )
     past = own_past(molecules, clones, sample, groups) if plasma else None
     if past is not None and contrast.name == PRE_TREATMENT:
-        row |= _own_past(molecules, pooled, effects, sample, one, keys, past, row, settings)
+        row |= _own_past(
+            molecules,
+            pooled,
+            effects,
+            sample,
+            one,
+            keys=keys,
+            past=past,
+            row=row,
+            settings=settings,
+        )
     return row
 
 
@@ -155,6 +177,7 @@ def _own_past(
     effects: LibraryEffects,
     sample: str,
     one: Tally,
+    *,
     keys: Sequence[Key],
     past: Contrast,
     row: dict[str, Any],
@@ -171,7 +194,7 @@ def _own_past(
         return {}
     change = reference_change(molecules, sample, past, "relapse_clone", settings)
     _, logs, noise = matched_changes(pooled, settings.gene, keys, past.keys)
-    _, did, _ = _ratios(one, base, past, change, effects, logs, noise)
+    _, did, _ = _ratios(one, base, past, change, effects, logs=logs, noise=noise)
     found: dict[str, Any] = {
         "own_past_log2_ratio": did.estimate,
         "own_past_ci_low": did.low,
@@ -224,6 +247,7 @@ def _ratios(
     contrast: Contrast,
     change: Change,
     effects: LibraryEffects,
+    *,
     logs: np.ndarray,
     noise: np.ndarray,
 ) -> tuple[Interval, Interval, float]:
@@ -273,6 +297,7 @@ def _judged(
     did: Interval,
     change: Change,
     contrast: Contrast,
+    *,
     row: dict[str, Any],
     settings: Anxa1Settings,
 ) -> tuple[str, str]:

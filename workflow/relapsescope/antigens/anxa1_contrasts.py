@@ -83,6 +83,7 @@ def contrast_for(
     sample: str,
     compartment: str,
     groups: Sequence[tuple[str, str]],
+    *,
     settings: Anxa1Settings,
 ) -> Contrast | None:
     """Return what a compartment is compared with, the first that has enough cells.

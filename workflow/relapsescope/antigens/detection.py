@@ -38,7 +38,13 @@ def detection_rows(
         for kind, clone in groups:
             for gene in dict.fromkeys([settings.car_target, *settings.genes]):
                 reference = reference_for(
-                    molecules, clones, sample, clone, gene, settings.reference, outside
+                    molecules,
+                    clones,
+                    sample,
+                    clone,
+                    gene,
+                    limits=settings.reference,
+                    outside=outside,
                 )
                 for stratum in range(len(DEPTH_EDGES) + 1):
                     one = molecules.tally(sample, kind, clone, gene, stratum)

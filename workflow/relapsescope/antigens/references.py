@@ -119,6 +119,7 @@ def reference_for(
     sample: str,
     clone: str,
     gene: str,
+    *,
     limits: ReferenceLimits,
     outside: Sequence[GivenRates] = (),
 ) -> Reference | None:
@@ -128,7 +129,7 @@ def reference_for(
     library, else of the patient's others), untreated patients' malignant cells (else those
     of other patients before CAR-T), then `outside` in turn. None where there is none.
     """
-    own = _of_the_patient(molecules, clones, sample, clone, gene, limits)
+    own = _of_the_patient(molecules, clones, sample, clone, gene, limits=limits)
     if own is not None:
         return own
     for timepoints in (("untreated",), ("pre_infusion",)):
@@ -160,6 +161,7 @@ def _of_the_patient(
     sample: str,
     clone: str,
     gene: str,
+    *,
     limits: ReferenceLimits,
 ) -> Reference | None:
     """Return the patient's own reference: the tumour before treatment, else normal plasma cells."""

@@ -78,7 +78,7 @@ def call_patient(
     phases = (shipped["s_phase"], shipped["g2m_phase"])
     scored = [one for one in shipped.values() if one.role != "cell_cycle"]
     sets = [_within(one, set(symbols)) for one in clean_sets(scored, limits.scores.set_aside)]
-    found = [_library(one, gene_ids, sets, phases, limits, seed) for one in libraries]
+    found = [_library(one, gene_ids, sets, phases, limits=limits, seed=seed) for one in libraries]
     names = found[0].columns
     write_parquet(
         Path(outputs["car_cells"]),
@@ -126,6 +126,7 @@ def _library(
     gene_ids: np.ndarray,
     sets: Sequence[GeneSet],
     phases: tuple[GeneSet, GeneSet],
+    *,
     limits: _Settings,
     seed: int,
 ) -> LibraryCells:
@@ -155,7 +156,7 @@ def _library(
     stratum = strata_of(cells["cell_type"][rows])
     groups = list(zip(calls.status[rows], stratum, strict=True))
     scored = score_t_cells(rna.counts, rows, sets, groups, settings=limits.scores, seed=seed)
-    columns = _columns(one, rna, calls, cycle, rows, stratum, sets, scored)
+    columns = _columns(one, rna, calls, cycle, rows, stratum=stratum, sets=sets, scored=scored)
     place = {gene: i for i, gene in enumerate(rna.counts.gene_ids)}
     shared = np.array([place.get(gene, -1) for gene in gene_ids], dtype=np.int64)
     return LibraryCells(one, columns, scored.over(shared))
@@ -167,6 +168,7 @@ def _columns(
     calls: CarCalls,
     cycle: CycleCalls,
     rows: np.ndarray,
+    *,
     stratum: np.ndarray,
     sets: Sequence[GeneSet],
     scored: ScoredLibrary,

@@ -180,16 +180,16 @@ def effects(
     unit = _unit(scores, plain, plain - both)
     rng = np.random.default_rng(seed)
     contrasts = np.vstack([plain, both])
-    drawn = _bootstrap(scores.cells, scores, contrasts, contrast, settings.bootstraps, rng)
+    drawn = _bootstrap(scores.cells, scores, contrasts, contrast, settings.bootstraps, rng=rng)
     same = _as_compared(scores, plain)
-    unchanged = _bootstrap(same, scores, contrasts, contrast, settings.bootstraps, rng)
+    unchanged = _bootstrap(same, scores, contrasts, contrast, settings.bootstraps, rng=rng)
     found, primary = [], []
     for column, name in enumerate(scores.set_names):
         at = np.flatnonzero(scores.weights[:, column])
         if not at.size or not unit[column] > 0:
             continue
         draws = drawn[:, :, column], unchanged[:, :, column]
-        pair = _changes(scores, contrasts, draws, column, unit, settings, rng)
+        pair = _changes(scores, contrasts, draws, column, unit, settings=settings, rng=rng)
         found.append(_effect(name, pair, bool(contrast.controls), int(at.size), rng))
         if name in settings.primary:
             primary.append(pair)
@@ -204,6 +204,7 @@ def _changes(
     draws: tuple[np.ndarray, np.ndarray],
     column: int,
     unit: np.ndarray,
+    *,
     settings: ExhaustionSettings,
     rng: np.random.Generator,
 ) -> tuple[_Change, _Change]:
@@ -313,6 +314,7 @@ def _bootstrap(
     contrasts: np.ndarray,
     contrast: Contrast,
     n: int,
+    *,
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Return (n_contrasts, n, n_sets) contrasts of means of cells drawn anew."""

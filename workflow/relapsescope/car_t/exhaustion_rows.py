@@ -70,7 +70,7 @@ def effect_rows(
             known, joint = [], None
             if contrast is not None:
                 known, joint = effects(scores, contrast, settings, seed=seed)
-            verdict, reason = _judged(sample, status, known, joint, contrast, settings)
+            verdict, reason = _judged(sample, status, known, joint, contrast, settings=settings)
             base = {
                 "patient_id": row["patient_id"],
                 "sample_id": sample.sample_id,
@@ -81,7 +81,7 @@ def effect_rows(
                 "reason": reason,
                 **_joint_columns(joint),
             }
-            found += _rows_of(base, patient, number, status, contrast, known)
+            found += _rows_of(base, patient, number, status, contrast, found=known)
     return found
 
 
@@ -123,6 +123,7 @@ def _judged(
     found: Sequence[Effect],
     joint: Joint | None,
     contrast: Contrast | None,
+    *,
     settings: ExhaustionSettings,
 ) -> tuple[str, str]:
     if status == NOT_DETECTED:
@@ -151,6 +152,7 @@ def _rows_of(
     number: int,
     status: str,
     contrast: Contrast | None,
+    *,
     found: Sequence[Effect],
 ) -> list[dict[str, Any]]:
     by_name = {one.name: one for one in found}

@@ -246,7 +246,7 @@ def car_t_rows(
         sensitivity = sensitivity_of(
             cells, known, same, settings.calls, settings.fraction, seed=seed, where=where
         )
-        rows += _rows(cohort, name, cells, sensitivity, settings, seed)
+        rows += _rows(cohort, name, cells, sensitivity, settings=settings, seed=seed)
     return rows
 
 
@@ -290,6 +290,7 @@ def _rows(
     name: str,
     cells: TransgeneCells,
     sensitivity: Sensitivity,
+    *,
     settings: CarTSettings,
     seed: int,
 ) -> list[dict[str, Any]]:
@@ -326,7 +327,7 @@ def _rows(
             "sensitivity_low": sensitivity.low,
             "sensitivity_source": sensitivity.source,
         }
-        found |= _cycle(cohort, name, own, status, settings, seed)
+        found |= _cycle(cohort, name, own, status, settings=settings, seed=seed)
         found |= _exhaustion(cohort.effects.get((name, population)), settings.leaning)
         if persistence == INDETERMINATE and asked(row["timepoint"], row["sorting"]):
             found["persistence_leaning"] = persistence_leaning(
@@ -381,6 +382,7 @@ def _cycle(
     name: str,
     own: pd.DataFrame,
     status: str,
+    *,
     settings: CarTSettings,
     seed: int,
 ) -> dict[str, Any]:

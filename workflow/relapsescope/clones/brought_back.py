@@ -58,8 +58,8 @@ def bring_back(
     symbols: np.ndarray,
     cells: PatientCells,
     malignancy: Malignancy,
-    clones: Sequence[Clone],
     *,
+    clones: Sequence[Clone],
     evaluable: bool,
     floor: float,
     settings: "Settings",
@@ -89,7 +89,7 @@ def bring_back(
         malignancy,
         clones,
         found,
-        chosen,
+        chosen=chosen,
         cn_settings=settings.copy_number,
         settings=settings.clones,
     )
@@ -148,6 +148,7 @@ def identity_columns(
     malignancy: Malignancy,
     clones: Sequence[Clone],
     back: BroughtBack,
+    *,
     markers: np.ndarray,
 ) -> Mapping[tuple[str, int], dict[str, Any]]:
     """Return by clone and library number how many cells lost their identity, and what is left.

@@ -93,7 +93,11 @@ def find_ig_clones(
     for chosen in [everywhere, *(groups == name for name in sorted(set(groups)))]:
         left = chosen & np.array([value is not None for value in light_v], dtype=bool)
         share = settings.clone_share
-        while (clone := _top_clone(light_chain, light_v, left, usage, share, settings)) is not None:
+        while (
+            clone := _top_clone(
+                light_chain, light_v, left, usage, least_share=share, settings=settings
+            )
+        ) is not None:
             # Few cells are left beside a clone, and chance makes one gene frequent among few.
             share = max(share, REST_SHARE)
             key = (clone.light_chain, clone.v_gene)
@@ -149,6 +153,7 @@ def _top_clone(
     light_v: np.ndarray,
     left: np.ndarray,
     usage: Usage,
+    *,
     least_share: float,
     settings: ImmunoglobulinSettings,
 ) -> IgClone | None:

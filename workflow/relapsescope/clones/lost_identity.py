@@ -143,7 +143,15 @@ def find_lost_identity(
             private_share=settings.private_share,
         )
         told = _clone_evidence(
-            libraries, used, symbols, cells, malignancy, int(clone), own, ratio, settings=settings
+            libraries,
+            used,
+            symbols,
+            cells,
+            malignancy,
+            clone=int(clone),
+            own=own,
+            ratio=ratio,
+            settings=settings,
         )
         better = told["log_odds"] > best["log_odds"]
         ig_clone[better] = clone
@@ -158,10 +166,10 @@ def _clone_evidence(
     symbols: np.ndarray,
     cells: PatientCells,
     malignancy: Malignancy,
+    *,
     clone: int,
     own: np.ndarray,
     ratio: np.ndarray,
-    *,
     settings: CloneSettings,
 ) -> dict[str, np.ndarray]:
     """Return each candidate's log-odds of one immunoglobulin clone, by kind of evidence and all."""
@@ -195,7 +203,7 @@ def _clone_evidence(
             )
         segments = np.clip(segments, -settings.max_log_odds, MOST_SEGMENTS)
         private, profile, doublet = _expression(
-            over, normal[i], own_shares[i], cells.effects[i], ratio, outside, panel
+            over, normal[i], own_shares[i], cells.effects[i], ratio, outside=outside, panel=panel
         )
         private = np.clip(private, -settings.max_log_odds, settings.max_log_odds)
         profile = np.clip(profile, -MOST_PROFILE, MOST_PROFILE)
@@ -235,6 +243,7 @@ def _expression(
     own: np.ndarray,
     effect: np.ndarray,
     ratio: np.ndarray,
+    *,
     outside: np.ndarray,
     panel: Panel,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -374,8 +383,8 @@ def clones_of_lost(
     malignancy: Malignancy,
     clones: Sequence[Clone],
     lost: LostIdentity,
-    chosen: np.ndarray,
     *,
+    chosen: np.ndarray,
     cn_settings: CopyNumberSettings,
     settings: CloneSettings,
 ) -> np.ndarray:

@@ -96,7 +96,16 @@ def call_malignancy(
         reasons.append(_why_no_clone(ig))
     if not evaluable and not (clones and sure_normal.sum() >= 5):
         reasons.append("no normal plasma cells to compare with: immunoglobulin alone decides")
-        return _finish(odds, np.zeros(n), clones, panel, reasons, ig, cells, settings)
+        return _finish(
+            odds,
+            np.zeros(n),
+            clones,
+            panel=panel,
+            reasons=reasons,
+            ig=ig,
+            cells=cells,
+            settings=settings,
+        )
     normal = cells.normal(panel.rates())
     if not clones:
         whole = np.ones(n, dtype=bool)
@@ -105,7 +114,16 @@ def call_malignancy(
             probability=cn_settings.event_probability, min_effect=cn_settings.min_effect
         )
         if n < settings.min_plasma_cells or not events:
-            return _finish(odds, np.zeros(n), clones, panel, reasons, ig, cells, settings)
+            return _finish(
+                odds,
+                np.zeros(n),
+                clones,
+                panel=panel,
+                reasons=reasons,
+                ig=ig,
+                cells=cells,
+                settings=settings,
+            )
         reasons.append(f"clone found by copy number alone: {';'.join(events)}")
         seeds = whole
     learned = {
@@ -126,7 +144,9 @@ def call_malignancy(
             programme[here] = np.maximum(programme[here], own)
             unlike[here] = True
             reasons.append(why)
-    found = _finish(odds, programme, clones, panel, reasons, ig, cells, settings)
+    found = _finish(
+        odds, programme, clones, panel=panel, reasons=reasons, ig=ig, cells=cells, settings=settings
+    )
     return replace(
         found,
         ig_clone=np.where(unlike, -1, found.ig_clone),
@@ -301,6 +321,7 @@ def _finish(
     odds: Sequence[np.ndarray],
     programme: np.ndarray,
     clones: list[IgClone],
+    *,
     panel: Panel,
     reasons: list[str],
     ig: Immunoglobulin,

@@ -211,7 +211,7 @@ def assess_patient(
         space.symbols,
         cells,
         malignancy,
-        clones,
+        clones=clones,
         evaluable=not why,
         floor=floor,
         settings=settings,
@@ -228,8 +228,8 @@ def assess_patient(
         cells,
         malignancy,
         clones,
-        why,
-        settings.clones,
+        why=why,
+        settings=settings.clones,
         cn_settings=settings.copy_number,
         source="" if why else source,
         lost_library=back.library,
@@ -239,7 +239,7 @@ def assess_patient(
             malignancy,
             clones,
             back,
-            plasma_markers(space.symbols[columns]),
+            markers=plasma_markers(space.symbols[columns]),
         ),
     )
     names = {
@@ -282,7 +282,15 @@ def assess_patient(
         "clones": rows,
         "copy_number": [row for clone in clones for row in arm_rows(patient, clone)],
         "summary": summarise(
-            patient, libraries, cells, malignancy, clones, why, per_donor, floor, panel
+            patient,
+            libraries,
+            cells,
+            malignancy,
+            clones,
+            why=why,
+            per_donor=per_donor,
+            floor=floor,
+            panel=panel,
         )
         | {"panel_source": "" if why else source}
         | {"identity_lost": back.by_library(libraries)},

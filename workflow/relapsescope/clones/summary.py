@@ -19,6 +19,7 @@ def summarise(
     cells: PatientCells,
     malignancy: Malignancy,
     clones: Sequence[Clone],
+    *,
     why: str,
     per_donor: float | None,
     floor: float,

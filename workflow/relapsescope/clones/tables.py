@@ -120,9 +120,9 @@ def clone_rows(
     cells: PatientCells,
     malignancy: Malignancy,
     clones: Sequence[Clone],
+    *,
     why: str,
     settings: CloneSettings,
-    *,
     cn_settings: CopyNumberSettings,
     source: str = COHORT,
     lost_library: np.ndarray | None = None,
@@ -201,7 +201,7 @@ def clone_rows(
                 )
             earlier_cells = malignant & np.isin(cells.library, [number[name] for name in before])
             gained, seen = new_events(
-                cells, clone.cells, earlier_cells, number[last], cn_settings, settings
+                cells, clone.cells, earlier_cells, number[last], cn_settings, settings=settings
             )
             if link == "same_ig_same_subclone" and not seen:
                 link = "not_assessable"
@@ -223,11 +223,16 @@ def clone_rows(
             if count.n_malignant == 0:
                 continue
             rows.append(
-                _row(patient, clone, visit, count, malignancy, why)
+                _row(patient, clone, visit, count, malignancy, why=why)
                 | _share_limits(count, shares[clone.clone_id][number[visit.sample_id]])
                 | {
                     "fate": _fate(
-                        visit, visits, counts[clone.clone_id], n_malignant, number, settings
+                        visit,
+                        visits,
+                        counts[clone.clone_id],
+                        n_malignant,
+                        number,
+                        settings=settings,
                     ),
                     "is_relapse_clone": is_relapse and visit.timepoint == "relapse",
                     "relation": link if is_relapse and visit.timepoint == "relapse" else "",
@@ -284,6 +289,7 @@ def new_events(
     earlier: np.ndarray,
     relapse: int,
     cn_settings: CopyNumberSettings,
+    *,
     settings: CloneSettings,
 ) -> tuple[tuple[str, ...], bool]:
     """Return the arms by which a clone at relapse differs from the cells before, and if any could.
@@ -416,6 +422,7 @@ def _fate(
     counts: Mapping[str, CloneCount],
     n_malignant: np.ndarray,
     number: Mapping[str, int],
+    *,
     settings: CloneSettings,
 ) -> str:
     """Return the fate from the first visit with malignant cells to this one, "" at the first."""
@@ -431,7 +438,7 @@ def _fate(
 
 
 def _row(
-    patient: str, clone: Clone, visit: Visit, count: CloneCount, malignancy: Malignancy, why: str
+    patient: str, clone: Clone, visit: Visit, count: CloneCount, malignancy: Malignancy, *, why: str
 ) -> dict[str, Any]:
     ig = malignancy.ig_clones[clone.ig_clone] if clone.ig_clone >= 0 else None
     return {

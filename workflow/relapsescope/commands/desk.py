@@ -10,6 +10,7 @@ from relapsescope.errors import InputProblem
 
 
 def desk(
+    *,
     inbox: Annotated[Path, typer.Argument(help="The drop folder that samples are handed in to.")],
     sheet: Annotated[Path, typer.Option("--sheet", help="The study's sample sheet.")] = Path(
         "config/samples.tsv"

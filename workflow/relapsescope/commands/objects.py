@@ -10,6 +10,7 @@ from relapsescope.errors import InputProblem
 
 
 def export(
+    *,
     results: Annotated[Path, typer.Argument(help="Folder of a run that has ended.")],
     h5ad: Annotated[bool, typer.Option("--h5ad", help="One .h5ad for scanpy.")] = False,
     h5mu: Annotated[bool, typer.Option("--h5mu", help="One .h5mu: RNA and antibodies.")] = False,

@@ -17,6 +17,7 @@ GIVEN = "the given limits"
 
 
 def plan(
+    *,
     samples: Annotated[
         Path | None, typer.Option(help="The sample sheet [default: that of the configuration].")
     ] = None,

@@ -14,6 +14,7 @@ SHEET, RESULTS = Path("config/samples.tsv"), Path("results")
 
 
 def submit(
+    *,
     folder: Annotated[
         Path, typer.Argument(help="Cell Ranger's outs, a 10x folder, or a matrix file.")
     ],

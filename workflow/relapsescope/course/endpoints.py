@@ -98,7 +98,9 @@ def survival_tables(
         names = sorted(known["product"].unique())
         if len(names) > 1:
             groups |= {name: known[known["product"] == name] for name in names}
-            tests.append((endpoint, *_test(known, days, event, names, settings, seed)))
+            tests.append(
+                (endpoint, *_test(known, days, event, names, settings=settings, seed=seed))
+            )
         for name, part in groups.items():
             if part.empty:
                 continue
@@ -194,6 +196,7 @@ def _test(
     days: str,
     event: str,
     names: Sequence[str],
+    *,
     settings: CourseSettings,
     seed: int,
 ) -> tuple:

@@ -127,7 +127,7 @@ def assess_line(
     checks = [check_progression(baseline, later[:i], now, rules) for i, now in enumerate(later)]
     progression = find_progression(later[: len(confirming)], checks, n_within=len(within))
     calls = tuple(
-        _call(now, within, baseline, check, rules, marrow_window_days)
+        _call(now, within, baseline, check, rules, marrow_window_days=marrow_window_days)
         for now, check in zip(within, checks, strict=False)
     )
     counted = [c for c in calls if progression.day is None or c.day < progression.day]
@@ -190,6 +190,7 @@ def _call(
     baseline: Baseline,
     check: ProgressionCheck,
     rules: Rules,
+    *,
     marrow_window_days: int,
 ) -> Call:
     marrow, _ = standing_marrow(now, series, marrow_window_days, "marrow")

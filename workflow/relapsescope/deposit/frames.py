@@ -71,7 +71,7 @@ def compare_frames(
         limit = tolerance(name)
         if name in numbers:
             errors = _errors(pairs[1], limit)
-            differences += _number_differences(name, *one, names, limit, errors)
+            differences += _number_differences(name, *one, names, tolerance=limit, errors=errors)
         else:
             differences += _text_differences(name, *one, names, limit)
     return differences
@@ -139,6 +139,7 @@ def _number_differences(
     found: Sequence,
     expected: Sequence,
     rows: Sequence[str],
+    *,
     tolerance: Tolerance,
     errors: np.ndarray,
 ) -> list[Difference]:

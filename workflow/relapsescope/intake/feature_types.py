@@ -141,7 +141,7 @@ def resolve_types(
     resolved = np.array([meaning[word] for word in types], dtype=object)
     has_id = gene_ids != ""
     resolved[(resolved == UNTYPED) & has_id] = GENE_EXPRESSION
-    _refuse_second_rows(path, types, names, gene_ids, resolved, meaning)
+    _refuse_second_rows(path, types, names, gene_ids, resolved=resolved, meaning=meaning)
     if not unknown:
         return resolved
     n_known = Counter(type_ for type_ in meaning.values() if type_ not in (None, UNTYPED))
@@ -161,7 +161,7 @@ def resolve_types(
     return resolved
 
 
-def _refuse_second_rows(path, types, names, gene_ids, resolved, meaning) -> None:
+def _refuse_second_rows(path, types, names, gene_ids, *, resolved, meaning) -> None:
     """Refuse rows without a known type whose gene has a row of RNA as well."""
     said = np.array([meaning[word] == GENE_EXPRESSION for word in types])
     if not said.any() or said.all():

@@ -128,7 +128,7 @@ def read_blocks(
             end = int(np.searchsorted(indptr, indptr[row] + n_values, side="right")) - 1
             end = min(max(end, row + 1), len(indptr) - 1)
             start, stop = int(indptr[row]), int(indptr[end])
-            indices, values, last = _piece(group, start, stop, last, places, large)
+            indices, values, last = _piece(group, start, stop, last, places, large=large)
             whole = sparse.csr_matrix(
                 (values, indices.astype(np.int32), indptr[row : end + 1] - start),
                 shape=(end - row, len(all_ids)),
@@ -143,6 +143,7 @@ def _piece(
     stop: int,
     last: np.ndarray,
     places: np.ndarray,
+    *,
     large: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return column numbers and int32 counts from `start` to `stop`, and the last column.
@@ -213,7 +214,7 @@ def _read_matrix(group: h5py.Group, target: np.ndarray | None, n_columns: int) -
     last = np.zeros(1, group["steps"].dtype)
     for start in range(0, n_values, 8 * CHUNK):
         stop = min(start + 8 * CHUNK, n_values)
-        indices, values, last = _piece(group, start, stop, last, places, large)
+        indices, values, last = _piece(group, start, stop, last, places, large=large)
         if target is None:
             kept_indices.append(indices.astype(np.int32))
             kept_values.append(values)

@@ -215,7 +215,7 @@ def identify_features(
             block[i] = SPIKE_IN if SPIKE_IN_ID.match(ids[i]) else TRANSGENE
         rest = by_symbol
     if len(rest):
-        notes += _name_by_symbol(path, rest, ids, names, gene_ids, block, alone=n_human == 0)
+        notes += _name_by_symbol(path, rest, ids, names, gene_ids, block=block, alone=n_human == 0)
     block[(block == UNTYPED) & (gene_ids != "")] = GENE_EXPRESSION
     if not (gene_ids != "").any():
         refuse(path, "no human genes in it", "give a gene expression library with Ensembl IDs")
@@ -278,7 +278,7 @@ def _genes_by_symbol(rest: np.ndarray, ids: np.ndarray, gene_ids: np.ndarray) ->
     return rest[np.array(named, dtype=bool)]
 
 
-def _name_by_symbol(path, rest, ids, names, gene_ids, block, *, alone: bool) -> list[str]:
+def _name_by_symbol(path, rest, ids, names, gene_ids, *, block, alone: bool) -> list[str]:
     """Fill in `gene_ids` and `block` of the features `rest` by symbol; return the notes."""
     texts = [HUMAN_PREFIX.sub("", names[i] or ids[i], count=1) for i in rest]
     found, ambiguous, unknown = match_symbols(texts)

@@ -79,12 +79,12 @@ def estimate_ambient(
         droplets = _empty_droplets(counts, raw, limits, other_cells)
         if droplets is not None:
             profile, amount = droplets
-            return _ambient(total, profile, amount, limits.raw_log_sd, "raw_matrix", ())
+            return _ambient(total, profile, amount, limits.raw_log_sd, "raw_matrix", notes=())
         notes = (
             f"the raw matrix has fewer than {limits.min_empty_droplets} empty droplets; the "
             "ambient RNA is estimated from the cells",
         )
-    return _from_cells(counts, total, use, limits, seed, notes)
+    return _from_cells(counts, total, use, limits=limits, seed=seed, notes=notes)
 
 
 def _empty_droplets(
@@ -129,6 +129,7 @@ def _from_cells(
     counts: Counts,
     total: np.ndarray,
     use: np.ndarray,
+    *,
     limits: AmbientLimits,
     seed: int,
     notes: tuple[str, ...],
@@ -163,7 +164,7 @@ def _from_cells(
             f"only {n_informative} genes differ enough between these cells to show ambient RNA: "
             "its amount is uncertain",
         )
-    return _ambient(total, profile, amount, log_sd, "estimated", notes)
+    return _ambient(total, profile, amount, log_sd, "estimated", notes=notes)
 
 
 def _ambient(
@@ -172,6 +173,7 @@ def _ambient(
     amount: float,
     log_sd: float,
     source: str,
+    *,
     notes: tuple[str, ...],
 ) -> Ambient:
     """Return the library's ambient RNA for an amount of UMIs a droplet with its log error."""

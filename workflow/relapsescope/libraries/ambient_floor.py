@@ -115,13 +115,19 @@ def expression_floor(
                 n_cells[informative],
                 share,
                 ambient.sum(),
-                tolerance,
+                tolerance=tolerance,
             )
             ambient = weights @ native
             ambient += np.where(always_foreign, np.maximum(floor - ambient, 0), 0)
         if trimming < TRIMMING_ROUNDS:
             keep = _central_cells(
-                matrix, group, names, means, np.maximum(ambient, floor), informative, order
+                matrix,
+                group,
+                names,
+                means,
+                np.maximum(ambient, floor),
+                informative=informative,
+                order=order,
             )
     smooth = weights @ _rows_to_one(means)
     smooth += np.where(always_foreign, np.maximum(floor - smooth, 0), 0)
@@ -243,6 +249,7 @@ def _fit_weights(
     n_cells: np.ndarray,
     share: np.ndarray,
     scale: float,
+    *,
     tolerance: float,
 ) -> np.ndarray:
     """Return the non-negative weights of the clusters that reproduce the genes' floors.
@@ -274,6 +281,7 @@ def _central_cells(
     names: np.ndarray,
     means: np.ndarray,
     floor: np.ndarray,
+    *,
     informative: np.ndarray,
     order: np.ndarray,
 ) -> np.ndarray:

@@ -171,11 +171,12 @@ def not_ambient(
     profile = smoothed_profile(sums)
     alpha = concentration(empty, profile)
     total = np.asarray(tested.sum(axis=1, dtype=np.int64)).ravel().astype(float)
-    p = _unlike(tested, total, profile, alpha, n_simulated, seed)
+    p = _unlike(tested, total, profile, alpha=alpha, n_simulated=n_simulated, seed=seed)
     if not large.shape[0]:
         return p
     return np.minimum(
-        1.0, 2 * np.minimum(p, _like_cells(tested, total, profile, alpha, large, seed))
+        1.0,
+        2 * np.minimum(p, _like_cells(tested, total, profile, alpha=alpha, large=large, seed=seed)),
     )
 
 
@@ -183,6 +184,7 @@ def _unlike(
     tested: sparse.csr_matrix,
     total: np.ndarray,
     profile: np.ndarray,
+    *,
     alpha: float,
     n_simulated: int,
     seed: int,
@@ -202,6 +204,7 @@ def _like_cells(
     tested: sparse.csr_matrix,
     total: np.ndarray,
     profile: np.ndarray,
+    *,
     alpha: float,
     large: sparse.csr_matrix,
     seed: int,

@@ -80,7 +80,9 @@ def call_cycle(
     umi = expected = np.zeros((len(exposure), len(sets)))
     for _ in range(ROUNDS):
         last = called
-        umi, expected = _weighed(columns, member, exposure, groups, use & ~called, settings)
+        umi, expected = _weighed(
+            columns, member, exposure, groups, use & ~called, settings=settings
+        )
         chance = _chance(umi, expected, settings.dispersion)
         called = (chance.min(axis=1) <= settings.p) & (n_genes >= settings.min_genes)
         if (called == last).all():
@@ -118,6 +120,7 @@ def _weighed(
     exposure: np.ndarray,
     groups: list[np.ndarray],
     resting: np.ndarray,
+    *,
     settings: CycleSettings,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return weighted molecules and what resting cells hold of them, both (n_cells, 2).

@@ -251,6 +251,7 @@ def share_near(
     query_kin: np.ndarray,
     points: np.ndarray,
     kin: np.ndarray,
+    *,
     weight: np.ndarray,
     n_near: int,
 ) -> np.ndarray:

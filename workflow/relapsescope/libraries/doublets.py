@@ -183,11 +183,15 @@ def neighbour_scores(
     n_near = min(int(n_near * (1 + simulated_per_cell)), len(points) - 1)
 
     own = np.arange(len(embedding.cells))
-    of_cells = share_near(embedding.cells, np.stack([own, own]), points, kin, weight, n_near)
+    of_cells = share_near(
+        embedding.cells, np.stack([own, own]), points, kin, weight=weight, n_near=n_near
+    )
     together = embedding.coexpression_of_simulated
     at = np.flatnonzero(valid)
     asked = np.flatnonzero((evidence > 0) & (at < len(together)))[:MOST_ASKED]
-    of_simulated = share_near(simulated[asked], parents[:, asked], points, kin, weight, n_near)
+    of_simulated = share_near(
+        simulated[asked], parents[:, asked], points, kin, weight=weight, n_near=n_near
+    )
     together = together[at[asked]]
     of_simulated = (of_simulated + share_below(together, together)) / 2
     of_cells = (of_cells + share_below(embedding.coexpression_of_cells, together)) / 2

@@ -165,7 +165,9 @@ def assess(
         umi_ceiling=ceiling,
         unfamiliar=calls.warning,
     )
-    cells = cell_columns(counts, metrics, singlets, ambient, calls, doublets, doublet)
+    cells = cell_columns(
+        counts, metrics, singlets, ambient, calls, doublets=doublets, doublet=doublet
+    )
     if verdict.verdict == "fail":
         set_aside(cells)
     light_chains = settings_of(
@@ -219,6 +221,7 @@ def cell_columns(
     singlets: CellFlags,
     ambient: Ambient,
     calls: LineageCalls,
+    *,
     doublets: DoubletCalls,
     doublet: np.ndarray,
 ) -> dict[str, np.ndarray]:

@@ -162,7 +162,7 @@ def call_lineages(
         depth,
         markers,
         by_state,
-        company,
+        company=company,
         use=use & deep_enough,
         limits=limits,
     )
@@ -175,7 +175,7 @@ def call_lineages(
         depth,
         markers,
         rates,
-        by_state,
+        by_state=by_state,
         use=deep_enough,
         gene_limit=_gene_limits(markers, limits),
     )
@@ -208,8 +208,8 @@ def _explained(
     depth: Depth,
     markers: Markers,
     by_state: np.ndarray,
-    company: Collection[Company],
     *,
+    company: Collection[Company],
     use: np.ndarray,
     limits: LineageLimits,
 ) -> tuple[float, np.ndarray]:
@@ -281,7 +281,7 @@ def _state_posterior(
     flat = _flat_prior(markers)
     prior = np.log(flat)
     rates = markers.rates
-    evidence, of_type_genes = _evidence(shown, ambient_rates, depth, markers, rates, limits)
+    evidence, of_type_genes = _evidence(shown, ambient_rates, depth, markers, rates, limits=limits)
     by_state = softmax(evidence + limits.marker_weight * of_type_genes + prior)
     for _ in range(limits.rounds if learnable.any() else 0):
         weights = _learning_weights(by_state, type_of, learnable, limits.confident)
@@ -291,11 +291,13 @@ def _state_posterior(
             ambient_rates,
             markers.rates,
             weights,
-            lineage_of,
+            lineage_of=lineage_of,
             prior_umi=limits.prior_umi,
         )
         rates = _keep_identity(rates, markers, lineage_of)
-        evidence, of_type_genes = _evidence(shown, ambient_rates, depth, markers, rates, limits)
+        evidence, of_type_genes = _evidence(
+            shown, ambient_rates, depth, markers, rates, limits=limits
+        )
         prior = np.log(_learned_prior(by_state[learnable], flat))
         by_state = softmax(evidence + limits.marker_weight * of_type_genes + prior)
     return by_state, evidence, of_type_genes, rates
@@ -307,6 +309,7 @@ def _evidence(
     depth: Depth,
     markers: Markers,
     rates: np.ndarray,
+    *,
     limits: LineageLimits,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return log-likelihoods of all genes but the types' (weighed), and of the types' genes."""

@@ -39,8 +39,8 @@ def second_lineage_evidence(
     depth: Depth,
     markers: Markers,
     rates: np.ndarray,
-    by_state: np.ndarray,
     *,
+    by_state: np.ndarray,
     use: np.ndarray,
     gene_limit: np.ndarray,
 ) -> np.ndarray:
@@ -91,7 +91,7 @@ def second_lineage_evidence(
             Depth(depth.native[cells], depth.ambient[cells]),
             rates[:, :-1][:, lineage_of == own].max(axis=1),
             partner,
-            gene_limit,
+            gene_limit=gene_limit,
         )
         worth[:, own] = False
         for second in np.flatnonzero(worth.any(axis=0)):
@@ -102,7 +102,7 @@ def second_lineage_evidence(
                     Depth(depth.native[at], depth.ambient[at]),
                     rates[:, state[at]].T,
                     partner[:, second],
-                    gene_limit,
+                    gene_limit=gene_limit,
                 )
     return result
 
@@ -136,6 +136,7 @@ def _worth_testing(
     depth: Depth,
     own: np.ndarray,
     partner: np.ndarray,
+    *,
     gene_limit: np.ndarray,
 ) -> np.ndarray:
     """Return (n_cells, n_lineages) bool: what is detected may outweigh what is missing.
@@ -164,6 +165,7 @@ def _two_against_one(
     depth: Depth,
     own: np.ndarray,
     second: np.ndarray,
+    *,
     gene_limit: np.ndarray,
 ) -> np.ndarray:
     """Return (n_cells,) nats by which a share of `second` beats `own` (n_cells, n_features)."""

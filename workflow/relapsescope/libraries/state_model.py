@@ -70,7 +70,7 @@ def marker_log_likelihood(
         cells = order[starts[b] : starts[b + 1]]
         for chunk in np.split(cells, np.arange(CHUNK, len(cells), CHUNK)):
             result[chunk] = baseline
-            _add_detected(result, chunk, counts[chunk], of_zero, of_one, gene_limit)
+            _add_detected(result, chunk, counts[chunk], of_zero, of_one, gene_limit=gene_limit)
     return result
 
 
@@ -80,8 +80,8 @@ def update_rates(
     ambient_rates: np.ndarray,
     typed: np.ndarray,
     weights: np.ndarray,
-    lineage_of: np.ndarray,
     *,
+    lineage_of: np.ndarray,
     prior_umi: float,
 ) -> np.ndarray:
     """Return typed rates moved towards what the library's cells show.
@@ -148,6 +148,7 @@ def _add_detected(
     counts: sparse.csr_matrix,
     of_zero: np.ndarray,
     of_one: np.ndarray,
+    *,
     gene_limit: np.ndarray,
 ) -> None:
     """Add to `result` what the genes detected in `cells` say beyond their absence."""

@@ -173,7 +173,9 @@ def library_rows(
                 if source.lineage in pair.senders and target.lineage in pair.receivers:
                     left, right = side(source, pair.ligand), side(target, pair.receptor)
                     ranks = found.get((number, source.name, target.name), {})
-                    rows.append(_row(pair, source, target, left, right, ranks, settings))
+                    rows.append(
+                        _row(pair, source, target, left, right, ranks=ranks, settings=settings)
+                    )
     return rows
 
 
@@ -183,6 +185,7 @@ def _row(
     target: CellGroup,
     left: Mapping[str, Any],
     right: Mapping[str, Any],
+    *,
     ranks: Mapping[str, Any],
     settings: InteractionSettings,
 ) -> dict[str, Any]:
@@ -196,7 +199,7 @@ def _row(
     }
     row |= {f"ligand_{name}": left.get(name, np.nan) for name in SIDE}
     row |= {f"receptor_{name}": right.get(name, np.nan) for name in SIDE}
-    return row | ranks | {"reason": _reason(source, target, left, right, ranks, settings)}
+    return row | ranks | {"reason": _reason(source, target, left, right, ranks, settings=settings)}
 
 
 def _side(
@@ -274,6 +277,7 @@ def _reason(
     left: Mapping[str, Any],
     right: Mapping[str, Any],
     ranks: Mapping[str, Any],
+    *,
     settings: InteractionSettings,
 ) -> str:
     words = {

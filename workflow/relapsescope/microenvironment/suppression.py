@@ -121,8 +121,8 @@ def suppression_rows(
                         one,
                         found,
                         marrows,
-                        variations[measure.name],
-                        settings,
+                        variation=variations[measure.name],
+                        settings=settings,
                     )
         if library["timepoint"] == "relapse":
             own.append(overall_row(library, own, _why_not(library, marrows), settings))
@@ -211,6 +211,7 @@ def _measure_rows(
     one: Measured,
     found: Mapping[tuple[str, str], Measured],
     marrows: Mapping[str, Marrow],
+    *,
     variation: Variation,
     settings: SuppressionSettings,
 ) -> list[dict[str, Any]]:
@@ -241,7 +242,12 @@ def _measure_rows(
         keys = [other.sample_id for other in used]
         if used:
             row["reference_source"] = used[0].source
-            rows.append(row | _comparison(measure, one, name, keys, found, variation, settings))
+            rows.append(
+                row
+                | _comparison(
+                    measure, one, name, keys, found, variation=variation, settings=settings
+                )
+            )
     if not rows:
         reason = "no earlier marrow of this patient and no marrow of other people to compare with"
         rows.append(row | {"verdict": INDETERMINATE, "reason": reason})
@@ -254,6 +260,7 @@ def _comparison(
     name: str,
     samples: Sequence[str],
     found: Mapping[tuple[str, str], Measured],
+    *,
     variation: Variation,
     settings: SuppressionSettings,
 ) -> dict[str, Any]:

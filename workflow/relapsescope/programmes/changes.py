@@ -56,9 +56,9 @@ def changes(
     then: Pseudobulk,
     reference_now: Mapping[str, Pseudobulk],
     reference_then: Mapping[str, Pseudobulk],
+    *,
     effects: LibraryEffects,
     settings: ProgrammeSettings,
-    *,
     min_reference_umi: float,
 ) -> Changes:
     """Return how genes changed from `then` to `now`, library effects taken off as far as known.

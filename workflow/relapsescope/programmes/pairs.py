@@ -55,8 +55,8 @@ class Pair:
             self.then,
             {name: pair[0] for name, pair in self.references.items()},
             {name: pair[1] for name, pair in self.references.items()},
-            effects,
-            settings,
+            effects=effects,
+            settings=settings,
             min_reference_umi=min_reference_umi,
         )
 
@@ -94,6 +94,7 @@ def pairs_of(
     before: Sequence[str],
     bulks: PatientPseudobulks,
     clones: Clones,
+    *,
     contaminants: Mapping[str, Sequence[str]],
     min_cells: int,
 ) -> tuple[list[Pair], list[tuple[str, str]]]:
@@ -131,11 +132,21 @@ def pairs_of(
             )
         else:
             same = (patient, clone) not in clones.unrelated
-            pairs.append(_pair(patient, clone, now_keys, then_keys, bulks, contaminants, same))
+            pairs.append(
+                _pair(
+                    patient,
+                    clone,
+                    now_keys,
+                    then_keys,
+                    bulks,
+                    contaminants=contaminants,
+                    same_tumour=same,
+                )
+            )
     return pairs, refused
 
 
-def _pair(patient, clone, now_keys, then_keys, bulks, contaminants, same_tumour) -> Pair:
+def _pair(patient, clone, now_keys, then_keys, bulks, *, contaminants, same_tumour) -> Pair:
     sides = [list(dict.fromkeys(key[0] for key in keys)) for keys in (now_keys, then_keys)]
     genes = bulks.shared_genes([*sides[0], *sides[1]])
     arms, lineages = [], []

@@ -95,7 +95,13 @@ def write_programmes(
     for patient, (relapse, before) in relapsed_patients(libraries).items():
         bulks = read_pseudobulks(pooled_paths[patient])
         pairs, refused = pairs_of(
-            patient, relapse, before, bulks, clones, high.contaminants, own.min_cells
+            patient,
+            relapse,
+            before,
+            bulks,
+            clones,
+            contaminants=high.contaminants,
+            min_cells=own.min_cells,
         )
         summary += [_refused(patient, clone, reason) for clone, reason in refused]
         for pair in pairs:

@@ -38,6 +38,7 @@ def novelty_rows(
     cell_type: np.ndarray,
     atlas: ReferenceAtlas,
     reference: pd.DataFrame,
+    *,
     composition: pd.DataFrame,
     own_composition: Mapping[str, int],
     settings: NoveltySettings,
@@ -61,9 +62,17 @@ def novelty_rows(
     if placed is not None:
         for kind in sorted(set(cell_type.astype(str))):
             here = cell_type == kind
-            rows.append(_type_row(library, kind, here, placed, atlas, settings))
+            rows.append(_type_row(library, kind, here, placed, atlas, settings=settings))
     rows.append(
-        _library_row(library, placed, atlas, reference, composition, own_composition, settings)
+        _library_row(
+            library,
+            placed,
+            atlas,
+            reference,
+            composition,
+            own_composition=own_composition,
+            settings=settings,
+        )
     )
     return rows
 
@@ -74,6 +83,7 @@ def _type_row(
     here: np.ndarray,
     placed: Placed,
     atlas: ReferenceAtlas,
+    *,
     settings: NoveltySettings,
 ) -> dict[str, Any]:
     n, novel = int(here.sum()), int(placed.novel[here].sum())
@@ -118,6 +128,7 @@ def _library_row(
     atlas: ReferenceAtlas,
     reference: pd.DataFrame,
     composition: pd.DataFrame,
+    *,
     own_composition: Mapping[str, int],
     settings: NoveltySettings,
 ) -> dict[str, Any]:

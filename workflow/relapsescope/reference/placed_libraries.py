@@ -50,7 +50,9 @@ def place_libraries(
     limits = settings_of(NoveltySettings, settings, name="novelty")
     folder = Path(reference)
     atlas, name = read_atlas(folder), read_manifest(folder).name
-    tables = [read_tsv(folder / FILES[file]) for file in ("libraries", "composition")]
+    measures, composition = (
+        read_tsv(folder / FILES[file]) for file in ("libraries", "composition")
+    )
     libraries = {
         one.sample_id: one
         for one in read_libraries(counts_paths, cells_paths, genes_paths, summary_paths)
@@ -71,9 +73,10 @@ def place_libraries(
             placed,
             libraries[sample].cell_type,
             atlas,
-            *tables,
-            _composition(Path(cells_path)),
-            limits,
+            measures,
+            composition=composition,
+            own_composition=_composition(Path(cells_path)),
+            settings=limits,
         )
         if placed is not None:
             found.append(_columns(libraries[sample], placed))

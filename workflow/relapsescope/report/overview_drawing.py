@@ -54,7 +54,7 @@ class _Sheet:
     def line(self, x1: float, y1: float, x2: float, y2: float, colour: str, **more: str) -> None:
         self._add("line", {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "stroke": colour} | more)
 
-    def box(self, x: float, y: float, width: float, height: float, fill: str, tip: str) -> None:
+    def box(self, x: float, y: float, width: float, height: float, *, fill: str, tip: str) -> None:
         places = {"x": x, "y": y, "width": max(width, 0.5), "height": max(height, 0.5)}
         self._add("rect", places | {"fill": fill}, tip=tip)
 
@@ -245,7 +245,7 @@ def _treatment(sheet: _Sheet, overview: Overview, columns: Columns) -> None:
             x = span.start
             sheet.path(f"M{x:.1f} {y}l5 5.5l-5 5.5l-5 -5.5z", tip, fill=colour)
         else:
-            sheet.box(span.start, y + 1, span.end - span.start, 9, colour, tip)
+            sheet.box(span.start, y + 1, span.end - span.start, 9, fill=colour, tip=tip)
         sheet.text(span.text, y + 9.5, span.therapy.words, size=SMALL, colour=colour)
     sheet.height += ROW * (max(rows) + 1) + 3
 
@@ -332,7 +332,9 @@ def _calls(sheet: _Sheet, overview: Overview, columns: Columns) -> None:
         right = last if after is None else columns.at(visits[after].day)
         call = visits[at].call
         colour = CALL_COLOURS.get(call, FAINT)
-        sheet.box(left, y, right - left - 1, 12, colour, f"{call} from day {visits[at].day:g}")
+        sheet.box(
+            left, y, right - left - 1, 12, fill=colour, tip=f"{call} from day {visits[at].day:g}"
+        )
         if length(call, SMALL) <= right - left - 2:
             ink = ink_on(colour)
             sheet.text(
@@ -418,7 +420,7 @@ def _clones(sheet: _Sheet, libraries: Sequence[Library], columns: Columns) -> No
             height = share.fraction * (bottom - top)
             y -= height
             tip = f"clone {share.clone_id}: {100 * share.fraction:.3g} % in {library.sample_id}"
-            sheet.box(x, y, width, height, colours[share.clone_id], tip)
+            sheet.box(x, y, width, height, fill=colours[share.clone_id], tip=tip)
     _scale(sheet, {"0 %": bottom, "100 %": top})
     _below(sheet, columns, bottom, [(one, one.clone_words) for one in libraries])
 
@@ -430,7 +432,7 @@ def _legend(sheet: _Sheet, colours: dict[str, str]) -> None:
         room = 13 + length(name, SMALL) + 12
         if x + room > sheet.right and x > LEFT:
             x, y = float(LEFT), y + 13
-        sheet.box(x, y - 8, 9, 9, colour, f"clone {name}")
+        sheet.box(x, y - 8, 9, 9, fill=colour, tip=f"clone {name}")
         sheet.text(x + 13, y, name, size=SMALL)
         x += room
     sheet.height = y + 4
@@ -459,7 +461,7 @@ def _target(
     _scale(sheet, {f"{ratio:g}": heights(ratio) for ratio in (lost, reduced)})
     marked = [(one, one.target) for one in overview.libraries if one.target]
     for library, target in marked:
-        _estimate(sheet, columns.place[library.sample_id], target, heights, TARGET, library)
+        _estimate(sheet, columns.place[library.sample_id], target, heights, TARGET, library=library)
     _below(sheet, columns, bottom, [(one, one.target_words) for one in overview.libraries])
 
 
@@ -478,7 +480,7 @@ def _car_t(sheet: _Sheet, libraries: Sequence[Library], columns: Columns) -> Non
     heights = _linear(0, most, bottom, top)
     _scale(sheet, {"0 %": bottom, f"{100 * most:g} %": top})
     for library, car in marked:
-        _estimate(sheet, columns.place[library.sample_id], car, heights, CAR, library)
+        _estimate(sheet, columns.place[library.sample_id], car, heights, CAR, library=library)
     _below(sheet, columns, bottom, [(one, one.car_words) for one in libraries])
 
 
@@ -488,6 +490,7 @@ def _estimate(
     found: Estimate,
     heights: Callable[[float], float],
     colour: str,
+    *,
     library: Library,
 ) -> None:
     ends = [found.value if math.isnan(end) else end for end in (found.low, found.high)]

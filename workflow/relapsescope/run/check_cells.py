@@ -61,7 +61,7 @@ def check_cells(
             "(relapsescope sheet --split-by writes them)",
         )
     if raw and n_cells:
-        _check_raw(table, library, filtered, raw, barcodes, n_cells)
+        _check_raw(table, library, filtered, raw, barcodes, n_cells=n_cells)
     return n_cells
 
 
@@ -127,6 +127,7 @@ def _check_raw(
     filtered: MatrixHeader,
     raw: MatrixHeader,
     barcodes: np.ndarray,
+    *,
     n_cells: int,
 ) -> None:
     place = (library.line, "raw_matrix")

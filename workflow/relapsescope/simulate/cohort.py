@@ -102,14 +102,16 @@ def simulate_cohort(
             cells = cell_truth(patient, library, drawn, genes)
             place = folder / "matrices" / sample_id
             if chosen.antibodies:
-                drawn = with_antibodies(drawn, cells, chosen.antibodies, patient, sample_id, seed)
+                drawn = with_antibodies(
+                    drawn, cells, chosen.antibodies, patient, sample_id, seed=seed
+                )
             _write_matrices(
                 place,
                 drawn,
                 sample_id,
                 np.append(feature_ids, chosen.antibodies),
                 np.append(feature_names, chosen.antibodies),
-                len(chosen.antibodies),
+                n_antibodies=len(chosen.antibodies),
             )
             if library.contigs:
                 table = tcr_contigs(cells, patient.patient_id, sample_id, seed)
@@ -128,6 +130,7 @@ def with_antibodies(
     names: tuple[str, ...],
     patient: PatientPlan,
     sample_id: str,
+    *,
     seed: int,
 ) -> Library:
     """Return the library with antibody counts beside its genes, in cells and empty droplets."""
@@ -156,6 +159,7 @@ def _write_matrices(
     sample_id: str,
     feature_ids: np.ndarray,
     feature_names: np.ndarray,
+    *,
     n_antibodies: int,
 ) -> None:
     place.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,16 @@ def tcr_contigs(cells: pd.DataFrame, patient_id: str, sample_id: str, seed: int)
         for chain, (segment, constant, detected) in CHAINS.items():
             if rng.random() < detected:
                 rows.append(
-                    _contig(cell.barcode, clone, chain, segment, constant, patient_id, seed, rng)
+                    _contig(
+                        cell.barcode,
+                        clone,
+                        chain,
+                        segment,
+                        constant,
+                        patient_id=patient_id,
+                        seed=seed,
+                        rng=rng,
+                    )
                 )
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["raw_clonotype_id"] = "clonotype" + (
@@ -70,6 +79,7 @@ def _contig(
     chain: str,
     segment: str,
     constant: str,
+    *,
     patient_id: str,
     seed: int,
     rng: np.random.Generator,

@@ -253,7 +253,7 @@ def retention(
     for value in _few_spreads(spread):
         for factor in factors:
             ambient = np.maximum(counts.ambient * factor, LEAST_AMBIENT)
-            uniform.append(_uniform(counts, rate, ambient, levels, value, strayed))
+            uniform.append(_uniform(counts, rate, ambient, levels, spread=value, strayed=strayed))
             mixed.append(_mixture(counts, rate, ambient, kept, value))
     top = max(one.max() for one in (*uniform, *mixed))
     weights = np.tile(weights, N_SPREADS) / N_SPREADS
@@ -322,6 +322,7 @@ def _uniform(
     rate: float,
     ambient: np.ndarray,
     levels: np.ndarray,
+    *,
     spread: float,
     strayed: float,
 ) -> np.ndarray:

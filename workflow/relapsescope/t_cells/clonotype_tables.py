@@ -65,7 +65,7 @@ def receptor_tables(
     rows = [
         row
         for library in libraries
-        for row in _repertoires(library, usable, t_cells, typed, settings, seed)
+        for row in _repertoires(library, usable, t_cells, typed, settings=settings, seed=seed)
     ]
     return _clonotypes(typed, usable, settings), rows
 
@@ -168,6 +168,7 @@ def _repertoires(
     libraries: Sequence[Mapping[str, Any]],
     t_cells: pd.DataFrame,
     typed: pd.DataFrame,
+    *,
     settings: ReceptorSettings,
     seed: int,
 ) -> list[dict[str, Any]]:

@@ -3,17 +3,21 @@
     python benchmarks/mutation/mutants.py --number 300 --seed 1 --report mutants.tsv
 
 First the unit tests run once, to see which functions each calls and how long it takes (kept in
-``--reached``, some minutes). Then each mutant of the sample is met by the tests that call its
-function, quickest first, until one fails: the mutant is killed. Tests of more than ``--most``
-seconds in all are not run. Nothing is imported again for a mutant: it is put into a copy of a
-process that has collected all tests. A change that no test could notice (an equivalent
-program) counts as a survivor, so the rate is a lower bound. The same seed and code give the same
-sample.
+``--reached``, by file of tests: one that changed runs again, the others do not). Then each mutant
+of the sample is met by the tests that call its function, quickest first, until one fails: the
+mutant is killed. Tests of more than ``--most`` seconds in all are not run. Nothing is imported again
+for a mutant: it is put into a copy of a process that has collected all tests. A change that no
+test could notice (an equivalent program) counts as a survivor, so the rate is a lower bound.
+
+The same seed and code give the same sample. A run that was broken off goes on where it stopped:
+what the report has is not met again. ``--survivors-of REPORT`` meets only those that no test
+noticed there, once there are new tests.
 """
 
 import argparse
 import ast
 import gc
+import hashlib
 import json
 import os
 import random
@@ -43,24 +47,44 @@ NOT_PUT_IN = 3
 
 
 def map_tests(path: Path, tests: list[str]) -> None:
-    """Run the unit tests once and write what each calls."""
-    command = [sys.executable, "-m", "pytest", *tests, "-q", "-p", "reached"]
-    command += ["-p", "no:cacheprovider", "-p", "no:xdist"]
+    """Run each file of unit tests once and write what its tests call, unless that is known."""
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     folders = os.pathsep.join([str(HERE), str(REPOSITORY / "workflow")])
-    environment = os.environ | {"REACHED": str(path), "PYTHONPATH": folders}
-    subprocess.run(command, cwd=REPOSITORY, env=environment, check=False)
+    part = path.with_suffix(".part")
+    environment = os.environ | {"REACHED": str(part), "PYTHONPATH": folders}
+    for file in test_files(tests):
+        digest = hashlib.sha256((REPOSITORY / file).read_bytes()).hexdigest()
+        if known.get(file, {}).get("sha256") == digest:
+            continue
+        command = [sys.executable, "-m", "pytest", file, "-q", "-p", "reached"]
+        command += ["-p", "no:cacheprovider", "-p", "no:xdist"]
+        subprocess.run(command, cwd=REPOSITORY, env=environment, check=False)
+        found = json.loads(part.read_text(encoding="utf-8"))
+        known[file] = {"sha256": digest, "tests": found}
+        part.write_text(json.dumps(known), encoding="utf-8")
+        part.replace(path)
+
+
+def test_files(tests: list[str]) -> list[str]:
+    """Return the files of tests in the folders and files named, within the repository."""
+    found = {
+        path
+        for name in tests
+        for path in ([REPOSITORY / name], (REPOSITORY / name).rglob("test_*.py"))[
+            (REPOSITORY / name).is_dir()
+        ]
+    }
+    return sorted(path.relative_to(REPOSITORY).as_posix() for path in found)
 
 
 def tests_by_function(path: Path) -> dict[str, list[tuple[float, str]]]:
     """Return by function the tests that call it, with their seconds, quickest first."""
     found: dict[str, list[tuple[float, str]]] = {}
-    for test, entry in json.loads(path.read_text(encoding="utf-8")).items():
-        if entry.get("outcome", "passed") != "passed":
-            continue
-        for name in entry["calls"]:
-            file, _, function = name.partition(":")
-            place = f"{Path(file).relative_to(PACKAGE).as_posix()}:{function}"
-            found.setdefault(place, []).append((entry["seconds"], test))
+    for file in json.loads(path.read_text(encoding="utf-8")).values():
+        for test, entry in file["tests"].items():
+            if entry["outcome"] == "passed":
+                for function in entry["calls"]:
+                    found.setdefault(function, []).append((entry["seconds"], test))
     return {name: sorted(tests) for name, tests in found.items()}
 
 
@@ -73,6 +97,21 @@ def sample(number: int, seed: int, rooms: tuple[str, ...]) -> list[tuple[Path, i
         for place, change in enumerate(changes(ast.parse(path.read_text(encoding="utf-8"))))
     ]
     return random.Random(seed).sample(every, min(number, len(every)))
+
+
+def told(path: Path, number: int, change: Change) -> tuple[str, ...]:
+    """Return a mutant as a report names it."""
+    place = path.relative_to(PACKAGE).as_posix()
+    return (place, str(number), str(change.line), change.function, change.what)
+
+
+def reported(path: Path | None) -> dict[tuple[str, ...], str]:
+    """Return the outcome of each mutant in a report, of none where there is no report."""
+    if path is None or not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    cells = [line.split("\t") for line in lines]
+    return {tuple(row[1:6]): row[0] for row in cells}
 
 
 def put_in(path: Path, number: int, change: Change) -> bool:
@@ -113,7 +152,6 @@ class Meeting:
     def __init__(self, mutants, by_function, most: float, report: TextIO) -> None:
         self._mutants, self._by_function = mutants, by_function
         self._most, self._report = most, report
-        self.outcomes: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report) -> None:
         """End the copy of the process at the first failure."""
@@ -128,8 +166,7 @@ class Meeting:
             known = self._by_function.get(f"{place}:{change.function}", [])
             tests = [(seconds, items[name]) for seconds, name in known if name in items]
             outcome = self._meet(path, number, change, tests)
-            self.outcomes[outcome] += 1
-            line = (outcome, place, change.line, change.function, change.what, len(tests))
+            line = (outcome, *told(path, number, change), len(tests))
             self._report.write("\t".join(map(str, line)) + "\n")
             self._report.flush()
         return True
@@ -184,23 +221,26 @@ def main() -> None:
     parser.add_argument("--tests", nargs="+", default=["tests/unit"])
     parser.add_argument("--reached", type=Path, default=Path("results/bench/reached.json"))
     parser.add_argument("--report", type=Path, default=Path("results/bench/mutants.tsv"))
+    parser.add_argument("--survivors-of", type=Path, help="a report: meet its survivors only")
     asked = parser.parse_args()
     for path in (asked.reached, asked.report):
         path.parent.mkdir(parents=True, exist_ok=True)
-    if not asked.reached.exists():
-        map_tests(asked.reached.resolve(), asked.tests)
+    map_tests(asked.reached.resolve(), asked.tests)
     by_function = tests_by_function(asked.reached)
+    before, met = reported(asked.survivors_of), reported(asked.report)
     mutants = sample(asked.number, asked.seed, tuple(asked.rooms))
-    named = {name.partition("::")[0] for tests in by_function.values() for _, name in tests}
-    files = sorted(name for name in named if (REPOSITORY / name).exists())
+    if before:
+        mutants = [m for m in mutants if before.get(told(*m)) in (SURVIVED, UNREACHED)]
+    waiting = [mutant for mutant in mutants if told(*mutant) not in met]
+    files, report = test_files(asked.tests), asked.report.resolve()
     os.chdir(REPOSITORY)
-    with asked.report.open("w", encoding="utf-8") as report:
-        meeting = Meeting(mutants, by_function, asked.most, report)
+    with report.open("a", encoding="utf-8") as lines:
         options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        meeting = Meeting(waiting, by_function, asked.most, lines)
         pytest.main([*options, *files], plugins=[meeting])
-    noticed = meeting.outcomes[KILLED] + meeting.outcomes[ENDLESS]
-    met = sum(meeting.outcomes.values())
-    print(f"{noticed} of {met} mutants were noticed: {dict(meeting.outcomes)}")
+    outcomes = Counter(reported(report).values())
+    noticed = outcomes[KILLED] + outcomes[ENDLESS]
+    print(f"{noticed} of {outcomes.total()} mutants were noticed: {dict(outcomes)}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Pytest plugin: which functions of the package each test calls, and how long it takes.
 
 Written to the file that the environment variable REACHED names, as JSON: by test, its seconds
-and the functions as ``file:qualified name``, so that the record outlasts edits elsewhere. What is
-called while fixtures are set up counts to every test of the module: those of a module are made
-once.
+and the functions as ``file in the package:qualified name``, so that the record outlasts edits
+elsewhere and holds in any copy of the repository. What is called while fixtures are set up counts
+to every test of the module: those of a module are made once.
 """
 
 import json
@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 PACKAGE = f"{os.sep}workflow{os.sep}relapsescope{os.sep}"
-EVERY = 50
 _calls: set[str] = set()
 _set_up: dict[str, set[str]] = defaultdict(set)
 _found: dict[str, dict] = {}
@@ -25,7 +24,8 @@ def _profile(frame, event, _):
     if event == "call":
         code = frame.f_code
         if PACKAGE in code.co_filename:
-            _calls.add(f"{code.co_filename}:{code.co_qualname}")
+            inside = code.co_filename.rpartition(PACKAGE)[2]
+            _calls.add(f"{inside}:{code.co_qualname}")
 
 
 def _entry(name: str) -> dict:
@@ -53,21 +53,15 @@ def pytest_runtest_call(item):
 
 
 def pytest_runtest_logreport(report):
-    """Add up the seconds of a test; now and then write what was found so far."""
+    """Add up the seconds of a test."""
     entry = _entry(report.nodeid)
     entry["seconds"] += report.duration
     if report.outcome != "passed":
         entry["outcome"] = report.outcome
-    if report.when == "teardown" and len(_found) % EVERY == 0:
-        _write()
 
 
 def pytest_sessionfinish():
     """Write what was found."""
-    _write()
-
-
-def _write() -> None:
     complete = {
         name: entry | {"calls": sorted({*entry["calls"], *_set_up[name.split("::")[0]]})}
         for name, entry in _found.items()

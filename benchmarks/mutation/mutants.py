@@ -5,9 +5,9 @@
 First the unit tests run once, to see which functions each calls and how long it takes (kept in
 ``--reached``, by file of tests: one that changed runs again, the others do not). Then each mutant
 of the sample is met by the tests that call its function, quickest first, until one fails: the
-mutant is killed. Tests of more than ``--most`` seconds in all are not run. Nothing is imported again
-for a mutant: it is put into a copy of a process that has collected all tests. A change that no
-test could notice (an equivalent program) counts as a survivor, so the rate is a lower bound.
+mutant is killed. Tests of more than ``--most`` seconds in all are not run. Nothing is imported
+again for a mutant: it is put into a copy of a process that has collected all tests. A change that
+no test could notice (an equivalent program) counts as a survivor: the rate is a lower bound.
 
 The same seed and code give the same sample. A run that was broken off goes on where it stopped:
 what the report has is not met again. ``--survivors-of REPORT`` meets only those that no test
@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -181,15 +182,19 @@ class Meeting:
             chosen.append(item)
         if not chosen:
             return UNREACHED
+        seconds = int(20 + 2 * min(total, self._most))
         child = os.fork()
         if child == 0:
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
             _run(path, number, change, chosen)
-        ends = time.monotonic() + 60 + 4 * min(total, self._most)
+        # Waiting for something that never comes costs no processor: hence two limits.
+        ends = time.monotonic() + 10 * seconds
         while time.monotonic() < ends:
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
                 code = os.waitstatus_to_exitcode(status)
-                return {0: SURVIVED, NOT_PUT_IN: UNREACHED}.get(code, KILLED)
+                known = {0: SURVIVED, NOT_PUT_IN: UNREACHED, -signal.SIGXCPU: ENDLESS}
+                return known.get(code, KILLED)
             time.sleep(0.01)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

@@ -117,7 +117,23 @@ def test_an_antigen_that_the_matrix_does_not_hold_is_no_loss():
     )
     assert absent["verdict"] == "INDETERMINATE"
     assert absent["n_cells"] == 200
-    assert "the matrix has no gene GPRC5D" in absent["reason"]
+    assert absent["reason"] == (
+        "the matrix has no gene GPRC5D: its annotation lacks it, which is no loss"
+    )
+
+
+def test_an_antigen_that_was_left_out_of_the_matrix_is_not_said_to_lack_annotation():
+    settings = dataclasses.replace(SETTINGS, genes=("TNFRSF17", "GPRC5D", "CD38"))
+    before, clone = pair(290)
+    frame = molecules(before, clone | {"left_out": "GPRC5D;FCRL5"})
+    rows = antigen_rows(Cohort(frame, NO_POOL, STEADY, CLONES, settings))
+    reason = {(row["sample_id"], row["antigen"]): row["reason"] for row in rows}
+    assert reason["relapse", "GPRC5D"] == (
+        "the matrix has no gene GPRC5D: raw_matrix has it, so it was left out before: loss cannot "
+        "be told"
+    )
+    assert "its annotation lacks it" in reason["relapse", "CD38"]
+    assert "its annotation lacks it" in reason["before", "GPRC5D"]
 
 
 def test_a_few_cells_say_how_many_molecules_would_have_been_needed():

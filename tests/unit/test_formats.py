@@ -68,6 +68,26 @@ def parse(folder, library):
     return folder
 
 
+def turned(folder, library):
+    """A 10x folder whose matrix has a row a cell, as scipy writes a table of cells."""
+    by_write_table(folder, library)
+    write_mtx(folder / "matrix.mtx.gz", library[0])
+    return folder
+
+
+def alevin_fry(folder, library):
+    """Spliced, unspliced and ambiguous counts beside each other, a row a cell."""
+    counts, ids, _, barcodes = library
+    spliced = np.random.default_rng(3).binomial(counts, 0.6)
+    unspliced = np.random.default_rng(4).binomial(counts - spliced, 0.5)
+    parts = [spliced, unspliced, counts - spliced - unspliced]
+    write_mtx(folder / "quants_mat.mtx", np.hstack(parts))
+    names = [gene + end for end in ("", "-U", "-A") for gene in ids]
+    (folder / "quants_mat_cols.txt").write_text("\n".join(names))
+    (folder / "quants_mat_rows.txt").write_text("\n".join(barcodes))
+    return folder
+
+
 def by_write_table(folder, library):
     """As R's write.table writes them, with quotes, row numbers and a header."""
     counts, ids, symbols, barcodes = library
@@ -185,6 +205,8 @@ FORMS = {
     "kallisto nac": kallisto_nac,
     "Parse": parse,
     "write.table": by_write_table,
+    "a row a cell": turned,
+    "alevin-fry": alevin_fry,
     "GEO": geo,
     "HDF5Array": hdf5array,
     "zarr 2": zarr(2),

@@ -3,11 +3,13 @@
 import gzip
 import json
 
+import h5py
 import numpy as np
 import pytest
 from relapsescope.errors import InputProblem
 from relapsescope.intake.counts import Counts
 from relapsescope.intake.matrix import read_counts
+from relapsescope.intake.tenx import read_tenx
 from relapsescope.libraries import library
 from relapsescope.libraries.library_counts import read_or_explain
 from relapsescope.run.config_file import default_values
@@ -126,3 +128,29 @@ def test_a_list_of_barcodes_makes_a_library_of_a_part_of_a_matrix(process, matri
     summary = process(barcodes=str(listed))
     assert summary["verdict"] == "fail"
     assert "0% of its 2 barcodes are in the matrix" in summary["reason"]
+
+
+def test_a_judged_gene_that_only_the_raw_matrix_has_is_named(process, matrix, tmp_path):
+    """Of a gene that nothing is said of none is told."""
+    file = read_tenx(matrix)
+    raw = matrix.with_name("raw_feature_bc_matrix.h5")
+    kept = [i for i, name in enumerate(file.names) if name not in ("TNFRSF17", "NOC2L")]
+    with h5py.File(tmp_path / "without.h5", "w") as handle:
+        counts = file.matrix[:, kept].tocsr()
+        group = handle.create_group("matrix")
+        group["data"], group["indices"], group["indptr"] = (
+            counts.data,
+            counts.indices,
+            counts.indptr,
+        )
+        group["shape"], group["barcodes"] = counts.shape[::-1], file.barcodes.astype("S")
+        group["genes"], group["gene_names"] = (
+            file.ids[kept].astype("S"),
+            file.names[kept].astype("S"),
+        )
+    summary = process(matrix=str(tmp_path / "without.h5"), raw_matrix=str(raw))
+    assert summary["genes_left_out"] == ["TNFRSF17"]
+    assert any(
+        note.startswith("TNFRSF17: no row in the matrix though") for note in summary["notes"]
+    )
+    assert process(raw_matrix=str(raw))["genes_left_out"] == []

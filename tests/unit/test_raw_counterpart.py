@@ -101,6 +101,23 @@ def test_genes_that_were_left_out_are_taken_from_the_raw_matrix(pair):
     assert (found.counts.matrix[:, order] != cells.matrix).nnz == 0
 
 
+def test_a_gene_that_only_the_raw_matrix_has_is_said_to_be_left_out(pair):
+    """Undetected genes (the first 20) have rows, so the tenth after them was not left out so."""
+    cells, raw, _ = pair
+    kept = np.arange(N_GENES) != 30
+    without = replace(
+        cells,
+        matrix=cells.matrix[:, np.flatnonzero(kept)],
+        gene_ids=cells.gene_ids[kept],
+        symbols=cells.symbols[kept],
+    )
+    found = with_raw_matrix(without, raw)
+    assert found.left_out == ("G30",)
+    assert (found.counts.matrix != without.matrix).nnz == 0
+    assert with_raw_matrix(cells, raw).left_out == ()
+    assert with_raw_matrix(without, None).left_out == ()
+
+
 def test_other_cells_of_a_pool_are_found_among_its_droplets(pair):
     cells, raw, counts = pair
     rng = np.random.default_rng(8)

@@ -887,6 +887,35 @@ def test_genes_left_out_of_a_matrix_are_there_in_its_raw_one(cohort):
     assert check_inputs(cohort.sheet).warnings == []
 
 
+def test_a_poor_library_without_undetected_genes_is_warned_of(cohort):
+    """Of 200 genes one library has 120 and another 100, all of them seen: 60 are common."""
+    counts = np.maximum(cohort.counts(), 1)
+    kept = slice(40, 160)
+    cohort.cell(4, "raw_matrix", "")
+    cohort.matrix(
+        "P1_rel/filtered.h5",
+        np.hstack([counts[:, kept], counts[:, -1:]]),
+        ids=[*cohort.ids[kept], "BCMA_CAR"],
+        names=[*cohort.symbols[kept], "BCMA_CAR"],
+        first_barcode=2000,
+    )
+    cohort.cell(3, "raw_matrix", "")
+    kept = slice(100, 200)
+    cohort.matrix(
+        "P1_pre/filtered.h5",
+        np.hstack([counts[:, kept], counts[:, -1:]]),
+        ids=[*cohort.ids[kept], "BCMA_CAR"],
+        names=[*cohort.symbols[kept], "BCMA_CAR"],
+        first_barcode=1000,
+    )
+    (warning,) = check_inputs(cohort.sheet).warnings
+    assert "the 3 libraries share only 60 genes" in warning
+    assert warning.endswith(
+        "genes without a count were removed from H1_BM, P1_pre, P1_rel: give the matrices with all "
+        "genes, or raw_matrix"
+    )
+
+
 def test_a_name_as_id_is_warned_of(cohort):
     cohort.cell(2, "patient_id", "Mueller_Hans")
     (line,) = check_inputs(cohort.sheet).warnings

@@ -265,6 +265,8 @@ def _absent(
     why = "its annotation lacks it, which is no loss"
     if library.undetected_removed:
         why = "not detected or not annotated: loss cannot be told (undetected genes were removed)"
+    elif gene in library.left_out:
+        why = "raw_matrix has it, so it was left out before: loss cannot be told"
     return {
         "patient_id": library.patient_id,
         "clone_id": clone,

@@ -22,7 +22,8 @@ class Library:
 
     `source` says whose it is (`vocabulary.COHORT`, `FROZEN` or `SHIPPED`); `between_log_sd` is what
     the reference states of its rates against another laboratory's, 0 where people tell it;
-    `undetected_removed`: genes without a molecule have no row in its matrix.
+    `undetected_removed`: genes without a molecule have no row in its matrix; `left_out`: genes that
+    its raw matrix has and its matrix lacks all the same.
     """
 
     sample_id: str
@@ -33,6 +34,7 @@ class Library:
     source: str = COHORT
     between_log_sd: float = 0.0
     undetected_removed: bool = False
+    left_out: frozenset[str] = frozenset()
 
 
 class Molecules:
@@ -62,9 +64,17 @@ class Molecules:
         removed = set()
         if "undetected_removed" in self.frame:
             removed = set(self.frame.loc[self.frame["undetected_removed"] == 1, "sample_id"])
+        left_out: dict[str, str] = {}
+        if "left_out" in self.frame:
+            told = self.frame[["sample_id", "left_out"]].dropna().drop_duplicates("sample_id")
+            left_out = dict(told.itertuples(index=False, name=None))
         self.libraries = {
             row[0]: Library(
-                *map(str, row[:4]), bool(row[4]), *row[5:], undetected_removed=row[0] in removed
+                *map(str, row[:4]),
+                bool(row[4]),
+                *row[5:],
+                undetected_removed=row[0] in removed,
+                left_out=frozenset(left_out.get(row[0], "").split(";")),
             )
             for row in first.itertuples(index=False)
         }

@@ -142,6 +142,7 @@ def tally_patient(
             "tissue": library["tissue"],
             "umi_ceiling": bool(summary["umi_ceiling_suspected"]),
             "undetected_removed": bool(summary.get("undetected_genes_removed")),
+            "left_out": ";".join(summary.get("genes_left_out", ())),
         }
         wanted = list(
             dict.fromkeys([*genes, *(gene for own in contaminants.values() for gene in own)])
@@ -326,6 +327,7 @@ NUMBERS = (
 def molecule_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """Return the columns of `molecules.parquet`; numbers that a row lacks are NaN."""
     text = {name: np.array([row[name] for row in rows], dtype=object) for name in TEXT}
+    text["left_out"] = np.array([row.get("left_out", "") for row in rows], dtype=object)
     number = {name: np.array([row.get(name, np.nan) for row in rows], float) for name in NUMBERS}
     return text | number
 

@@ -1,8 +1,9 @@
 """Count matrices as Cell Ranger's folders hold them: `matrix.mtx`, features or genes, barcodes."""
 
 import io
+import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,8 +41,8 @@ class FolderParts:
 
 
 # Names of the matrix, the features and the barcodes, and whether rows are cells: of
-# kallisto-bustools (total, else the plain one), Parse's split-pipe, Cell Ranger and STARsolo, and
-# deposits.
+# kallisto-bustools (total, else the plain one), Parse's split-pipe, alevin-fry, Cell Ranger and
+# STARsolo, and deposits.
 LAYOUTS = (
     (
         ("cells_x_genes.total.mtx", "cells_x_genes.mtx"),
@@ -50,9 +51,13 @@ LAYOUTS = (
         True,
     ),
     (("count_matrix.mtx", "DGE.mtx"), ("all_genes.csv",), ("cell_metadata.csv",), True),
+    (("quants_mat.mtx",), ("quants_mat_cols.txt",), ("quants_mat_rows.txt",), True),
     (("matrix.mtx",), ("features.tsv", "genes.tsv"), ("barcodes.tsv",), False),
     (("counts.mtx",), ("features.tsv", "genes.tsv"), ("barcodes.tsv",), False),
 )
+# alevin-fry writes spliced counts of a gene, then unspliced and ambiguous ones under these endings:
+# as of other tools, a gene's counts are all of them.
+FRY_PART = re.compile(r"-[UA]$")
 OUTER = {
     "Solo.out": "STARsolo's folder",
     "Gene": "STARsolo's folder",
@@ -171,6 +176,8 @@ def read_feature_table(
         How many the matrix has: a line more is a header.
     """
     rows = table_rows(path, n_features)
+    if path.name.startswith("quants_mat_cols.txt"):
+        rows = [[FRY_PART.sub("", row[0])] for row in rows]
     ids = [row[0] for row in rows]
     names = [row[1] if len(row) > 1 else row[0] for row in rows]
     types = [row[2] if len(row) > 2 else UNTYPED for row in rows]
@@ -266,10 +273,8 @@ def read_folder(folder: Path) -> FileMatrix:
     matrix_path = parts.matrix
     text = read_bytes(matrix_path)
     start, size = mtx_size(matrix_path, text)
-    n_features, n_barcodes = size[1::-1] if parts.by_cell else size[:2]
-    features = read_feature_table(parts.features, n_features)
-    barcodes = read_barcode_table(parts.barcodes, n_barcodes)
-    _check_size(folder, (n_features, n_barcodes), len(features[0]), len(barcodes))
+    parts, features, barcodes = _tables(folder, parts, size)
+    n_features, n_barcodes = len(features[0]), len(barcodes)
     feature, barcode, values = parse_entries(matrix_path, text[start:])
     if parts.by_cell:
         feature, barcode = barcode, feature
@@ -298,7 +303,7 @@ def folder_barcodes(folder: Path) -> np.ndarray:
     """Return the barcodes of a 10x folder."""
     parts = folder_parts(folder)
     _, size = mtx_size(parts.matrix, read_bytes(parts.matrix, SIZE_LINE))
-    return read_barcode_table(parts.barcodes, size[0] if parts.by_cell else size[1])
+    return _tables(folder, parts, size)[2]
 
 
 def peek_folder(folder: Path) -> FileHeader:
@@ -314,10 +319,7 @@ def peek_folder(folder: Path) -> FileHeader:
     large = matrix_path.stat().st_size > LARGE_FILE
     text = read_bytes(matrix_path, 4_000_000 if large else -1)
     start, size = mtx_size(matrix_path, text)
-    n_features, n_barcodes = size[1::-1] if parts.by_cell else size[:2]
-    features = read_feature_table(parts.features, n_features)
-    barcodes = read_barcode_table(parts.barcodes, n_barcodes)
-    _check_size(folder, (n_features, n_barcodes), len(features[0]), len(barcodes))
+    parts, features, barcodes = _tables(folder, parts, size)
     if not large and (n_values := _entry_count(text, start)) != size[2]:
         refuse(matrix_path, f"it holds {n_values} of {size[2]} values", DAMAGED)
     sample = text[start : start + 16 * SAMPLE]
@@ -343,17 +345,48 @@ def peek_folder(folder: Path) -> FileHeader:
         values=values,
         totals=np.asarray(totals, dtype=float),
         n_repeated_barcodes=count_repeats(barcodes) if len(barcodes) < MANY_BARCODES else 0,
-        seen=seen_features(feature - 1, size[2], n_features),
+        seen=seen_features(feature - 1, size[2], len(features[0])),
     )
 
 
-def _check_size(folder: Path, size: tuple[int, int], n_features: int, n_barcodes: int) -> None:
-    """Refuse a folder whose matrix does not fit its features and barcodes."""
-    if size == (n_features, n_barcodes):
-        return
-    refuse(
-        folder,
-        f"the matrix is {size[0]} × {size[1]}, with {n_features} features and "
-        f"{n_barcodes} barcodes",
-        "copy the three files of one and the same library",
-    )
+def _tables(
+    folder: Path, parts: FolderParts, size: tuple[int, int, int]
+) -> tuple[FolderParts, tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+    """Return a folder's parts, its features and its barcodes, as many as the matrix has.
+
+    A matrix with as many rows as there are barcodes and as many columns as features has a row a
+    cell, whatever its name.
+
+    Raises
+    ------
+    InputProblem
+        Where the matrix does not fit its features and barcodes.
+    """
+    found = _tables_of(parts, size)
+    lengths = len(found[0][0]), len(found[1])
+    if lengths != _axes(parts, size):
+        turned = replace(parts, by_cell=not parts.by_cell)
+        again = _tables_of(turned, size)
+        if (len(again[0][0]), len(again[1])) == _axes(turned, size):
+            return turned, *again
+        n_features, n_barcodes = _axes(parts, size)
+        refuse(
+            folder,
+            f"the matrix is {n_features} × {n_barcodes}, with {lengths[0]} features and "
+            f"{lengths[1]} barcodes",
+            "copy the three files of one and the same library",
+        )
+    return parts, *found
+
+
+def _axes(parts: FolderParts, size: tuple[int, int, int]) -> tuple[int, int]:
+    """Return how many features and barcodes a matrix has."""
+    return (size[1], size[0]) if parts.by_cell else (size[0], size[1])
+
+
+def _tables_of(
+    parts: FolderParts, size: tuple[int, int, int]
+) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+    n_features, n_barcodes = _axes(parts, size)
+    features = read_feature_table(parts.features, n_features)
+    return features, read_barcode_table(parts.barcodes, n_barcodes)

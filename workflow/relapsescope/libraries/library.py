@@ -80,7 +80,7 @@ def process_library(
         )
         library = LibraryCounts(no_counts(), unreadable=why)
         cells, genes, summary = assess(library.counts, None, settings=settings)
-    summary |= _judged_by_files(summary, library)
+    summary |= _judged_by_files(summary, library, judged_genes(settings))
     write_fragment(Path(counts_path), library.counts)
     write_parquet(Path(cells_path), cells)
     write_parquet(Path(genes_path), genes)
@@ -88,11 +88,24 @@ def process_library(
     return summary | {"sample_id": row["sample_id"]}
 
 
-def _judged_by_files(summary: Mapping[str, Any], library: LibraryCounts) -> dict[str, Any]:
-    """Return the verdict, reason and notes of a library with what its files say against it."""
+def _judged_by_files(
+    summary: Mapping[str, Any], library: LibraryCounts, judged: Sequence[str]
+) -> dict[str, Any]:
+    """Return the verdict, reason and notes of a library with what its files say against it.
+
+    Of the genes that only the raw matrix has those are named that statements are made of.
+    """
+    left_out = sorted(set(judged).intersection(library.left_out))
+    notes = [*library.counts.notes, *library.notes, *summary["notes"], *library.warnings]
+    if left_out:
+        notes.append(
+            f"{', '.join(left_out)}: no row in the matrix though raw_matrix has one: left out of "
+            "the matrix before, so that nothing can be told of it; give the matrix with all genes"
+        )
     told: dict[str, Any] = {
-        "notes": [*library.counts.notes, *library.notes, *summary["notes"], *library.warnings],
+        "notes": notes,
         "undetected_genes_removed": library.undetected_removed,
+        "genes_left_out": left_out,
     }
     if library.unreadable:
         return told | {"verdict": "fail", "reason": library.unreadable}

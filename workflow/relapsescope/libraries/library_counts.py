@@ -42,6 +42,8 @@ class LibraryCounts:
         What was done that its verdict should say, without speaking against it.
     notes
         What was chosen or completed.
+    left_out
+        Symbols of genes that only the raw matrix has.
     """
 
     counts: Counts
@@ -52,6 +54,7 @@ class LibraryCounts:
     undetected_removed: bool = False
     remarks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def read_library_counts(
@@ -97,6 +100,7 @@ def read_library_counts(
         warnings=tuple(warnings),
         undetected_removed=completed.undetected_removed,
         notes=tuple(notes),
+        left_out=completed.left_out,
     )
 
 

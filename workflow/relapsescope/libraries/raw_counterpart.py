@@ -36,6 +36,9 @@ class Counterpart:
         Whether genes without a molecule have no row and nothing tells which they are.
     notes
         What was taken from the raw matrix, one sentence each.
+    left_out
+        Symbols of genes that the raw matrix has and the counts lack, where undetected genes have
+        rows: they were left out of the matrix for another reason.
     """
 
     counts: Counts
@@ -43,6 +46,7 @@ class Counterpart:
     complaint: str
     undetected_removed: bool
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def with_raw_matrix(counts: Counts, raw: Counts | None) -> Counterpart:
@@ -86,16 +90,16 @@ def with_raw_matrix(counts: Counts, raw: Counts | None) -> Counterpart:
             "cells and genes (corrected, or a part of them): the counts of raw_matrix were taken"
         )
         counts = _with_columns(counts, shared, theirs[:, column[shared]])
-    if removed and len(found) == len(counts.barcodes):
-        lacking = ~np.isin(raw.gene_ids.astype(str), counts.gene_ids.astype(str))
-        if lacking.any():
-            counts = _with_genes(counts, raw, theirs, np.flatnonzero(lacking))
-            notes.append(
-                f"{lacking.sum()} genes without a row in the matrix were taken from raw_matrix: "
-                "those seen in few cells had been left out"
-            )
-            removed = False
-    return Counterpart(counts, raw, "", removed, tuple(notes))
+    lacking = ~np.isin(raw.gene_ids.astype(str), counts.gene_ids.astype(str))
+    left_out = () if removed else tuple(raw.symbols[lacking].tolist())
+    if removed and lacking.any() and len(found) == len(counts.barcodes):
+        counts = _with_genes(counts, raw, theirs, np.flatnonzero(lacking))
+        notes.append(
+            f"{lacking.sum()} genes without a row in the matrix were taken from raw_matrix: "
+            "those seen in few cells had been left out"
+        )
+        removed = False
+    return Counterpart(counts, raw, "", removed, tuple(notes), left_out)
 
 
 def undetected_genes_removed(counts: Counts) -> bool:

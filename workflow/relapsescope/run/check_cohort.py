@@ -9,7 +9,7 @@ import numpy as np
 
 from relapsescope.errors import InputProblem
 from relapsescope.intake.fingerprint import same_library, unpack_genes
-from relapsescope.intake.gene_space import shared_genes
+from relapsescope.intake.gene_space import FEWEST_GENES, shared_genes
 from relapsescope.intake.matrix import MatrixHeader
 from relapsescope.intake.sheet import Library
 from relapsescope.intake.text_tables import Table, shown
@@ -78,7 +78,9 @@ def check_shared_genes(
     """Complain of libraries that have too few genes in common to be compared.
 
     A library's genes are those of its unfiltered matrix too: what was left out of `matrix` is
-    taken from there.
+    taken from there. Where genes without a count were removed from a matrix, half as many are
+    enough for a warning: a library of few molecules lacks most genes then, and has no say once it
+    fails its quality.
     """
     packed = {
         library.sample_id: [
@@ -100,4 +102,28 @@ def check_shared_genes(
     try:
         shared_genes(ids, names=list(packed))
     except InputProblem as found:
-        table.problems += [f"{table.name}: {line}" for line in found.problems]
+        emptied = [
+            library.sample_id
+            for library in libraries
+            if not library.raw_matrix
+            and library.matrix in headers
+            and headers[library.matrix].undetected_removed
+        ]
+        if not emptied or not _share_half(ids):
+            table.problems += [f"{table.name}: {line}" for line in found.problems]
+            return
+        what = found.problems[0].rpartition("; ")[0]
+        some = ", ".join(emptied[:3]) + (" …" if len(emptied) > 3 else "")
+        table.warnings.append(
+            f"{table.name}: {what}; genes without a count were removed from {some}: "
+            "give the matrices with all genes, or raw_matrix"
+        )
+
+
+def _share_half(gene_ids: list[np.ndarray]) -> bool:
+    """Return whether the libraries share half of the genes that they should."""
+    try:
+        shared_genes(gene_ids, fewest=min(FEWEST_GENES, *map(len, gene_ids)) // 2)
+    except InputProblem:
+        return False
+    return True

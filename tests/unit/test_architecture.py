@@ -14,6 +14,8 @@ from relapsescope.paths import REPOSITORY
 PACKAGE = REPOSITORY / "workflow/relapsescope"
 HEAVY = {"numpy", "pandas", "scipy", "pyarrow", "h5py", "altair", "torch", "scanpy", "jinja2"}
 MOST_ROOMS, MOST_LAYERS = 30, 11
+# A function with its docstring fits on a screen.
+MOST_LINES = 80
 # From the ground upwards; a room may import rooms of its own floor, and of lower ones.
 FLOORS = (
     ("errors", "vocabulary", "paths", "tables", "settings"),
@@ -87,6 +89,29 @@ def test_there_are_few_rooms_and_each_has_its_floor():
 def test_no_room_imports_from_a_floor_above(room):
     above = {other for other in rooms_imported()[room] if FLOOR_OF[other] > FLOOR_OF[room]}
     assert above == set()
+
+
+def test_every_function_fits_on_a_screen():
+    long = {
+        f"{name}.{node.name}": node.end_lineno - node.lineno + 1
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno - node.lineno >= MOST_LINES
+    }
+    assert long == {}
+
+
+def test_no_function_takes_more_than_five_arguments_by_place():
+    many = [
+        f"{name}.{node.name}"
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for named in [[arg.arg for arg in (*node.args.posonlyargs, *node.args.args)]]
+        if len(named) - (named[:1] in (["self"], ["cls"])) > 5
+    ]
+    assert many == []
 
 
 def test_the_package_knows_nothing_of_snakemake():

@@ -94,18 +94,14 @@ def call_malignancy(
         panel = panel.with_donor("own", int(sure_normal.sum()), own, exposure)
     if not clones:
         reasons.append(_why_no_clone(ig))
+
+    def finished(programme: np.ndarray) -> Malignancy:
+        evidence = {"panel": panel, "reasons": reasons, "ig": ig, "cells": cells}
+        return _finish(odds, programme, clones, **evidence, settings=settings)
+
     if not evaluable and not (clones and sure_normal.sum() >= 5):
         reasons.append("no normal plasma cells to compare with: immunoglobulin alone decides")
-        return _finish(
-            odds,
-            np.zeros(n),
-            clones,
-            panel=panel,
-            reasons=reasons,
-            ig=ig,
-            cells=cells,
-            settings=settings,
-        )
+        return finished(np.zeros(n))
     normal = cells.normal(panel.rates())
     if not clones:
         whole = np.ones(n, dtype=bool)
@@ -114,24 +110,10 @@ def call_malignancy(
             probability=cn_settings.event_probability, min_effect=cn_settings.min_effect
         )
         if n < settings.min_plasma_cells or not events:
-            return _finish(
-                odds,
-                np.zeros(n),
-                clones,
-                panel=panel,
-                reasons=reasons,
-                ig=ig,
-                cells=cells,
-                settings=settings,
-            )
+            return finished(np.zeros(n))
         reasons.append(f"clone found by copy number alone: {';'.join(events)}")
         seeds = whole
-    learned = {
-        "panel": panel,
-        "floor": floor,
-        "cn_settings": cn_settings,
-        "settings": settings,
-    }
+    learned = {"panel": panel, "floor": floor, "cn_settings": cn_settings, "settings": settings}
     programme = _learned_programme(
         cells, seeds, ig_odds, sure_normal, normal=normal, ig_tells=ig_tells, **learned
     )
@@ -144,9 +126,7 @@ def call_malignancy(
             programme[here] = np.maximum(programme[here], own)
             unlike[here] = True
             reasons.append(why)
-    found = _finish(
-        odds, programme, clones, panel=panel, reasons=reasons, ig=ig, cells=cells, settings=settings
-    )
+    found = finished(programme)
     return replace(
         found,
         ig_clone=np.where(unlike, -1, found.ig_clone),

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from relapsescope.clones.brought_back import bring_back, identity_columns
+from relapsescope.clones.brought_back import BroughtBack, bring_back, identity_columns
 from relapsescope.clones.contigs import apply_contigs, library_contigs
-from relapsescope.clones.copy_number import arm_map, evaluable, healthy_events, normal_floor
+from relapsescope.clones.copy_number import ArmMap, arm_map, evaluable, healthy_events, normal_floor
 from relapsescope.clones.files import PROBABILITY
 from relapsescope.clones.immunoglobulin import Immunoglobulin, call_immunoglobulin
 from relapsescope.clones.lost_identity import plasma_markers
@@ -19,6 +19,7 @@ from relapsescope.clones.malignant_cells import PatientCells, cell_arms, patient
 from relapsescope.clones.normal_panel import Panel, read_panel
 from relapsescope.clones.normal_plasma import with_own_background
 from relapsescope.clones.plasma_cells import (
+    GeneSpace,
     PlasmaLibrary,
     common_genes,
     gene_space,
@@ -161,140 +162,209 @@ def assess_patient(
     if not libraries:
         return empty_result(patient, libraries, "", "every library of this patient failed")
     space = gene_space(gene_ids, judged=settings.judged)
-    calls = []
-    for library, table in zip(libraries, contigs, strict=True):
-        ig = call_immunoglobulin(
-            library.counts,
-            space.symbols,
-            ambient_umi=library.ambient_umi,
-            ambient=library.ambient,
-            settings=settings.immunoglobulin,
-        )
-        calls.append(apply_contigs(ig, library.barcodes, table))
-    ig = concatenate(calls)
-    shared = set(gene_ids[space.used]).intersection(panel.gene_ids)
-    columns = np.array([i for i, gene in enumerate(gene_ids) if gene in shared], dtype=int)
-    panel = panel.on(gene_ids[columns])
-    arms = arm_map(space.arms[columns])
-    why = evaluable(panel, settings=settings.copy_number)
-    floor, per_donor = 0.05, None
-    if not why:
-        floor = normal_floor(panel, arms, settings=settings.copy_number)
-        per_donor = healthy_events(panel, arms, floor=floor, settings=settings.copy_number)
-        if per_donor > settings.copy_number.max_healthy_events:
-            why = f"normal donors show {per_donor:.1f} events each when left out of the panel"
-    libraries = list(libraries)
-    n = sum(len(library.barcodes) for library in libraries)
-    if n == 0:
-        return empty_result(patient, libraries, why or "", "no plasma cells")
-    libraries_used = [library.over(columns) for library in libraries]
-    if not len(panel.types):
-        # Nobody else's cells: the libraries of one patient are compared with each other.
-        panel = with_own_background(panel, libraries_used)
-    cells = patient_cells(libraries_used, panel, arms)
+    ig = patient_immunoglobulin(libraries, contigs, space.symbols, settings=settings.immunoglobulin)
+    normal = normal_background(gene_ids, space, panel, settings=settings.copy_number)
+    if not any(len(library.barcodes) for library in libraries):
+        return empty_result(patient, libraries, normal.why, "no plasma cells")
+    used = [library.over(normal.columns) for library in libraries]
+    # Without anybody else's cells the libraries of one patient are compared with each other.
+    panel = normal.panel if len(normal.panel.types) else with_own_background(normal.panel, used)
+    cells = patient_cells(used, panel, normal.arms)
+    by_arms = {"evaluable": not normal.why, "floor": normal.floor}
     malignancy = call_malignancy(
         cells,
         ig,
         panel,
-        evaluable=not why,
-        floor=floor,
+        **by_arms,
         ig_settings=settings.immunoglobulin,
         cn_settings=settings.copy_number,
         settings=settings.clones,
     )
-    clones = name_clones(
-        cells, malignancy, evaluable=not why, floor=floor, settings=settings, seed=seed
-    )
+    clones = name_clones(cells, malignancy, **by_arms, settings=settings, seed=seed)
     clones, back = bring_back(
         libraries,
-        libraries_used,
+        used,
         space.symbols,
         cells,
         malignancy,
         clones=clones,
-        evaluable=not why,
-        floor=floor,
+        **by_arms,
         settings=settings,
     )
-    clone_id = np.full(n, None, dtype=object)
-    probability = np.full(n, np.nan)
-    for clone in clones:
-        clone_id[clone.cells] = clone.clone_id
-        probability[clone.cells] = clone.probability[clone.cells]
-    sample = np.array([libraries[i].sample_id for i in cells.library], dtype=object)
+    source = "" if normal.why else source
+    markers = plasma_markers(space.symbols[normal.columns])
     rows = clone_rows(
         patient,
         libraries,
         cells,
         malignancy,
         clones,
-        why=why,
+        why=normal.why,
         settings=settings.clones,
         cn_settings=settings.copy_number,
-        source="" if why else source,
+        source=source,
         lost_library=back.library,
-        identity=identity_columns(
-            libraries_used,
-            cells,
-            malignancy,
-            clones,
-            back,
-            markers=plasma_markers(space.symbols[columns]),
-        ),
+        identity=identity_columns(used, cells, malignancy, clones, back, markers=markers),
     )
-    names = {
-        "patient_id": np.full(n, patient, dtype=object),
-        "sample_id": sample,
-        "barcode": np.concatenate([library.barcodes for library in libraries]),
-    }
-    pictures = np.zeros((0, len(arms.names)))
-    if not why:
-        pictures = cell_arms(cells, cells.normal(malignancy.panel.rates()))
+    summary = summarise(
+        patient,
+        libraries,
+        cells,
+        malignancy,
+        clones,
+        why=normal.why,
+        per_donor=normal.per_donor,
+        floor=normal.floor,
+        panel=panel,
+    )
     return {
-        "cell_arms": {name: values[: len(pictures)] for name, values in names.items()}
-        | {"clone_id": clone_id[: len(pictures)]}
-        | {arm: pictures[:, i].astype(np.float32) for i, arm in enumerate(arms.names)},
-        "cells": _beneath(
-            {
-                **names,
-                "light_chain": ig.light_chain,
-                "malignancy": malignancy.malignancy,
-                "malignancy_probability": malignancy.probability,
-                "clone_id": clone_id,
-                "clone_probability": probability,
-                "kappa_umi": ig.kappa,
-                "lambda_umi": ig.lambda_,
-                "light_v": ig.light_v,
-                "heavy_v": ig.heavy_v,
-                "heavy_chain": ig.heavy,
-                "log_odds_immunoglobulin": malignancy.immunoglobulin,
-                "log_odds_programme": malignancy.programme,
-                "identity_lost": np.zeros(n, dtype=bool),
-            },
-            back.columns,
-        ),
-        "posterior": _beneath(
-            {**names, "malignancy": malignancy.malignancy, "clone_id": clone_id}
-            | {f"{PROBABILITY}{clone.clone_id}": clone.probability for clone in clones},
-            back.columns
-            | {f"{PROBABILITY}{clone.clone_id}": clone.lost_probability for clone in clones},
-        ),
+        **cell_files(patient, libraries, cells, ig, malignancy, clones=clones, back=back),
+        "cell_arms": arm_pictures(patient, libraries, cells, malignancy, clones, normal=normal),
         "clones": rows,
         "copy_number": [row for clone in clones for row in arm_rows(patient, clone)],
-        "summary": summarise(
-            patient,
-            libraries,
-            cells,
-            malignancy,
-            clones,
-            why=why,
-            per_donor=per_donor,
-            floor=floor,
-            panel=panel,
-        )
-        | {"panel_source": "" if why else source}
-        | {"identity_lost": back.by_library(libraries)},
+        "summary": summary | {"panel_source": source, "identity_lost": back.by_library(libraries)},
     }
+
+
+def patient_immunoglobulin(
+    libraries: Sequence[PlasmaLibrary],
+    contigs: Sequence[Mapping[str, Any] | None],
+    symbols: np.ndarray,
+    *,
+    settings: ImmunoglobulinSettings,
+) -> Immunoglobulin:
+    """Return the immunoglobulin of a patient's plasma cells, by counts and by contigs."""
+    calls = []
+    for library, table in zip(libraries, contigs, strict=True):
+        ig = call_immunoglobulin(
+            library.counts,
+            symbols,
+            ambient_umi=library.ambient_umi,
+            ambient=library.ambient,
+            settings=settings,
+        )
+        calls.append(apply_contigs(ig, library.barcodes, table))
+    return concatenate(calls)
+
+
+@dataclass(frozen=True)
+class NormalBackground:
+    """The normal plasma cells that a patient's are compared with, on the genes that both hold.
+
+    Attributes
+    ----------
+    columns
+        Numbers of these genes among the patient's.
+    why
+        Why copy number cannot be judged, empty where it can.
+    floor, per_donor
+        Least error of an arm between normal cells, and events a donor shows when left out.
+    """
+
+    columns: np.ndarray
+    panel: Panel
+    arms: ArmMap
+    why: str
+    floor: float
+    per_donor: float | None
+
+
+def normal_background(
+    gene_ids: np.ndarray, space: GeneSpace, panel: Panel, *, settings: CopyNumberSettings
+) -> NormalBackground:
+    """Return the panel on the patient's genes, and whether copy number can be judged by it."""
+    shared = set(gene_ids[space.used]).intersection(panel.gene_ids)
+    columns = np.array([i for i, gene in enumerate(gene_ids) if gene in shared], dtype=int)
+    panel = panel.on(gene_ids[columns])
+    arms = arm_map(space.arms[columns])
+    why = evaluable(panel, settings=settings)
+    floor, per_donor = 0.05, None
+    if not why:
+        floor = normal_floor(panel, arms, settings=settings)
+        per_donor = healthy_events(panel, arms, floor=floor, settings=settings)
+        if per_donor > settings.max_healthy_events:
+            why = f"normal donors show {per_donor:.1f} events each when left out of the panel"
+    return NormalBackground(columns, panel, arms, why or "", floor, per_donor)
+
+
+def cell_files(
+    patient: str,
+    libraries: Sequence[PlasmaLibrary],
+    cells: PatientCells,
+    ig: Immunoglobulin,
+    malignancy: Malignancy,
+    *,
+    clones: Sequence[Clone],
+    back: BroughtBack,
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return `cells` and `posterior`: malignancy and clone of each cell; brought-back ones last."""
+    names = _cell_names(patient, libraries, cells)
+    clone_id = _clone_of(clones, len(cells.library))
+    probability = np.full(len(clone_id), np.nan)
+    for clone in clones:
+        probability[clone.cells] = clone.probability[clone.cells]
+    of_cells = {
+        **names,
+        "light_chain": ig.light_chain,
+        "malignancy": malignancy.malignancy,
+        "malignancy_probability": malignancy.probability,
+        "clone_id": clone_id,
+        "clone_probability": probability,
+        "kappa_umi": ig.kappa,
+        "lambda_umi": ig.lambda_,
+        "light_v": ig.light_v,
+        "heavy_v": ig.heavy_v,
+        "heavy_chain": ig.heavy,
+        "log_odds_immunoglobulin": malignancy.immunoglobulin,
+        "log_odds_programme": malignancy.programme,
+        "identity_lost": np.zeros(len(clone_id), dtype=bool),
+    }
+    called = {**names, "malignancy": malignancy.malignancy, "clone_id": clone_id}
+    of_clones = {f"{PROBABILITY}{clone.clone_id}": clone.probability for clone in clones}
+    of_lost = {f"{PROBABILITY}{clone.clone_id}": clone.lost_probability for clone in clones}
+    return {
+        "cells": _beneath(of_cells, back.columns),
+        "posterior": _beneath(called | of_clones, back.columns | of_lost),
+    }
+
+
+def arm_pictures(
+    patient: str,
+    libraries: Sequence[PlasmaLibrary],
+    cells: PatientCells,
+    malignancy: Malignancy,
+    clones: Sequence[Clone],
+    *,
+    normal: NormalBackground,
+) -> dict[str, np.ndarray]:
+    """Return each cell's log-ratio of every arm; no cell where copy number cannot be judged."""
+    arms = normal.arms.names
+    ratios = np.zeros((0, len(arms)))
+    if not normal.why:
+        ratios = cell_arms(cells, cells.normal(malignancy.panel.rates()))
+    names = _cell_names(patient, libraries, cells)
+    names["clone_id"] = _clone_of(clones, len(cells.library))
+    return {name: values[: len(ratios)] for name, values in names.items()} | {
+        arm: ratios[:, i].astype(np.float32) for i, arm in enumerate(arms)
+    }
+
+
+def _cell_names(
+    patient: str, libraries: Sequence[PlasmaLibrary], cells: PatientCells
+) -> dict[str, np.ndarray]:
+    return {
+        "patient_id": np.full(len(cells.library), patient, dtype=object),
+        "sample_id": np.array([libraries[i].sample_id for i in cells.library], dtype=object),
+        "barcode": np.concatenate([library.barcodes for library in libraries]),
+    }
+
+
+def _clone_of(clones: Sequence[Clone], n_cells: int) -> np.ndarray:
+    """Return (n_cells,) the clone's letter, None for cells of none."""
+    clone_id = np.full(n_cells, None, dtype=object)
+    for clone in clones:
+        clone_id[clone.cells] = clone.clone_id
+    return clone_id
 
 
 def _beneath(

@@ -74,6 +74,7 @@ ARM_COLUMNS = (
     "event",
 )
 
+SAME = "same_ig_same_subclone"
 # Probability from which a single cell shows that a clone was there before CAR-T.
 SURE = 0.95
 # Arms changed alike that make two groups of cells one tumour: one may be chance.
@@ -138,13 +139,101 @@ def clone_rows(
     identity
         By clone and library number, the columns that tell what is left of the identity.
     """
-    malignant = malignancy.malignancy == "malignant"
     lost_library = np.zeros(0, dtype=int) if lost_library is None else lost_library
+    course = _course_of(libraries, cells, malignancy, clones, lost_library=lost_library)
+    before, number = course.before, course.number
+    relapses = [v for v in course.visits if v.timepoint == "relapse" and course.n_at(v)]
+    last = last_library(relapses, {name: int(course.n_malignant[i]) for name, i in number.items()})
+    returned = relapse_clone({c: n[last] for c, n in course.counts.items()}) if last else None
+    shares = _expected_shares(clones, cells.library, course.malignant, len(libraries), lost_library)
+    rows = []
+    for clone in clones:
+        counts = course.counts[clone.clone_id]
+        is_relapse = clone.clone_id == returned
+        link = Link()
+        if is_relapse:
+            link = _link(clone, course, number[last], cn_settings=cn_settings, settings=settings)
+        for visit in filter(course.n_at, course.visits):
+            count, at_relapse = counts[visit.sample_id], visit.timepoint == "relapse"
+            rows.append(
+                _row(patient, clone, visit, count, malignancy, why=why)
+                | _share_limits(count, shares[clone.clone_id][number[visit.sample_id]])
+                | {
+                    "fate": _fate(visit, course, counts, settings),
+                    "is_relapse_clone": is_relapse and at_relapse,
+                    "relation": link.relation if at_relapse else "",
+                    "share_before": pooled([counts[name] for name in before]).fraction,
+                    "n_changed_genes": link.n_changed if at_relapse else None,
+                    "new_events": ";".join(link.new_events) if at_relapse else "",
+                    "reference_source": source,
+                    "same_immunoglobulin": link.n_same > 0 if is_relapse and before else None,
+                    "reason": "; ".join(filter(None, [link.reason, why])),
+                }
+                | dict((identity or {}).get((clone.clone_id, number[visit.sample_id]), {}))
+            )
+    shown = {row["sample_id"] for row in rows}
+    absent = [v for v in course.visits if v.timepoint == "relapse" and v.sample_id not in shown]
+    return rows + [no_clone_row(patient, visit, _why_none(malignancy, why)) for visit in absent]
+
+
+@dataclass(frozen=True)
+class _Course:
+    """A patient's libraries in time, and how many cells of each clone they hold.
+
+    Attributes
+    ----------
+    number
+        Each library's number in the arrays, by sample.
+    counts
+        Cells by clone and sample, those brought back without a plasma cell's identity too.
+    n_malignant
+        (n_libraries,) malignant cells.
+    lost_library
+        (n_lost,) number of the library of each cell brought back.
+    """
+
+    cells: PatientCells
+    malignancy: Malignancy
+    clones: Sequence[Clone]
+    visits: Sequence[Visit]
+    number: Mapping[str, int]
+    counts: Mapping[str, Mapping[str, CloneCount]]
+    n_malignant: np.ndarray
+    lost_library: np.ndarray
+
+    @property
+    def malignant(self) -> np.ndarray:
+        """(n_cells,) bool."""
+        return self.malignancy.malignancy == "malignant"
+
+    @property
+    def before(self) -> list[str]:
+        """Samples from before CAR-T, in time."""
+        return [visit.sample_id for visit in self.visits if visit.timepoint in BEFORE]
+
+    @property
+    def numbers_before(self) -> list[int]:
+        """Numbers of the libraries from before CAR-T, in time."""
+        return [self.number[name] for name in self.before]
+
+    def n_at(self, visit: Visit) -> int:
+        """Return the malignant cells of a visit."""
+        return int(self.n_malignant[self.number[visit.sample_id]])
+
+
+def _course_of(
+    libraries: Sequence[PlasmaLibrary],
+    cells: PatientCells,
+    malignancy: Malignancy,
+    clones: Sequence[Clone],
+    *,
+    lost_library: np.ndarray,
+) -> _Course:
+    malignant = malignancy.malignancy == "malignant"
     n_malignant = np.bincount(
         np.append(cells.library[malignant], lost_library), minlength=len(libraries)
     )
     number = {library.sample_id: i for i, library in enumerate(libraries)}
-    visits = in_time([Visit(lib.sample_id, lib.timepoint, lib.day) for lib in libraries])
     counts = {
         clone.clone_id: {
             name: count_clone(
@@ -157,97 +246,96 @@ def clone_rows(
         }
         for clone in clones
     }
-    relapses = [v for v in visits if v.timepoint == "relapse" and n_malignant[number[v.sample_id]]]
-    last = last_library(relapses, {name: int(n_malignant[i]) for name, i in number.items()})
-    returned = relapse_clone({c: counts[c][last] for c in counts}) if last else None
-    before = [v.sample_id for v in visits if v.timepoint in BEFORE]
-    shares = _expected_shares(clones, cells.library, malignant, len(libraries), lost_library)
-    rows = []
-    for clone in clones:
-        is_relapse = clone.clone_id == returned
-        earlier = pooled([counts[clone.clone_id][name] for name in before])
-        link, reason, changed, gained, same = "", "", None, (), 0
-        if is_relapse:
-            kin = () if clone.ig_clone >= 0 else shared_arms(clone, clones, counts, before)
-            ig_cells = np.flatnonzero(
-                malignant & ((malignancy.ig_clone == clone.ig_clone) | (len(kin) >= MIN_KIN_ARMS))
-            )
-            same = sum(int((cells.library[ig_cells] == number[name]).sum()) for name in before)
-            same += sum(
-                int((lost_library[other.lost] == number[name]).sum())
-                for other in clones
-                for name in before
-                if other.ig_clone == clone.ig_clone
-            )
-            link, reason = relation(
-                earlier,
-                same_ig_before=same,
-                ig_known=clone.ig_clone >= 0 or len(kin) >= MIN_KIN_ARMS,
-                new_share=settings.new_share,
-                n_sure=_sure(clone, cells.library, [number[name] for name in before]),
-            )
-            if link == "same_ig_same_subclone" and _may_be_new(
-                clone, cells.library, [number[name] for name in before], number[last], settings
-            ):
-                link = "not_assessable"
-                reason += (
-                    "; the cells at relapse split from those before, but not in every sample of "
-                    f"the cells (stability {clone.stability:.2f}): a new subclone is not excluded"
-                )
-            if kin and link != "not_assessable":
-                reason += (
-                    f"; its immunoglobulin is not seen: that it is the same tumour is said from "
-                    f"{';'.join(kin)}, which both show"
-                )
-            earlier_cells = malignant & np.isin(cells.library, [number[name] for name in before])
-            gained, seen = new_events(
-                cells, clone.cells, earlier_cells, number[last], cn_settings, settings=settings
-            )
-            if link == "same_ig_same_subclone" and not seen:
-                link = "not_assessable"
-                reason += "; the same immunoglobulin, but a new subclone could not have been seen"
-            if link == "same_ig_same_subclone" and gained:
-                link = "not_assessable"
-                reason += (
-                    f"; {';'.join(gained)} differ from the cells before, but no subclone holds in "
-                    "every sample of the cells: a new subclone is not excluded"
-                )
-            changed = _changed(cells, clone, [number[name] for name in before])
-            if changed and link == "same_ig_same_subclone":
-                reason += (
-                    f"; {changed} genes changed at least twofold since: a changed state, or a new "
-                    "subclone without arm events, which expression cannot tell apart"
-                )
-        for visit in visits:
-            count = counts[clone.clone_id][visit.sample_id]
-            if count.n_malignant == 0:
-                continue
-            rows.append(
-                _row(patient, clone, visit, count, malignancy, why=why)
-                | _share_limits(count, shares[clone.clone_id][number[visit.sample_id]])
-                | {
-                    "fate": _fate(
-                        visit,
-                        visits,
-                        counts[clone.clone_id],
-                        n_malignant,
-                        number,
-                        settings=settings,
-                    ),
-                    "is_relapse_clone": is_relapse and visit.timepoint == "relapse",
-                    "relation": link if is_relapse and visit.timepoint == "relapse" else "",
-                    "share_before": earlier.fraction,
-                    "n_changed_genes": changed if visit.timepoint == "relapse" else None,
-                    "new_events": ";".join(gained) if visit.timepoint == "relapse" else "",
-                    "reference_source": source,
-                    "same_immunoglobulin": same > 0 if is_relapse and before else None,
-                    "reason": "; ".join(filter(None, [reason, why])),
-                }
-                | dict((identity or {}).get((clone.clone_id, number[visit.sample_id]), {}))
-            )
-    shown = {row["sample_id"] for row in rows}
-    absent = [v for v in visits if v.timepoint == "relapse" and v.sample_id not in shown]
-    return rows + [no_clone_row(patient, visit, _why_none(malignancy, why)) for visit in absent]
+    visits = in_time([Visit(lib.sample_id, lib.timepoint, lib.day) for lib in libraries])
+    return _Course(cells, malignancy, clones, visits, number, counts, n_malignant, lost_library)
+
+
+@dataclass(frozen=True)
+class Link:
+    """How the clone that came back is related to the tumour before CAR-T, and why it is said.
+
+    Attributes
+    ----------
+    n_changed
+        Genes that it changed since; None where none surely did.
+    new_events
+        Arms by which it differs from the cells before.
+    n_same
+        Cells before CAR-T with its immunoglobulin.
+    """
+
+    relation: str = ""
+    reason: str = ""
+    n_changed: int | None = None
+    new_events: tuple[str, ...] = ()
+    n_same: int = 0
+
+
+def _link(
+    clone: Clone,
+    course: _Course,
+    relapse: int,
+    *,
+    cn_settings: CopyNumberSettings,
+    settings: CloneSettings,
+) -> Link:
+    """Return the relation of the relapse clone; `relapse` is the number of its library.
+
+    A clone that seems the same, but in which a new subclone is not excluded, is not assessable.
+    """
+    cells, before, numbers = course.cells, course.before, course.numbers_before
+    kin = () if clone.ig_clone >= 0 else shared_arms(clone, course.clones, course.counts, before)
+    n_same = _same_immunoglobulin(clone, course, by_arms=len(kin) >= MIN_KIN_ARMS)
+    link, reason = relation(
+        pooled([course.counts[clone.clone_id][name] for name in before]),
+        same_ig_before=n_same,
+        ig_known=clone.ig_clone >= 0 or len(kin) >= MIN_KIN_ARMS,
+        new_share=settings.new_share,
+        n_sure=_sure(clone, cells.library, numbers),
+    )
+    if link == SAME and _may_be_new(clone, cells.library, numbers, relapse, settings):
+        link = "not_assessable"
+        reason += (
+            "; the cells at relapse split from those before, but not in every sample of "
+            f"the cells (stability {clone.stability:.2f}): a new subclone is not excluded"
+        )
+    if kin and link != "not_assessable":
+        reason += (
+            f"; its immunoglobulin is not seen: that it is the same tumour is said from "
+            f"{';'.join(kin)}, which both show"
+        )
+    earlier = course.malignant & np.isin(cells.library, numbers)
+    gained, seen = new_events(cells, clone.cells, earlier, relapse, cn_settings, settings=settings)
+    if link == SAME and not seen:
+        link = "not_assessable"
+        reason += "; the same immunoglobulin, but a new subclone could not have been seen"
+    if link == SAME and gained:
+        link = "not_assessable"
+        reason += (
+            f"; {';'.join(gained)} differ from the cells before, but no subclone holds in "
+            "every sample of the cells: a new subclone is not excluded"
+        )
+    changed = _changed(cells, clone, numbers)
+    if changed and link == SAME:
+        reason += (
+            f"; {changed} genes changed at least twofold since: a changed state, or a new "
+            "subclone without arm events, which expression cannot tell apart"
+        )
+    return Link(link, reason, changed, gained, n_same)
+
+
+def _same_immunoglobulin(clone: Clone, course: _Course, *, by_arms: bool) -> int:
+    """Return the malignant cells before CAR-T with a clone's immunoglobulin.
+
+    With `by_arms` every malignant cell counts: shared arms tell that they are one tumour.
+    """
+    same = course.malignant & ((course.malignancy.ig_clone == clone.ig_clone) | by_arms)
+    lost = np.concatenate(
+        [other.lost for other in course.clones if other.ig_clone == clone.ig_clone]
+    )
+    numbers = course.numbers_before
+    found = np.isin(course.cells.library[same], numbers).sum()
+    return int(found + np.isin(course.lost_library[lost], numbers).sum())
 
 
 def last_library(relapses: Sequence[Visit], n_malignant: Mapping[str, int]) -> str | None:
@@ -417,20 +505,14 @@ def _changed(cells: PatientCells, clone: Clone, before: Sequence[int]) -> int | 
 
 
 def _fate(
-    visit: Visit,
-    visits: Sequence[Visit],
-    counts: Mapping[str, CloneCount],
-    n_malignant: np.ndarray,
-    number: Mapping[str, int],
-    *,
-    settings: CloneSettings,
+    visit: Visit, course: _Course, counts: Mapping[str, CloneCount], settings: CloneSettings
 ) -> str:
     """Return the fate from the first visit with malignant cells to this one, "" at the first."""
-    shown = [v for v in visits if n_malignant[number[v.sample_id]]]
-    if visit.sample_id == shown[0].sample_id:
+    first = next(filter(course.n_at, course.visits)).sample_id
+    if visit.sample_id == first:
         return ""
     return fate(
-        counts[shown[0].sample_id],
+        counts[first],
         counts[visit.sample_id],
         new_share=settings.new_share,
         fold_change=settings.fold_change,

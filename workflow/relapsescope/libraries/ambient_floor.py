@@ -86,9 +86,7 @@ def expression_floor(
     total_profile = _profile(np.asarray(matrix.sum(axis=0)).ravel().astype(float))
     if matrix.shape[0] > max_cells:
         matrix = matrix[np.sort(draw.choice(matrix.shape[0], max_cells, replace=False))]
-    group = cluster_cells(matrix, min(n_groups, matrix.shape[0] // (min_group + 5)), draw)
-    names, sizes = np.unique(group, return_counts=True)
-    names = names[sizes >= min_group]
+    group, names = _clusters(matrix, n_groups=n_groups, min_group=min_group, draw=draw)
     if names.size < 2:
         return Floor(np.nan, total_profile, 0, np.nan)
 
@@ -109,31 +107,35 @@ def expression_floor(
             if informative.sum() < 3:
                 return Floor(np.nan, total_profile, int(informative.sum()), np.nan)
             native = _rows_to_one(np.maximum(means - ambient, 0))
-            weights = _fit_weights(
-                native[:, informative],
-                floor[informative],
-                n_cells[informative],
-                share,
-                ambient.sum(),
-                tolerance=tolerance,
-            )
+            fitted = native[:, informative], floor[informative], n_cells[informative]
+            weights = _fit_weights(*fitted, share, ambient.sum(), tolerance=tolerance)
             ambient = weights @ native
-            ambient += np.where(always_foreign, np.maximum(floor - ambient, 0), 0)
+            ambient += _still_foreign(ambient, floor, always_foreign)
         if trimming < TRIMMING_ROUNDS:
-            keep = _central_cells(
-                matrix,
-                group,
-                names,
-                means,
-                np.maximum(ambient, floor),
-                informative=informative,
-                order=order,
-            )
+            most = np.maximum(ambient, floor)
+            chosen = {"informative": informative, "order": order}
+            keep = _central_cells(matrix, group, names, means, most, **chosen)
     smooth = weights @ _rows_to_one(means)
-    smooth += np.where(always_foreign, np.maximum(floor - smooth, 0), 0)
+    smooth += _still_foreign(smooth, floor, always_foreign)
     profile = 0.8 * _profile(smooth) + 0.2 * total_profile
     contrast = means.max(axis=0)[informative] / np.maximum(floor, 0.3 * ambient)[informative]
     return Floor(float(ambient.sum()), profile, int(informative.sum()), float(np.median(contrast)))
+
+
+def _clusters(
+    matrix: sparse.csr_matrix, *, n_groups: int, min_group: int, draw: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each cell's cluster, and the clusters of enough cells."""
+    group = cluster_cells(matrix, min(n_groups, matrix.shape[0] // (min_group + 5)), draw)
+    names, sizes = np.unique(group, return_counts=True)
+    return group, names[sizes >= min_group]
+
+
+def _still_foreign(
+    ambient: np.ndarray, floor: np.ndarray, always_foreign: np.ndarray
+) -> np.ndarray:
+    """Return what the floors of genes that are ambient in any case hold beyond `ambient`."""
+    return np.where(always_foreign, np.maximum(floor - ambient, 0), 0)
 
 
 def cluster_cells(

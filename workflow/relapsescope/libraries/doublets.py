@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from relapsescope.intake.counts import Counts
 from relapsescope.libraries.doublet_simulation import Embedding, embed, share_near, variable_counts
@@ -112,10 +113,38 @@ def call_doublets(
         lineage = most_likely_lineage(lineage_probability[cells], lineages)
         if second_evidence is not None:
             excused = (lineage >= 0) & (second_evidence[cells] < limits.min_evidence)
+    of_cells, of_simulated, suspected, rate, threshold = _scored(
+        matrix, depth, lineage, excused, expected, limits=limits, rng=rng
+    )
+    score[cells] = of_cells
+    predicted[cells] = suspected
+    notes = () if suspected.any() else (no_calls_note(of_cells, of_simulated, rate),)
+    return DoubletCalls(score, predicted, expected, threshold, notes)
 
-    reference = np.arange(len(cells))
-    if len(cells) > limits.max_reference_cells:
-        reference = np.sort(rng.choice(len(cells), limits.max_reference_cells, replace=False))
+
+def _scored(
+    matrix: sparse.csr_matrix,
+    depth: np.ndarray,
+    lineage: np.ndarray | None,
+    excused: np.ndarray,
+    expected: float,
+    *,
+    limits: DoubletLimits,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
+    """Return scores of cells and of simulated doublets, the suspected cells, rate and threshold.
+
+    Parameters
+    ----------
+    excused
+        (n_cells,) bool, cells that are not called for their neighbours alone.
+    expected
+        Share of doublets that loading gives.
+    """
+    n_cells = matrix.shape[0]
+    reference = np.arange(n_cells)
+    if n_cells > limits.max_reference_cells:
+        reference = np.sort(rng.choice(n_cells, limits.max_reference_cells, replace=False))
     embedding = embed(
         matrix,
         depth,
@@ -126,7 +155,7 @@ def call_doublets(
         depth_weight=limits.depth_weight,
         rng=rng,
     )
-    suspected = np.zeros(len(cells), dtype=bool)
+    suspected = np.zeros(n_cells, dtype=bool)
     # The first round's doublets would otherwise stand as singlets, and be parents, in the second.
     for _ in range(2):
         of_cells, of_simulated = neighbour_scores(
@@ -134,10 +163,7 @@ def call_doublets(
         )
         rate, threshold = score_threshold(of_cells, of_simulated, expected, limits)
         suspected = (of_cells >= threshold) & ~excused
-    score[cells] = of_cells
-    predicted[cells] = suspected
-    notes = () if suspected.any() else (no_calls_note(of_cells, of_simulated, rate),)
-    return DoubletCalls(score, predicted, expected, threshold, notes)
+    return of_cells, of_simulated, suspected, rate, threshold
 
 
 def most_likely_lineage(probability: np.ndarray, lineages: tuple[str, ...]) -> np.ndarray:

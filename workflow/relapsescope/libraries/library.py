@@ -12,9 +12,13 @@ from relapsescope.intake.judged_genes import judged_genes
 from relapsescope.intake.matrix import Counts, write_fragment
 from relapsescope.intake.privacy import without_folders
 from relapsescope.libraries.ambient import Ambient, estimate_ambient
-from relapsescope.libraries.b_cell_light_chains import light_chain_ratio, restricted
+from relapsescope.libraries.b_cell_light_chains import (
+    LightChainRatio,
+    light_chain_ratio,
+    restricted,
+)
 from relapsescope.libraries.doublets import DoubletCalls, call_doublets
-from relapsescope.libraries.gene_ranks import rank_genes
+from relapsescope.libraries.gene_ranks import GeneRanks, rank_genes
 from relapsescope.libraries.library_counts import LibraryCounts, no_counts, read_library_counts
 from relapsescope.libraries.lineage import LineageCalls, call_lineages
 from relapsescope.libraries.quality import (
@@ -163,11 +167,7 @@ def assess(
         seed=seed,
     )
     doublet = flags.qc_pass & (doublets.predicted | (calls.contradiction != ""))
-    singlets = CellFlags(
-        flags.qc_pass & ~doublet,
-        np.where(doublet, "doublet", flags.qc_reason).astype(object),
-        flags.thresholds,
-    )
+    singlets = _without_doublets(flags, doublet)
     ceiling = umi_ceiling_suspected(metrics["total_counts"])
     verdict = library_verdict(
         metrics,
@@ -183,23 +183,14 @@ def assess(
     )
     if verdict.verdict == "fail":
         set_aside(cells)
-    light_chains = settings_of(
-        LightChainLimits, settings["b_cell_light_chains"], name="b_cell_light_chains"
-    )
-    of_b = light_chain_ratio(
-        counts, singlets.qc_pass & (calls.lineage == "B"), ambient, light_chains
-    )
+    section = "b_cell_light_chains"
+    light_chains = settings_of(LightChainLimits, settings[section], name=section)
+    b_cells = singlets.qc_pass & (calls.lineage == "B")
+    of_b = light_chain_ratio(counts, b_cells, ambient, light_chains)
+    b_cell_note = restricted(of_b, light_chains)
     immune = cells["qc_pass"] & np.isin(calls.lineage, IMMUNE_LINEAGES)
     ranking = settings_of(RankSettings, settings["gene_ranks"], name="gene_ranks")
     ranks = rank_genes(counts, immune, spans=ranking.loess_spans)
-    genes = {
-        "gene_id": counts.gene_ids,
-        "symbol": counts.symbols,
-        "ambient_profile": ambient.profile,
-        "mean": ranks.mean,
-        "variance": ranks.variance,
-        "hvg_rank": ranks.rank,
-    }
     summary = {
         "verdict": verdict.verdict,
         "reason": verdict.reason,
@@ -208,24 +199,49 @@ def assess(
         "n_plasma_set_aside": int(((calls.lineage == "Plasma") & ~cells["qc_pass"]).sum()),
         "umi_ceiling_suspected": ceiling,
         "gene_trend": ranks.trend,
+        **light_chain_numbers(of_b),
+        "notes": [*ambient.notes, *calls.notes, *doublets.notes, *filter(None, [b_cell_note])],
+        **_type_shares(calls),
+        **library_numbers(counts, metrics, singlets, ambient, doublets),
+    }
+    return cells, gene_columns(counts, ambient, ranks), summary
+
+
+def _without_doublets(flags: CellFlags, doublet: np.ndarray) -> CellFlags:
+    """Return the flags with the reason `doublet` where a barcode is one."""
+    reason = np.where(doublet, "doublet", flags.qc_reason).astype(object)
+    return CellFlags(flags.qc_pass & ~doublet, reason, flags.thresholds)
+
+
+def gene_columns(counts: Counts, ambient: Ambient, ranks: GeneRanks) -> dict[str, np.ndarray]:
+    """Return the columns of the library's `genes.parquet`, one value a gene."""
+    return {
+        "gene_id": counts.gene_ids,
+        "symbol": counts.symbols,
+        "ambient_profile": ambient.profile,
+        "mean": ranks.mean,
+        "variance": ranks.variance,
+        "hvg_rank": ranks.rank,
+    }
+
+
+def _type_shares(calls: LineageCalls) -> dict[str, float | None]:
+    """Return the share of each rare type among T cells, None where it was not made."""
+    return {
+        column: getattr(calls.type_shares[name], part) if name in calls.type_shares else None
+        for column, (name, part) in share_columns().items()
+    }
+
+
+def light_chain_numbers(of_b: LightChainRatio) -> dict[str, Any]:
+    """Return what the library's summary says of its B cells' light chains."""
+    return {
         "b_cells_kappa": of_b.kappa,
         "b_cells_lambda": of_b.lambda_,
         "b_cell_light_chain_ratio": finite(of_b.ratio),
         "b_cell_light_chain_ratio_ci_low": of_b.low,
         "b_cell_light_chain_ratio_ci_high": finite(of_b.high),
-        "notes": [
-            *ambient.notes,
-            *calls.notes,
-            *doublets.notes,
-            *filter(None, [restricted(of_b, light_chains)]),
-        ],
-        **{
-            column: getattr(calls.type_shares[name], part) if name in calls.type_shares else None
-            for column, (name, part) in share_columns().items()
-        },
-        **library_numbers(counts, metrics, singlets, ambient, doublets),
     }
-    return cells, genes, summary
 
 
 def cell_columns(

@@ -111,10 +111,6 @@ def call_lineages(
         Genes that statements are made of; they call no cell.
     seed
         Not used: nothing here is random. Kept so that all steps are called alike.
-
-    Returns
-    -------
-    LineageCalls
     """
     markers, sums = align_markers(read_markers(limits.rate_levels, judged=judged), counts.symbols)
     n_barcodes = counts.matrix.shape[0]
@@ -126,24 +122,87 @@ def call_lineages(
     counted = _counted_genes(counts)
     depth = _depth(counts, ambient, counted)
     deep_enough = depth.native >= limits.min_native_umi
+    sure = use & deep_enough
+    markers_seen = shown, ambient_rates, depth, markers
     by_state, evidence, of_type_genes, rates = _state_posterior(
-        shown, ambient_rates, depth, markers, use=use, limits=limits
+        *markers_seen, use=use, limits=limits
     )
+    by_state, company = _typed(
+        by_state,
+        evidence,
+        of_type_genes,
+        counts.matrix,
+        markers,
+        compared=counted & ~np.isin(counts.symbols.astype(str), list(judged)),
+        use=sure,
+        limits=limits,
+    )
+    usual, explained = _explained(*markers_seen, by_state, company=company, use=sure, limits=limits)
+    posterior, lineage, cell_type, probability = _name(
+        by_state, markers, deep_enough & explained, limits
+    )
+    gene_limit = _gene_limits(markers, limits)
+    second = second_lineage_evidence(
+        *markers_seen, rates, by_state=by_state, use=deep_enough, gene_limit=gene_limit
+    )
+    contradiction = _contradiction(second, posterior, limits.contradiction_nats)
+    shares = type_shares(
+        by_state,
+        of_type_genes,
+        markers,
+        np.flatnonzero(use & (lineage == "T")),
+        rate_log_sd=limits.type_rate_log_sd,
+    )
+    return LineageCalls(
+        lineage,
+        cell_type,
+        probability,
+        posterior,
+        contradiction,
+        second.max(axis=1),
+        notes=_notes(markers, lineage, use),
+        type_shares=shares,
+        warning=_unknown_cells(usual, limits),
+    )
+
+
+def _typed(
+    by_state: np.ndarray,
+    evidence: np.ndarray,
+    of_type_genes: np.ndarray,
+    matrix: sparse.csr_matrix,
+    markers: Markers,
+    *,
+    compared: np.ndarray,
+    use: np.ndarray,
+    limits: LineageLimits,
+) -> tuple[np.ndarray, list[Company]]:
+    """Return posteriors with types told within their lineage, and each lineage's neighbours.
+
+    The genes that define types decide where they can, else the cell's nearest of its lineage help.
+
+    Parameters
+    ----------
+    compared
+        (n_genes,) bool, genes by which neighbours are found.
+    use
+        (n_barcodes,) bool, barcodes that neighbours may be.
+    """
     by_state, evidence, decided_by = decide_by_type_genes(
         by_state,
         evidence,
         of_type_genes,
         markers,
-        use=use & deep_enough,
+        use=use,
         least_share=limits.call_probability,
         decisive=limits.decisive,
     )
     company = company_of_lineages(
         by_state,
-        counts.matrix,
-        counted & ~np.isin(counts.symbols.astype(str), list(judged)),
+        matrix,
+        compared,
         markers,
-        use=use & deep_enough,
+        use=use,
         least_share=limits.call_probability,
         n_neighbours=limits.neighbours,
     )
@@ -155,51 +214,7 @@ def call_lineages(
         least_cells=limits.neighbour_cells,
         lapse=limits.type_lapse,
     )
-    by_state = keep_doubt(by_state, decided_by, markers)
-    usual, explained = _explained(
-        shown,
-        ambient_rates,
-        depth,
-        markers,
-        by_state,
-        company=company,
-        use=use & deep_enough,
-        limits=limits,
-    )
-    posterior, lineage, cell_type, probability = _name(
-        by_state, markers, deep_enough & explained, limits
-    )
-    second = second_lineage_evidence(
-        shown,
-        ambient_rates,
-        depth,
-        markers,
-        rates,
-        by_state=by_state,
-        use=deep_enough,
-        gene_limit=_gene_limits(markers, limits),
-    )
-    contradiction = _contradiction(second, posterior, limits.contradiction_nats)
-    shares = type_shares(
-        by_state,
-        of_type_genes,
-        markers,
-        np.flatnonzero(use & (lineage == "T")),
-        rate_log_sd=limits.type_rate_log_sd,
-    )
-    notes = _notes(markers, lineage, use)
-    warning = _unknown_cells(usual, limits)
-    return LineageCalls(
-        lineage,
-        cell_type,
-        probability,
-        posterior,
-        contradiction,
-        second.max(axis=1),
-        notes,
-        shares,
-        warning,
-    )
+    return keep_doubt(by_state, decided_by, markers), company
 
 
 def _explained(

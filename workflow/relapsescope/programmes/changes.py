@@ -105,26 +105,7 @@ def changes(
         _excess_variance(did[use], (sampling + left)[use]),
     )
     noise = np.sqrt(left + own)
-    low, high = (np.full(len(genes), np.nan) for _ in range(2))
-    direction = np.full(len(genes), "", dtype=object)
-
-    def limits(gene: int, level: float) -> tuple[float, float]:
-        found = ratio(
-            _tally(now, gene),
-            _tally(then, gene),
-            log_sd=float(noise[gene]),
-            shift=float(centre + shared[gene]),
-            level=level,
-        )
-        with np.errstate(divide="ignore"):
-            return float(np.log2(found.low)), float(np.log2(found.high))
-
-    for gene in np.flatnonzero(use):
-        low[gene], high[gene] = limits(gene, 0.95)
-        if max(low[gene], -high[gene]) >= settings.min_log2_change:
-            surer = limits(gene, settings.call_level)
-            if max(surer[0], -surer[1]) >= settings.min_log2_change:
-                direction[gene] = "up" if surer[0] > 0 else "down"
+    low, high, direction = _called(now, then, use, noise, centre + shared, settings=settings)
     return Changes(
         genes=genes,
         plain=(logs - centre) / LOG2,
@@ -137,6 +118,45 @@ def changes(
         direction=direction,
         library_log_sd=float(np.sqrt(np.median(left[use]) + own)) if use.any() else np.nan,
     )
+
+
+def _called(
+    now: Pseudobulk,
+    then: Pseudobulk,
+    use: np.ndarray,
+    noise: np.ndarray,
+    shift: np.ndarray,
+    *,
+    settings: ProgrammeSettings,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each gene's 95 % limits (log2) and direction; NaN and "" where it is not compared.
+
+    Parameters
+    ----------
+    noise, shift
+        (n_genes,) standard deviation of the log ratio beside counting, and what is taken off it.
+    """
+    low, high = (np.full(len(use), np.nan) for _ in range(2))
+    direction = np.full(len(use), "", dtype=object)
+
+    def limits(gene: int, level: float) -> tuple[float, float]:
+        found = ratio(
+            _tally(now, gene),
+            _tally(then, gene),
+            log_sd=float(noise[gene]),
+            shift=float(shift[gene]),
+            level=level,
+        )
+        with np.errstate(divide="ignore"):
+            return float(np.log2(found.low)), float(np.log2(found.high))
+
+    for gene in np.flatnonzero(use):
+        low[gene], high[gene] = limits(gene, 0.95)
+        if max(low[gene], -high[gene]) >= settings.min_log2_change:
+            surer = limits(gene, settings.call_level)
+            if max(surer[0], -surer[1]) >= settings.min_log2_change:
+                direction[gene] = "up" if surer[0] > 0 else "down"
+    return low, high, direction
 
 
 def _log_ratio(now: Pseudobulk, then: Pseudobulk) -> np.ndarray:

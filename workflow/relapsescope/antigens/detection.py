@@ -61,7 +61,7 @@ def detection_rows(
                         "n_cells": one.n_cells,
                         "mean_exposure": depth,
                         "detected_fraction": molecules.number(
-                            "detected", sample, kind, clone, gene, stratum
+                            "detected", sample, kind, clone, gene, stratum=stratum
                         )
                         / one.n_cells,
                     }

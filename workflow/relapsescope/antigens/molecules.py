@@ -111,6 +111,7 @@ class Molecules:
         kind: str,
         clone: str,
         gene: str,
+        *,
         stratum: int = ALL_CELLS,
     ) -> float:
         """Return a further column of a group's row; NaN where there is none."""

@@ -6,6 +6,7 @@ Everything that needs the counts happens here, a patient at a time; verdicts nee
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -135,18 +136,8 @@ def tally_patient(
             cycle_genes=cycle_genes,
             core_probability=core_probability,
         )
-        place = {
-            "patient_id": library["patient_id"],
-            "sample_id": library["sample_id"],
-            "timepoint": library["timepoint"],
-            "tissue": library["tissue"],
-            "umi_ceiling": bool(summary["umi_ceiling_suspected"]),
-            "undetected_removed": bool(summary.get("undetected_genes_removed")),
-            "left_out": ";".join(summary.get("genes_left_out", ())),
-        }
-        wanted = list(
-            dict.fromkeys([*genes, *(gene for own in contaminants.values() for gene in own)])
-        )
+        place = _place_of(library, summary)
+        wanted = list(dict.fromkeys(chain(genes, *contaminants.values())))
         for group in found:
             rows += [place | row for row in group_rows(rna, group, wanted, rates)]
             rows += [place | row for row in coexpression_rows(rna, group, *coexpressed)]
@@ -159,6 +150,16 @@ def tally_patient(
     write_parquet(Path(molecules_path), molecule_columns(rows))
     write_parquet(Path(counted_cells_path), cell_columns(counted))
     write_parquet(Path(pooled_path), _stacked(pooled))
+
+
+def _place_of(library: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that say of which library a row is, and what that library cannot show."""
+    names = ("patient_id", "sample_id", "timepoint", "tissue")
+    return {name: library[name] for name in names} | {
+        "umi_ceiling": bool(summary["umi_ceiling_suspected"]),
+        "undetected_removed": bool(summary.get("undetected_genes_removed")),
+        "left_out": ";".join(summary.get("genes_left_out", ())),
+    }
 
 
 def group_rows(

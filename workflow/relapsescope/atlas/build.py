@@ -1,6 +1,7 @@
 """The cohort's atlas from what the libraries' jobs wrote, to the files of `results/atlas`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,85 +75,104 @@ def build_atlas(
         n_genes=chosen.n_genes,
         min_cells=chosen.min_cells_to_vote,
     )
-    counts = read_counts_of(libraries, selection.gene_ids)
-    total_counts = np.concatenate([library.total_counts for library in libraries])
-    cell_type = np.concatenate([library.cell_type for library in libraries])
-    sample_id = np.repeat(
-        np.array([library.sample_id for library in libraries], dtype=object),
-        [len(library.rows) for library in libraries],
+    cells = immune_map(libraries, selection.gene_ids, settings=chosen, seed=seed)
+    write_genes(Path(outputs["genes"]), selection)
+    quality = measure(
+        cells.integration, cells.neighbours, cells.sample_id, cells.cell_type, seed=seed
     )
+    write_tsv(Path(outputs["integration"]), INTEGRATION_COLUMNS, quality)
+    markers = find_markers(libraries, cells.leiden, chosen, seed=seed)
+    write_tsv(Path(outputs["markers"]), MARKER_COLUMNS, markers)
+    keys = {"sample_id": cells.sample_id, "barcode": cells.barcode}
+    places = {"umap_1": cells.coordinates[:, 0], "umap_2": cells.coordinates[:, 1]}
+    write_parquet(Path(outputs["embedding"]), {**keys, **places, "leiden": cells.clusters})
+    latent = cells.integration.latent.T
+    write_parquet(
+        Path(outputs["latent"]),
+        {**keys, **{f"latent_{i + 1}": column for i, column in enumerate(latent)}},
+    )
+    methods = [cells.integration.note, f"neighbours: {cells.neighbours.method}"]
+    bundle = Bundle(
+        encoder=cells.integration.encoder,
+        state=cells.integration.state,
+        gene_ids=selection.gene_ids,
+        symbols=selection.symbols,
+        libraries=cells.integration.libraries,
+        reference=cells.reference(chosen.reference_cells, seed=seed),
+        novelty_distance=novelty_distance(cells.neighbours),
+        settings={**settings, "seed": seed},
+        notes=tuple(filter(None, methods)),
+    )
+    save_bundle(Path(outputs["bundle"]), bundle)
+
+
+@dataclass(frozen=True)
+class ImmuneMap:
+    """The map of the cohort's immune cells; arrays are (n_cells,), coordinates (n_cells, 2)."""
+
+    sample_id: np.ndarray
+    barcode: np.ndarray
+    cell_type: np.ndarray
+    integration: Integration
+    neighbours: Neighbours
+    leiden: np.ndarray
+    coordinates: np.ndarray
+
+    @property
+    def clusters(self) -> np.ndarray:
+        """(n_cells,) names of the clusters."""
+        return self.leiden.astype(str).astype(object)
+
+    def reference(self, size: int, *, seed: int) -> Reference:
+        """Return the cells that new samples are placed among, evenly from library and type."""
+        chosen = draw_sketch(
+            np.unique(self.sample_id.astype(str), return_inverse=True)[1],
+            self.cell_type,
+            size=size,
+            random=np.random.default_rng(seed),
+        )
+        kept = self.integration.latent, self.coordinates, self.cell_type
+        return Reference(*(column[chosen] for column in (*kept, self.clusters, self.sample_id)))
+
+
+def immune_map(
+    libraries: Sequence[LibraryCells],
+    gene_ids: np.ndarray,
+    *,
+    settings: AtlasSettings,
+    seed: int,
+) -> ImmuneMap:
+    """Return the libraries' cells integrated on these genes, clustered and laid out."""
+    cell_type = np.concatenate([library.cell_type for library in libraries])
+    names = np.array([library.sample_id for library in libraries], dtype=object)
+    sample_id = np.repeat(names, [len(library.rows) for library in libraries])
     integration = integrate(
-        counts,
-        total_counts,
+        read_counts_of(libraries, gene_ids),
+        np.concatenate([library.total_counts for library in libraries]),
         sample_id,
         cell_type,
-        settings=chosen.integration,
+        settings=settings.integration,
         seed=seed,
-        accelerator=chosen.accelerator,
+        accelerator=settings.accelerator,
     )
-    del counts
     neighbours = find_neighbours(
         integration.latent,
-        n_neighbours=chosen.n_neighbours,
-        exact_below=chosen.exact_neighbours_below,
-        min_recall=chosen.min_neighbour_recall,
+        n_neighbours=settings.n_neighbours,
+        exact_below=settings.exact_neighbours_below,
+        min_recall=settings.min_neighbour_recall,
         seed=seed,
     )
     graph = fuzzy_graph(neighbours)
-    leiden = leiden_clusters(graph, resolution=chosen.resolution, seed=seed)
+    leiden = leiden_clusters(graph, resolution=settings.resolution, seed=seed)
     coordinates = umap_layout(
         integration.latent,
         graph,
-        max_cells=chosen.layout_cells,
-        n_neighbours=chosen.n_neighbours,
+        max_cells=settings.layout_cells,
+        n_neighbours=settings.n_neighbours,
         seed=seed,
     )
-    barcodes = np.concatenate([library.barcodes for library in libraries])
-    keys = {"sample_id": sample_id, "barcode": barcodes}
-    clusters = leiden.astype(str).astype(object)
-    write_parquet(
-        Path(outputs["embedding"]),
-        {**keys, "umap_1": coordinates[:, 0], "umap_2": coordinates[:, 1], "leiden": clusters},
-    )
-    write_parquet(
-        Path(outputs["latent"]),
-        {**keys, **{f"latent_{i + 1}": column for i, column in enumerate(integration.latent.T)}},
-    )
-    write_genes(Path(outputs["genes"]), selection)
-    write_tsv(
-        Path(outputs["integration"]),
-        INTEGRATION_COLUMNS,
-        measure(integration, neighbours, sample_id, cell_type, seed=seed),
-    )
-    write_tsv(
-        Path(outputs["markers"]),
-        MARKER_COLUMNS,
-        find_markers(libraries, leiden, chosen, seed=seed),
-    )
-    reference = draw_sketch(
-        np.unique(sample_id.astype(str), return_inverse=True)[1],
-        cell_type,
-        size=chosen.reference_cells,
-        random=np.random.default_rng(seed),
-    )
-    bundle = Bundle(
-        encoder=integration.encoder,
-        state=integration.state,
-        gene_ids=selection.gene_ids,
-        symbols=selection.symbols,
-        libraries=integration.libraries,
-        reference=Reference(
-            integration.latent[reference],
-            coordinates[reference],
-            cell_type[reference],
-            clusters[reference],
-            sample_id[reference],
-        ),
-        novelty_distance=novelty_distance(neighbours),
-        settings={**settings, "seed": seed},
-        notes=tuple(filter(None, [integration.note, f"neighbours: {neighbours.method}"])),
-    )
-    save_bundle(Path(outputs["bundle"]), bundle)
+    barcode = np.concatenate([library.barcodes for library in libraries])
+    return ImmuneMap(sample_id, barcode, cell_type, integration, neighbours, leiden, coordinates)
 
 
 def measure(

@@ -172,6 +172,47 @@ def dense(sign, *, turned=False, r_header=False, comment=""):
     return write
 
 
+def r_default(folder, library):
+    """R's `write.table` without arguments: spaces, quotes, a header of one name less."""
+    counts, _, symbols, barcodes = library
+    lines = [" ".join(f'"{barcode}"' for barcode in barcodes)]
+    lines += [f'"{s}" ' + " ".join(map(str, row)) for s, row in zip(symbols, counts.T, strict=True)]
+    (folder / "counts.txt").write_text("\n".join(lines) + "\n")
+    return folder / "counts.txt"
+
+
+def feature_counts(folder, library):
+    """featureCounts: where a gene lies stands between its name and the counts."""
+    counts, ids, _, barcodes = library
+    lines = ["# Program:featureCounts v2.0", "\t".join([*PLACES, *barcodes])]
+    for number, (gene, row) in enumerate(zip(ids, counts.T, strict=True)):
+        place = [gene, "chr1;chr1", "1;9", f"5;{number}", "+;+", str(900 + number)]
+        lines.append("\t".join([*place, *map(str, row)]))
+    (folder / "counts.txt").write_text("\n".join(lines) + "\n")
+    return folder / "counts.txt"
+
+
+PLACES = ("Geneid", "Chr", "Start", "End", "Strand", "Length")
+
+
+def two_names(folder, library):
+    counts, ids, symbols, barcodes = library
+    table = pd.DataFrame(counts.T, columns=barcodes)
+    table.insert(0, "gene_name", symbols)
+    table.insert(0, "gene_id", ids)
+    table.to_csv(folder / "counts.csv", index=False)
+    return folder / "counts.csv"
+
+
+def numbered_rows(folder, library):
+    """pandas' row numbers before the names."""
+    counts, _, symbols, barcodes = library
+    table = pd.DataFrame(counts.T, columns=barcodes)
+    table.insert(0, "gene", symbols)
+    table.to_csv(folder / "counts.csv")
+    return folder / "counts.csv"
+
+
 def spliced(folder, library):
     """velocyto's loom as anndata reads it: the spliced part is X."""
     part = np.random.default_rng(1).binomial(library[0], 0.6)
@@ -217,6 +258,11 @@ FORMS = {
     "tsv": dense("\t"),
     "csv of R": dense("\t", r_header=True),
     "csv by cell": dense(",", turned=True),
+    "semicolons": dense(";"),
+    "txt of R": r_default,
+    "featureCounts": feature_counts,
+    "IDs and symbols": two_names,
+    "row numbers": numbered_rows,
     "csv with comments": dense(",", comment="##BD Rhapsody\n## 1.9\n"),
     "spliced": spliced,
     "velocyto": velocyto,

@@ -156,11 +156,8 @@ UNTYPED_FORMS = {*ONE_NAME, "h5 v2", "folder v2", "folder v2 plain", "Parse", "l
 
 def _forms() -> list[Variant]:
     found = [Variant(f"form {name}", write, raw="same") for name, write in FORMS.items()]
-    # Words of all sorts stand between the genes: what is meant is not certain.
-    unsure = {"form csv two names", "form txt spaces", "form csv semicolons"}
-    found = [replace(v, right=EITHER) if v.name in unsure else v for v in found]
     refused = Variant("form pattern", forms.mex(field="pattern"), right=REFUSED)
-    return [*found, refused, Variant("form alevin-fry", forms.alevin, right=EITHER)]
+    return [*found, refused, Variant("form alevin-fry", forms.alevin)]
 
 
 def _layers() -> list[Variant]:
@@ -180,7 +177,6 @@ def _layers() -> list[Variant]:
         "decontX beside": layers.decontx_beside,
         "SoupX rounded": layers.soupx_rounded,
         "CellBender beside raw": layers.cellbender_beside_raw,
-        "undetected removed": layers.without_undetected,
     }
     refused = {
         "scaled alone": layers.scaled_alone,
@@ -190,8 +186,11 @@ def _layers() -> list[Variant]:
         "CellBender": layers.cellbender,
         "scaled counts": layers.rpkm,
     }
-    # A layer of a name of its own, and X is no counts: the way out is said.
-    either = {"layer of another name": layers.counts_and_log("my_umi_matrix")}
+    either = {
+        "layer of another name": layers.counts_and_log("my_umi_matrix"),
+        # The CAR before the infusion goes with the undetected genes.
+        "undetected removed": layers.without_undetected,
+    }
     return [
         Variant(f"layers {name}", forms.h5ad(change), right=right)
         for right, changes in ((READ, read), (REFUSED, refused), (EITHER, either))
@@ -279,7 +278,7 @@ def _combinations(number: int = 40, seed: int = 18) -> list[Variant]:
     known = ["Cell Ranger", "GEX", "RNA", "rna", "biotype", "lncRNA too"]
     found = []
     for k in range(number):
-        form = rng.choice([name for name in FORMS if name not in ("txt spaces", "csv semicolons")])
+        form = rng.choice(list(FORMS))
         panel = rng.choice(["", "", *PANELS])
         types = "none" if form in UNTYPED_FORMS else rng.choice([*known, "none", "all NA"])
         ids = rng.choice(["ids", "ids", "symbols", "versions", "GRCh38_", "ids only"])
@@ -294,7 +293,7 @@ def _combinations(number: int = 40, seed: int = 18) -> list[Variant]:
                 panel,
                 tuple(x for x in ("hashtags", "peaks", "guides") if rng.random() < 0.15),
                 rng.choice(["same", "Cell Ranger"]),
-                READ if sure and form not in ("csv two names",) else EITHER,
+                READ if sure else EITHER,
             )
         )
     # Peaks and guides without a type beside symbols are no genes; nothing else is promised.

@@ -28,6 +28,7 @@ from relapsescope.intake.feature_types import (
     resolve_types,
 )
 from relapsescope.intake.genes import gene_table
+from relapsescope.intake.unlikely_rna import refuse_antibodies
 
 # An Ensembl ID as references write it: GRCh38_ENSG00000000003.15, ENSG00000182378.15_PAR_Y.
 HUMAN_ID = re.compile(r"(?:[\w.+-]*?[_-])?(ENSG\d{11})(?:\.\d+)?(?:[_-]PAR[_-]Y)?")
@@ -317,7 +318,8 @@ def identify_counts(path: Path, file: FileMatrix) -> Counts:
     Raises
     ------
     InputProblem
-        Where no human gene is found, or barcodes repeat.
+        Where no human gene is found, barcodes repeat, or a row without a type seems to be an
+        antibody.
     """
     barcodes = file.barcodes
     if len(set(barcodes.tolist())) < len(barcodes):
@@ -328,6 +330,8 @@ def identify_counts(path: Path, file: FileMatrix) -> Counts:
             "give one library a file, or make its barcodes unique",
         )
     ids, block, notes = identify_features(path, file.ids, file.names, file.feature_types)
+    untyped = np.array([canonical_type(word) == UNTYPED for word in file.feature_types], dtype=bool)
+    refuse_antibodies(path, file.matrix, ids, untyped)
     columns = np.flatnonzero(ids != "")
     unique, target_of_column = _unique_in_order(ids[columns])
     if len(unique) < len(columns):

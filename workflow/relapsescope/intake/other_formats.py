@@ -5,6 +5,7 @@ gene and what is refused is decided by the same rules. They are read whole also 
 """
 
 import io
+import re
 from pathlib import Path
 
 import h5py
@@ -32,6 +33,11 @@ LOOM_CELLS = ("CellID", "obs_names", "cell_names", "barcode", "Barcode", "barcod
 NAMES_LOOKED_AT = 200
 # A table's axis is that of the genes when so many of its names are known ones.
 KNOWN_GENES = 0.3
+NUMBER = re.compile(rb"[0-9.]+(?:[eE][+-]?\d+)?")
+# The line after the header is looked at so far.
+TABLE_SECOND_LINE = 1_000_000
+# Numbers that stand beside a gene's name, as featureCounts writes them: no cells.
+PLACES_OF_GENES = ("chr", "chromosome", "start", "end", "strand", "length", "entrez", "entrezid")
 
 
 def header_of(kind: str, file: FileMatrix) -> FileHeader:
@@ -179,9 +185,23 @@ def _copy(node, target: h5py.Group, name: str) -> None:
 
 
 def is_dense_table(start: bytes) -> bool:
-    """Return whether a file's first line could be that of a table of counts."""
-    line = without_comments(start).partition(b"\n")[0]
-    return b"\0" not in start and (line.count(b",") > 1 or line.count(b"\t") > 1)
+    """Return whether a file's first lines could be those of a table of counts."""
+    return b"\0" not in start and separator(start) != ""
+
+
+def separator(start: bytes) -> str:
+    """Return the sign between a table's columns, "" where it is no table.
+
+    A tab, comma or semicolon; or a space, as R's `write.table` has it unless told otherwise, where
+    all that follows the second line's first word are numbers.
+    """
+    header, _, rest = without_comments(start).partition(b"\n")
+    sign = max(b"\t", b",", b";", key=header.count)
+    if header.count(sign) > 1:
+        return sign.decode()
+    values = rest.partition(b"\n")[0].split(b" ")[1:]
+    spaced = header.count(b" ") > 1 and all(NUMBER.fullmatch(value.strip()) for value in values)
+    return " " if spaced and len(values) > 1 else ""
 
 
 def without_comments(content: bytes) -> bytes:
@@ -195,49 +215,72 @@ def without_comments(content: bytes) -> bytes:
 def read_dense(path: Path) -> FileMatrix:
     """Return the counts of a table of text, genes by cells or cells by genes, as deposits hold.
 
-    The columns are set apart by commas or tabs; lines before them that begin with ``#`` are
-    skipped. The axis whose names are known genes is that of the genes.
+    Lines before it that begin with ``#`` are skipped. Before the counts may stand several columns
+    of words (ID and symbol, as featureCounts' places of genes too). The axis whose names are known
+    genes is that of the genes.
 
     Raises
     ------
     InputProblem
         Where it is no table of counts with names of genes and cells.
     """
-    from pyarrow import ArrowInvalid, csv
-
-    content = without_comments(read_unpacked(path))
-    header, _, body = content.partition(b"\n")
-    sign = b"\t" if header.count(b"\t") > header.count(b",") else b","
-    names = [text.strip().strip('"') for text in header.decode("utf-8-sig").split(sign.decode())]
-    width = body.partition(b"\n")[0].count(sign) + 1
-    if width not in (len(names), len(names) + 1):
-        refuse(path, "a text file whose lines differ in length", "give a table of raw counts")
-    across = names if width == len(names) + 1 else names[1:]
-    options = csv.ReadOptions(use_threads=False, autogenerate_column_names=True)
-    try:
-        table = csv.read_csv(
-            io.BytesIO(body), options, csv.ParseOptions(delimiter=sign.decode(), quote_char='"')
-        )
-        down = [str(value) for value in table.column(0).to_pylist()]
-        values = [table.column(i).to_numpy() for i in range(1, table.num_columns)]
-    except ArrowInvalid as error:
-        refuse(path, f"cannot be read as a table ({first_line(error)})", DAMAGED)
-    wrong = next((i for i, column in enumerate(values) if column.dtype.kind not in "iuf"), None)
-    if wrong is not None:
-        refuse(path, f"the column {across[wrong]} holds words", "leave the names and counts alone")
-    down = np.array([text.strip('"') for text in down], dtype=object)
-    across = np.array(across, dtype=object)
-    matrix = sparse.csr_matrix(np.column_stack(values)) if values else sparse.csr_matrix((0, 0))
-    if _share_known(down) >= max(_share_known(across), KNOWN_GENES):
-        genes, cells, matrix = down, across, matrix.T.tocsr()
+    labels, across, matrix = _dense_parts(path, without_comments(read_unpacked(path)))
+    best = max(labels, key=_share_known)
+    if _share_known(best) >= max(_share_known(across), KNOWN_GENES):
+        cells, matrix = across, matrix.T.tocsr()
+        ids = max(labels, key=lambda words: float(np.mean([bool(human_id(w)) for w in words])))
+        symbols, _ = ids_of_symbol()
+        names = max(labels, key=lambda words: sum(word in symbols for word in words))
+        names = names if any(name in symbols for name in names) else ids
     elif _share_known(across) >= KNOWN_GENES:
-        genes, cells = across, down
+        ids, names, cells = across, across, labels[0]
     else:
         refuse(path, "a table without names of human genes", "give a table of raw counts by gene")
     counts = count_matrix(path, matrix.data, matrix.indices, matrix.indptr, matrix.shape)
-    ids = np.array([text if human_id(text) else "" for text in genes], dtype=object)
-    types = np.full(len(genes), UNTYPED, object)
-    return FileMatrix(counts, cells, ids, genes, types, ("raw counts read from a table of text",))
+    ids = np.array([text if human_id(text) else "" for text in ids], dtype=object)
+    types = np.full(len(names), UNTYPED, object)
+    return FileMatrix(counts, cells, ids, names, types, ("raw counts read from a table of text",))
+
+
+def _dense_parts(
+    path: Path, content: bytes
+) -> tuple[list[np.ndarray], np.ndarray, sparse.csr_matrix]:
+    """Return the columns of words before a table's counts, the counts' columns and the counts."""
+    from pyarrow import ArrowInvalid, csv
+
+    header, _, body = content.partition(b"\n")
+    sign = separator(content[: len(header) + TABLE_SECOND_LINE])
+    names = [text.strip().strip('"') for text in header.decode("utf-8-sig").split(sign)]
+    width = body.partition(b"\n")[0].count(sign.encode()) + 1
+    if width not in (len(names), len(names) + 1):
+        refuse(path, "a text file whose lines differ in length", "give a table of raw counts")
+    across = ["", *names] if width == len(names) + 1 else names
+    options = csv.ReadOptions(use_threads=False, autogenerate_column_names=True)
+    try:
+        table = csv.read_csv(
+            io.BytesIO(body), options, csv.ParseOptions(delimiter=sign, quote_char='"')
+        )
+        columns = [table.column(i) for i in range(table.num_columns)]
+        values = [column.to_numpy() for column in columns]
+    except ArrowInvalid as error:
+        refuse(path, f"cannot be read as a table ({first_line(error)})", DAMAGED)
+    n_words = 1
+    while n_words < len(values) and (
+        values[n_words].dtype.kind not in "iuf" or across[n_words].lower() in PLACES_OF_GENES
+    ):
+        n_words += 1
+    wrong = next(
+        (i for i in range(n_words, len(values)) if values[i].dtype.kind not in "iuf"), None
+    )
+    if wrong is not None or n_words == len(values):
+        column = across[wrong or n_words - 1]
+        refuse(path, f"the column {column} holds words", "leave the names and counts alone")
+    labels = [
+        np.array([str(value).strip('"') for value in column.to_pylist()], dtype=object)
+        for column in columns[:n_words]
+    ]
+    matrix = sparse.csr_matrix(np.column_stack(values[n_words:]))
+    return labels, np.array(across[n_words:], dtype=object), matrix
 
 
 def _share_known(names: np.ndarray) -> float:

@@ -223,6 +223,15 @@ def spliced(folder, library):
     return folder / "a.h5ad"
 
 
+def sc_velo(folder, library):
+    """Normalised values in X beside the parts, of which the counts are the sum."""
+    path = spliced(folder, library)
+    found = ad.read_h5ad(path)
+    found.X.data = np.log1p(found.X.data * 1.3)
+    found.write_h5ad(path)
+    return path
+
+
 def velocyto(folder, library):
     path = spliced(folder, library)
     found = ad.read_h5ad(path)
@@ -266,6 +275,7 @@ FORMS = {
     "csv with comments": dense(",", comment="##BD Rhapsody\n## 1.9\n"),
     "spliced": spliced,
     "velocyto": velocyto,
+    "scVelo": sc_velo,
     "X=None": null_x,
 }
 

@@ -174,6 +174,9 @@ def find_counts(path: Path, handle: h5py.File) -> tuple[Candidate, tuple[str, ..
     candidates = [_look(*place) for place in places]
     good = [c for c in candidates if not not_counts(c.values)]
     if not good:
+        # scVelo normalises X beside the parts that velocyto counted.
+        good = _added_up({name: node for name, (_, node) in layers.items()}, handle["var"])
+    if not good:
         reasons = "; ".join(f"{c.name}: {not_counts(c.values)}" for c in candidates)
         refuse(
             path,
@@ -218,6 +221,22 @@ def _whole(chosen: Candidate, layers: dict[str, h5py.Group | h5py.Dataset]) -> C
             told = f"the layers {', '.join(n for n in names if n in layers)}, added up,"
             return Candidate(told, parts[0], chosen.var, chosen.shape, first.values, parts)
     return chosen
+
+
+def _added_up(
+    layers: dict[str, h5py.Group | h5py.Dataset], var: h5py.Group | h5py.Dataset
+) -> list[Candidate]:
+    """Return the sum of spliced and unspliced (mature and nascent) layers of counts, if there."""
+    for names in PARTS:
+        found = {name: layers[name] for name in names if name in layers}
+        if not set(names[:2]) <= set(found):
+            continue
+        looked = [_look(name, node, var) for name, node in found.items()]
+        if not any(not_counts(one.values) for one in looked):
+            told = f"the layers {', '.join(found)}, added up,"
+            first = looked[0]
+            return [Candidate(told, first.node, var, first.shape, first.values, (*found.values(),))]
+    return []
 
 
 def _shape(node: h5py.Group | h5py.Dataset) -> tuple[int, int]:

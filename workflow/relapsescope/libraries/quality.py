@@ -261,7 +261,7 @@ def umi_ceiling_suspected(
         return bool(upper > lower)
     usual = logs.size * max(0.5 / (upper - lower), 0.2 / (edge - shoulder))
     density = (top / span) * (1 - 1 / np.sqrt(top)) / usual
-    largest = np.exp(logs[-1])
+    largest = np.max(total_counts)
     at_round = np.any((largest <= ROUND_CEILINGS) & (largest >= 0.99 * ROUND_CEILINGS))
     return bool(density >= (round_cut_density if at_round else cut_density))
 

@@ -94,3 +94,30 @@ def test_more_rows_than_files_are_an_error():
     job = Job("niche", {"counts": ["a.h5"]}, {}, {"rows": [{}, {}]}, {})
     with pytest.raises(ValueError, match="shorter"):
         job.libraries()
+
+
+def test_a_job_writes_what_it_has_cost_beside_its_log(tmp_path):
+    asked = given(tmp_path)
+    asked.log = [str(tmp_path / "logs/logs/clones/P1.log")]
+    run(lambda job: None, asked)
+    header, values = (tmp_path / "logs/benchmarks/clones/P1.tsv").read_text().splitlines()
+    cost = dict(zip(header.split("\t"), map(float, values.split("\t")), strict=True))
+    assert list(cost) == ["s", "max_rss", "mean_load", "cpu_time"]
+    assert cost["max_rss"] > 20
+    assert cost["cpu_time"] > 0
+
+
+def test_what_snakemake_gives_becomes_plain_and_stays_what_it_is(tmp_path):
+    class Named(list):
+        pass
+
+    class Text(str):
+        pass
+
+    seen = []
+    asked = given(tmp_path)
+    asked.params = {"rows": Named([Text("a"), {Text("b"): None}]), "seed": 1, "share": 0.5}
+    run(lambda job: seen.append(job), asked)
+    assert seen[0].params == {"rows": ["a", {"b": None}], "seed": 1, "share": 0.5}
+    rows = seen[0].params["rows"]
+    assert [type(rows), type(rows[0]), type(next(iter(rows[1])))] == [list, str, str]

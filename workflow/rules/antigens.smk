@@ -18,8 +18,6 @@ rule molecules:
         f"{RESULTS}/logs/molecules/{{patient}}.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/molecules/{{patient}}.tsv"
     params:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
         settings={
@@ -52,8 +50,6 @@ rule antigens:
         f"{RESULTS}/logs/antigens.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/antigens.tsv"
     params:
         settings={
             section: lookup(dpath=section, within=config) for section in MOLECULAR_SETTINGS

@@ -34,8 +34,6 @@ rule place:
         f"{RESULTS}/logs/place.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/place.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         reference=str(REFERENCE_FOLDER),
@@ -59,8 +57,6 @@ rule atlas:
         f"{RESULTS}/logs/atlas.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/atlas.tsv"
     params:
         settings=lookup(dpath="atlas", within=config),
         seed=lookup(dpath="seed", within=config),

@@ -18,8 +18,6 @@ rule car_cells:
         f"{RESULTS}/logs/car_cells/{{patient}}.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/car_cells/{{patient}}.tsv"
     params:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
         settings={section: lookup(dpath=section, within=config) for section in CAR_SETTINGS},
@@ -52,8 +50,6 @@ rule car_t:
         f"{RESULTS}/logs/car_t.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/car_t.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings={

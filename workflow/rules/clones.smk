@@ -24,8 +24,6 @@ rule normal_plasma:
         f"{RESULTS}/logs/normal_plasma.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/normal_plasma.tsv"
     params:
         rows=rows_of(PANEL_SAMPLES),
         settings={
@@ -53,8 +51,6 @@ rule clones:
         f"{RESULTS}/logs/clones/{{patient}}.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/clones/{{patient}}.tsv"
     params:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
         settings={
@@ -88,8 +84,6 @@ rule clone_table:
         f"{RESULTS}/logs/clone_table.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/clone_table.tsv"
     params:
         **made_by("clone_table"),
     resources:

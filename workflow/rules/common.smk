@@ -23,11 +23,14 @@ from relapsescope.reference.files import ATLAS as ATLAS_NAMES
 from relapsescope.reference.files import has_atlas, reference_files, reference_folder
 from relapsescope.reference.manifest import read_manifest
 from relapsescope.provenance.code import code_of, stamps
+from relapsescope.run.fork_server import leave_server, start_server
 from relapsescope.run.resource_models import batch_request, batches, request
 from relapsescope.run.start import begin_or_exit
 
 RUN = begin_or_exit(config, check=workflow.is_main_process, files=workflow.configfiles)
 RESULTS = RUN.results
+if not workflow.is_main_process:
+    leave_server()
 REFERENCE = config["reference"]
 REFERENCE_FOLDER = reference_folder(REFERENCE)
 REFERENCE_MANIFEST = read_manifest(REFERENCE_FOLDER) if REFERENCE_FOLDER else None
@@ -59,6 +62,9 @@ wildcard_constraints:
 
 onstart:
     RUN.record("running")
+    # Of environments of Snakemake's and of other machines no process here can be the parent.
+    if workflow.local_exec and not workflow.deployment_settings.deployment_method:
+        start_server()
 
 
 onsuccess:

@@ -18,8 +18,6 @@ rule course:
         f"{RESULTS}/logs/course.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/course.tsv"
     params:
         settings=lookup(dpath="course", within=config),
         seed=lookup(dpath="seed", within=config),

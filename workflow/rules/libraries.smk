@@ -25,8 +25,6 @@ rule library:
         f"{RESULTS}/logs/library/{{sample}}.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/library/{{sample}}.tsv"
     params:
         row=lambda wildcards: RUN.libraries[wildcards.sample].as_params(),
         settings={

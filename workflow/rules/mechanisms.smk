@@ -28,8 +28,6 @@ rule answers:
         f"{RESULTS}/logs/answers.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/answers.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         patients=RUN.patients,

@@ -20,8 +20,6 @@ rule microenvironment:
         f"{RESULTS}/logs/microenvironment.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/microenvironment.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings=lookup(dpath="microenvironment", within=config),
@@ -45,8 +43,6 @@ rule composition_shifts:
         f"{RESULTS}/logs/composition_shifts.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/composition_shifts.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings=lookup(dpath="microenvironment", within=config),
@@ -71,8 +67,6 @@ rule niche:
         f"{RESULTS}/logs/niche/{{patient}}.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/niche/{{patient}}.tsv"
     params:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
         matched_umi=lookup(dpath="suppression/matched_umi", within=config),
@@ -100,8 +94,6 @@ rule suppression:
         f"{RESULTS}/logs/suppression.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/suppression.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings=lookup(dpath="suppression", within=config),
@@ -126,8 +118,6 @@ rule ligand_receptor:
         f"{RESULTS}/logs/ligand_receptor/{{patient}}.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/ligand_receptor/{{patient}}.tsv"
     params:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
         settings=lookup(dpath="interactions", within=config),
@@ -160,8 +150,6 @@ rule interactions:
         f"{RESULTS}/logs/interactions.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/interactions.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         **made_by("interactions"),

@@ -19,8 +19,6 @@ rule programmes:
         f"{RESULTS}/logs/programmes.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/programmes.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         patients=list(SAMPLES_OF),

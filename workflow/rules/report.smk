@@ -52,8 +52,6 @@ rule figures:
         f"{RESULTS}/logs/figures.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/figures.tsv"
     params:
         settings=lookup(dpath="report", within=config),
         seed=lookup(dpath="seed", within=config),
@@ -83,8 +81,6 @@ rule page:
         f"{RESULTS}/logs/page.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/page.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         patients=RUN.patients,

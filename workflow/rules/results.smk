@@ -21,8 +21,6 @@ rule cells:
         f"{RESULTS}/logs/cells.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/cells.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         **made_by("cells"),
@@ -45,8 +43,6 @@ rule samples:
         f"{RESULTS}/logs/samples.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/samples.tsv"
     params:
         **made_by("samples"),
     resources:
@@ -73,8 +69,6 @@ rule cellxgene:
         f"{RESULTS}/logs/cellxgene.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/cellxgene.tsv"
     params:
         **made_by("cellxgene"),
     resources:

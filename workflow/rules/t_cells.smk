@@ -18,8 +18,6 @@ rule receptors:
         f"{RESULTS}/logs/receptors/{{patient}}.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/receptors/{{patient}}.tsv"
     params:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
         contigs=lambda wildcards: stamps(receptor_inputs(wildcards)["contigs"]),
@@ -44,8 +42,6 @@ rule t_cell_states:
         f"{RESULTS}/logs/t_cell_states/{{patient}}.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/t_cell_states/{{patient}}.tsv"
     params:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
         settings=lookup(dpath="t_cell_states", within=config),
@@ -76,8 +72,6 @@ rule t_cells:
         f"{RESULTS}/logs/t_cells.log",
     conda:
         "../../envs/relapsescope.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/t_cells.tsv"
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         settings={

@@ -1,8 +1,11 @@
 """What a job shows while it runs: its log file, and one line for the person who waits."""
 
 import contextlib
+import importlib
+import os
 import resource
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any
 from relapsescope.errors import InputProblem
 from relapsescope.provenance.failures import Failure, note_failure, reason_of, without_libraries
 from relapsescope.provenance.job import Job
+from relapsescope.run.fork_server import hand_over
 
 PEAK = "Peak memory: "
 
@@ -22,33 +26,81 @@ def peak_memory_mb() -> float:
 
 
 def run(function: Callable[[Job], str | None], snakemake: Any) -> None:
-    """Run a job's function on what Snakemake gives a script, with the rule's log.
+    """Run a job's function on what Snakemake gives a script, here or in a child of the server."""
+    given = {name: getattr(snakemake, name) for name in ("input", "output", "params", "wildcards")}
+    inputs, outputs, params, wildcards = (_plain(dict(one.items())) for one in given.values())
+    job = (str(snakemake.rule), inputs, outputs, params, _plain(snakemake.config))
+    arguments = (job, str(snakemake.log[0]), bool(wildcards))
+    if hasattr(sys.modules.get(function.__module__), function.__name__):
+        status = hand_over(do_job, (function.__module__, function.__name__, *arguments))
+        if status is not None:
+            if status:
+                raise SystemExit(status)
+            return
+    _do(function, *arguments)
+
+
+def do_job(module: str, name: str, job: tuple[Any, ...], log: str, of_one: bool) -> None:
+    """Do a job whose function is named: what the server is asked for."""
+    _do(getattr(importlib.import_module(module), name), job, log, of_one)
+
+
+def _do(
+    function: Callable[[Job], str | None], values: tuple[Any, ...], log: str, of_one: bool
+) -> None:
+    """Do a job with the rule's log, and write what it cost.
 
     What the function returns is printed on the terminal, for the person who waits. Of a step of
     the whole cohort that fails, empty tables are left, so that what does not need it still comes;
-    a step of a library or a patient ends with exit status 1.
+    a step of a library or a patient (`of_one`) ends with exit status 1.
     """
-    job = Job(
-        rule=snakemake.rule,
-        inputs=dict(snakemake.input.items()),
-        outputs=dict(snakemake.output.items()),
-        params=dict(snakemake.params.items()),
-        config=snakemake.config,
-    )
+    began = time.monotonic()
+    job = Job(*values)
     told = None
     try:
-        with job_log(snakemake.log[0]):
+        with job_log(log):
             told = function(job)
     except SystemExit as end:
-        if dict(snakemake.wildcards.items()) or not _left_empty(function, job):
+        if of_one or not _left_empty(function, job):
             raise
         # What ended the job; `raise … from None` hides it from tracebacks alone.
         reason = reason_of(end.__context__ or end)
         stand_ins = tuple(map(str, job.outputs.values()))
-        failure = Failure(job.rule, "", reason, snakemake.log[0], stand_ins)
+        failure = Failure(job.rule, "", reason, log, stand_ins)
         note_failure(Path(job.config["results"]), failure)
+    _write_benchmark(Path(log), time.monotonic() - began)
     if told:
         print(told, file=sys.stderr)
+
+
+def _plain(value: Any) -> Any:
+    """Return Snakemake's lists and texts as Python's own."""
+    if isinstance(value, dict):
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, str) else value
+
+
+def _write_benchmark(log: Path, seconds: float) -> None:
+    """Write what this process has cost, in columns that Snakemake's benchmarks have too.
+
+    Snakemake's own look twice a second at a script, and see nothing of what the server does for it.
+    """
+    parts = list(log.parts)
+    if "logs" not in parts:
+        return
+    parts[len(parts) - 1 - parts[::-1].index("logs")] = "benchmarks"
+    path = Path(*parts).with_suffix(".tsv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cpu = sum(os.times()[:2])
+    values = {
+        "s": f"{seconds:.2f}",
+        "max_rss": f"{peak_memory_mb():.2f}",
+        "mean_load": f"{100 * cpu / max(seconds, 0.01):.2f}",
+        "cpu_time": f"{cpu:.2f}",
+    }
+    path.write_text("\t".join(values) + "\n" + "\t".join(values.values()) + "\n")
 
 
 def _left_empty(function: Callable[[Job], str | None], job: Job) -> bool:

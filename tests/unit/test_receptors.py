@@ -1,13 +1,14 @@
 """Clonotypes from chains, against a hand-made set; a patient's files; scirpy's own answer."""
 
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 from relapsescope.intake.contigs import Chain
 from relapsescope.t_cells.patient_receptors import call_patient_receptors
-from relapsescope.t_cells.receptors import call_receptors
+from relapsescope.t_cells.receptors import _grouped, call_receptors, pairing_of
 
 
 def chain(locus, name, umis=3):
@@ -92,9 +93,71 @@ def test_the_names_do_not_depend_on_the_order_of_cells(called):
     )
 
 
-def test_no_cell_needs_no_scirpy(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "scirpy", None)
+def test_no_cell_has_no_clonotype():
     assert len(call_receptors({"S": {}}).barcode) == 0
+
+
+def by_scirpy(cells, monkeypatch, folder):
+    """Return chain pairing, receptor subtype and clonotype of cells by scirpy itself."""
+    monkeypatch.setenv("MPLCONFIGDIR", str(folder))
+    with warnings.catch_warnings():
+        # Of its dependencies' futures, not of ours.
+        warnings.simplefilter("ignore")
+        import awkward
+        import scirpy
+        from anndata import AnnData
+
+        records = [
+            [
+                {
+                    "locus": one.locus,
+                    "junction": one.cdr3_nt,
+                    "junction_aa": one.cdr3,
+                    "umi_count": one.umis,
+                    "consensus_count": one.reads,
+                    "productive": True,
+                }
+                for one in chains
+            ]
+            for chains in cells
+        ]
+        names = pd.Index([str(i) for i in range(len(cells))])
+        data = AnnData(obs=pd.DataFrame(index=names), obsm={"airr": awkward.Array(records)})
+        scirpy.pp.index_chains(data, filter=("productive",))
+        scirpy.tl.chain_qc(data)
+        alone = ("multichain", "ambiguous", "two full chains")
+        some = data[~data.obs["chain_pairing"].isin(alone)].copy()
+        scirpy.pp.ir_dist(some, metric="identity", sequence="nt", n_jobs=1)
+        scirpy.tl.define_clonotypes(
+            some, receptor_arms="all", dual_ir="any", within_group="receptor_subtype", n_jobs=1
+        )
+    clone = some.obs["clone_id"].reindex(data.obs_names)
+    return data.obs["chain_pairing"], data.obs["receptor_subtype"], clone
+
+
+def test_pairing_and_groups_are_scirpy_s(monkeypatch, tmp_path):
+    """500 cells of up to five chains, of few sequences, so that groups grow from cell to cell."""
+    rng = np.random.default_rng(5)
+    loci = ["TRA", "TRA", "TRB", "TRB", "TRG", "TRD"]
+    sequences = ["".join(rng.choice(list("abcdefgh"), 5)) for _ in range(60)]
+    cells = []
+    for _ in range(500):
+        kinds = loci[:4] if rng.random() < 0.8 else loci[4:] if rng.random() < 0.7 else loci
+        own = rng.choice(kinds, rng.choice([1, 2, 2, 2, 3, 4, 5]))
+        cells.append(
+            [chain(locus, rng.choice(sequences), int(rng.integers(1, 9))) for locus in own]
+        )
+    pairing, subtype, clone = by_scirpy(cells, monkeypatch, tmp_path)
+    ours = np.array([pairing_of(own) for own in cells], dtype=object)
+    assert ours[:, 0].tolist() == pairing.tolist()
+    assert ours[:, 1].tolist() == subtype.tolist()
+    assert len(set(ours[:, 0])) == 8
+    group = pd.Series(_grouped(cells, ours[:, 0], ours[:, 1]), index=clone.index)
+    assert group.notna().tolist() == clone.notna().tolist()
+    together = set(zip(group.dropna(), clone.dropna(), strict=True))
+    assert len(together) == group.nunique() == clone.nunique() > 50
+    # Not only cells of one and the same pair.
+    assert group.value_counts().max() > 5
 
 
 HEADER = "barcode,chain,cdr3,cdr3_nt,umis,productive,v_gene,j_gene"

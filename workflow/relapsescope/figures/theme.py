@@ -72,7 +72,8 @@ def to_svg(chart: alt.TopLevelMixin, *, name: str, shrink: bool = True) -> str:
     """
     # The number of rows is bounded where the source data are made, not by Altair's default.
     with alt.data_transformers.enable("default", max_rows=None):
-        specification = chart.to_dict()
+        # Every part was checked when it was made; the whole is not checked again.
+        specification = chart.to_dict(validate=False)
     if shrink:
         specification = compact(specification)
     specification["config"] = CONFIG

@@ -6,6 +6,7 @@ that no comparison can use are named with the reason, and foreign RNA is measure
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -47,17 +48,17 @@ class Pseudobulk:
     n_cells: int
     samples: tuple[str, ...]
 
-    @property
+    @cached_property
     def native(self) -> np.ndarray:
         """Molecules of the cells' own, at least none."""
         return np.maximum(self.umi - self.foreign, 0.0)
 
-    @property
+    @cached_property
     def own_exposure(self) -> np.ndarray:
         """Exposure without the gene itself."""
         return np.maximum(self.exposure - self.native, 1.0)
 
-    @property
+    @cached_property
     def variation(self) -> np.ndarray:
         """Squared coefficient of variation of a gene's native sum, its cells differing.
 

@@ -1,11 +1,8 @@
-"""Clonotypes of a patient's T cells: chains and grouping by scirpy, orphan chains rejoined."""
+"""Clonotypes of a patient's T cells: chains and grouping as scirpy's, orphan chains rejoined."""
 
-import contextlib
-import os
-import tempfile
-import warnings
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +14,21 @@ PAIRED = ("single pair", "extra VJ", "extra VDJ")
 ORPHAN = ("orphan VJ", "orphan VDJ")
 BY_PAIR, BY_ORPHAN, ALONE = "both_chains", "one_chain", "unpaired"
 FIRST, SECOND = ("TRA", "TRG"), ("TRB", "TRD")
+"""Loci of the arms that rearrange V to J, and V to D to J."""
+MOST_OF_AN_ARM = 2
+SUBTYPES = {"TRA+TRB": {"TRA", "TRB"}, "TRG+TRD": {"TRG", "TRD"}}
+AMBIGUOUS, MULTICHAIN = "ambiguous", "multichain"
+PAIRINGS = {
+    (1, 0): ORPHAN[0],
+    (2, 0): ORPHAN[0],
+    (0, 1): ORPHAN[1],
+    (0, 2): ORPHAN[1],
+    (1, 1): PAIRED[0],
+    (2, 1): PAIRED[1],
+    (1, 2): PAIRED[2],
+    (2, 2): "two full chains",
+}
+"""By the number of a cell's chains of either arm."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +88,8 @@ def call_receptors(libraries: Mapping[str, Receptors]) -> ReceptorCells:
         nothing = [np.array([], dtype=object) for _ in range(6)]
         return ReceptorCells(*nothing, chains=())
     chains = tuple(tuple(sorted(own_receptor(found), key=_order)) for _, _, found in cells)
-    pairing, subtype, group = _by_scirpy(chains)
-    clonotype, joined_by = _rejoined(chains, pairing, group)
+    pairing, subtype = np.array([pairing_of(own) for own in chains], dtype=object).T
+    clonotype, joined_by = _rejoined(chains, pairing, _grouped(chains, pairing, subtype))
     return ReceptorCells(
         sample_id=np.array([cell[0] for cell in cells], dtype=object),
         barcode=np.array([cell[1] for cell in cells], dtype=object),
@@ -109,74 +121,46 @@ def _order(chain: Chain) -> tuple[int, int, str]:
     return (-chain.umis, -chain.reads, chain.cdr3_nt)
 
 
-def _by_scirpy(chains: Sequence[Sequence[Chain]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return scirpy's chain pairing, receptor subtype and clonotype of each cell."""
-    with _quiet_scirpy() as scirpy:
-        import awkward
-        import pandas as pd
-        from anndata import AnnData
-
-        records = [[_airr(chain) for chain in own] for own in chains]
-        names = pd.Index([str(i) for i in range(len(chains))])
-        cells = AnnData(obs=pd.DataFrame(index=names), obsm={"airr": awkward.Array(records)})
-        scirpy.pp.index_chains(cells, filter=("productive",))
-        scirpy.tl.chain_qc(cells)
-        pairing = cells.obs["chain_pairing"].to_numpy(dtype=object)
-        subtype = cells.obs["receptor_subtype"].to_numpy(dtype=object)
-        group = np.full(len(chains), None, dtype=object)
-        usable = np.isin(pairing.astype(str), (*PAIRED, *ORPHAN))
-        if usable.any():
-            some = cells[usable].copy()
-            scirpy.pp.ir_dist(some, metric="identity", sequence="nt", n_jobs=1)
-            scirpy.tl.define_clonotypes(
-                some,
-                receptor_arms=_arms([own for own, use in zip(chains, usable, strict=True) if use]),
-                dual_ir="any",
-                within_group="receptor_subtype",
-                n_jobs=1,
-            )
-            group[usable] = some.obs["clone_id"].to_numpy(dtype=object)
-    return pairing, subtype, group
+def pairing_of(chains: Sequence[Chain]) -> tuple[str, str]:
+    """Return how a cell's chains pair, and of which kind its receptor is, in scirpy's words."""
+    first = sum(chain.locus in FIRST for chain in chains)
+    second = sum(chain.locus in SECOND for chain in chains)
+    if max(first, second) > MOST_OF_AN_ARM:
+        return MULTICHAIN, MULTICHAIN
+    loci = {chain.locus for chain in chains}
+    subtype = next((name for name, own in SUBTYPES.items() if loci <= own), AMBIGUOUS)
+    return (PAIRINGS[first, second], subtype) if subtype in SUBTYPES else (AMBIGUOUS, AMBIGUOUS)
 
 
-def _arms(chains: Sequence[Sequence[Chain]]) -> str:
-    """Return which arms scirpy compares: it fails where no cell at all has a chain of one."""
-    loci = {chain.locus for own in chains for chain in own}
-    first, second = loci.intersection(FIRST), loci.intersection(SECOND)
-    return "all" if first and second else "VJ" if first else "VDJ"
+def _grouped(
+    chains: Sequence[Sequence[Chain]], pairing: np.ndarray, subtype: np.ndarray
+) -> np.ndarray:
+    """Return (n_cells,) which cells belong together, None where a cell can belong to no other.
 
-
-@contextlib.contextmanager
-def _quiet_scirpy() -> Iterator[Any]:
-    """Yield scirpy, imported without a trace: matplotlib, which it imports, would write a cache.
-
-    Silenced: anndata says at each use that its awkward arrays may change, and scirpy is built on
-    them; what scirpy's own dependencies deprecate is not ours to change.
+    Cells of one kind of receptor belong together when a chain of either arm is the same in both,
+    and so on from cell to cell; an arm that was not captured is like no arm that was.
     """
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        for category in (DeprecationWarning, FutureWarning):
-            warnings.filterwarnings("ignore", category=category)
-        warnings.filterwarnings("ignore", message="Support for Awkward Arrays")
-        before = os.environ.get("MPLCONFIGDIR")
-        os.environ["MPLCONFIGDIR"] = before or folder
-        try:
-            import scirpy
-        finally:
-            if before is None:
-                del os.environ["MPLCONFIGDIR"]
-        yield scirpy
+    group = np.full(len(chains), None, dtype=object)
+    above = list(range(len(chains)))
 
+    def top(cell: int) -> int:
+        while above[cell] != cell:
+            above[cell] = above[above[cell]]
+            cell = above[cell]
+        return cell
 
-def _airr(chain: Chain) -> dict[str, Any]:
-    """Return a chain in the fields of the AIRR standard that scirpy reads."""
-    return {
-        "locus": chain.locus,
-        "junction": chain.cdr3_nt,
-        "junction_aa": chain.cdr3,
-        "umi_count": chain.umis,
-        "consensus_count": chain.reads,
-        "productive": True,
-    }
+    usable = np.flatnonzero(np.isin(pairing.astype(str), (*PAIRED, *ORPHAN)))
+    first_with: dict[tuple[str, str | None, str | None], int] = {}
+    for cell in usable:
+        arms = (
+            [chain.cdr3_nt for chain in chains[cell] if chain.locus in loci] or [None]
+            for loci in (FIRST, SECOND)
+        )
+        for pair in itertools.product(*arms):
+            above[top(cell)] = top(first_with.setdefault((subtype[cell], *pair), int(cell)))
+    for cell in usable:
+        group[cell] = top(cell)
+    return group
 
 
 def _rejoined(

@@ -37,7 +37,7 @@ VERDICTS = {
         ["exhaustion_verdict", "proliferation_verdict"],
     ),
     "mechanisms": (["patient_id", "mechanism"], ["verdict"]),
-    "clones": (["patient_id", "clone_id"], ["relation"]),
+    "clones": (["patient_id", "clone_id", "sample_id"], ["relation"]),
 }
 """Of each table: what a row is of, and the columns that hold verdicts."""
 
@@ -94,14 +94,15 @@ def labels_shared(alone: Path, joint: Path) -> dict[str, float]:
     return {"cells": len(both), **shares}
 
 
-def verdicts_beside(alone: Path, joint: Path) -> pd.DataFrame:
-    """Return both runs' verdicts: table, what of, `alone`, `joint`, and how they compare."""
+def verdicts_beside(alone: Path, joint: Path, patient: str) -> pd.DataFrame:
+    """Return a patient's verdicts: table, what of, `alone`, `joint`, and how they compare."""
     rows = []
     for table, (keys, columns) in VERDICTS.items():
         one, two = (
             pd.read_csv(path / f"results/tables/{table}.tsv", sep="\t", dtype=str).fillna("")
             for path in (alone, joint)
         )
+        one = one[one["patient_id"] == patient]
         both = one.merge(two[[*keys, *columns]], on=keys, suffixes=("", "_joint"))
         for column in columns:
             for _, row in both.iterrows():
@@ -141,7 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
         cpu = run(folder, options.sheet, patient.__eq__, reference=str(reference), **common)
         shares = labels_shared(folder, work / "joint")
         print(patient, f"{cpu:.0f} of {joint:.0f} CPU s", shares)
-        seen.append(verdicts_beside(folder, work / "joint"))
+        seen.append(verdicts_beside(folder, work / "joint", patient))
     verdicts = pd.concat(seen)
     print(pd.crosstab(verdicts["table"], verdicts["kind"]).to_string())
     different = verdicts[verdicts["kind"].isin(["reversed", "became open", "became decided"])]

@@ -315,6 +315,10 @@ def test_a_cell_keeps_company_with_its_nearest_of_its_lineage_or_with_all_of_a_f
     ]
     rows, columns = together.nonzero()
     assert (lineage[rows] == lineage[columns]).all()
+    of_state = cells_together(company, 120, state=np.arange(120) % 2)
+    assert np.asarray(of_state.sum(axis=1)).ravel()[:5].tolist() == [2.0] * 4 + [1.0]
+    rows, columns = of_state.nonzero()
+    assert (rows % 2 == columns % 2).all()
 
 
 def test_genes_that_are_not_counted_do_not_make_neighbours():

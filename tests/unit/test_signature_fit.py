@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from relapsescope.libraries.lineage import LEAST_USUAL, _damage
 from relapsescope.libraries.markers import Markers, State, read_markers
 from relapsescope.libraries.signature_fit import (
     LEAST_VARIANCE,
@@ -11,9 +12,10 @@ from relapsescope.libraries.signature_fit import (
     signature_shown,
 )
 from relapsescope.libraries.state_model import Depth
+from relapsescope.vocabulary import LINEAGES
 from scipy import sparse
 
-from .test_lineage import EVERY, call, make_library
+from .test_lineage import EVERY, LIMITS, call, make_library
 
 RATES = np.array([[400.0, 5, 5], [1500, 5, 5], [5, 400, 5], [5, 5, 5]])
 STATES = (State("Plasma", "Plasma", ""), State("T", "CD4 T", ""), State("Unknown", "Unknown", ""))
@@ -76,6 +78,30 @@ def test_identity_genes_are_those_of_the_states_lineage_alone():
     assert np.isnan(fit([[1, 1, 1, 1]], state=0, identity=True)[0]).all()
 
 
+def test_hallmarks_are_identity_genes_and_those_that_the_table_names_for_fit():
+    identity = {"Plasma": np.array([True, False, False, False])}
+    fit_only = {"Plasma": frozenset({"B", "absent"}), "T": frozenset({"D"})}
+    markers = Markers(STATES, MARKERS.features, RATES, identity, MARKERS.type_identity, fit_only)
+    assert markers.hallmarks("Plasma").tolist() == [True, True, False, False]
+    assert markers.hallmarks("T").tolist() == [False, False, False, True]
+    assert not markers.hallmarks("B").any()
+
+
+def test_the_table_names_hallmarks_of_lineages_that_share_their_identity_genes():
+    table = read_markers(LIMITS.rate_levels)
+    assert {"CD1C", "CLEC9A", "LAMP3"} <= table.fit_only["cDC"]
+    assert {"TYROBP", "FCER1G"} == table.fit_only["NK"]
+    named = {lineage for lineage in LINEAGES[:-1] if table.hallmarks(lineage).any()}
+    assert named == set(LINEAGES[:-1])
+
+
+def test_damage_is_read_from_cells_that_show_their_hallmarks():
+    assert _damage(np.array([0.7, 0.8, 0.9])) == pytest.approx(0.8)
+    assert _damage(np.array([1.2, 1.3])) == 1
+    assert _damage(np.array([0.1])) == LEAST_USUAL
+    assert _damage(np.array([])) == 1
+
+
 def test_cells_together_show_the_sum_of_what_they_found():
     seen = SignatureShown(np.array([1.0, 0.0, 5.0]), np.array([2.0, 6.0, 5.0]), np.ones(3))
     members = sparse.csr_matrix(np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]]))
@@ -103,7 +129,7 @@ def without(lineage):
     return read
 
 
-@pytest.mark.parametrize("lineage", ["NK", "Erythroid", "B"])
+@pytest.mark.parametrize("lineage", ["NK", "Erythroid", "B", "T"])
 def test_cells_of_a_lineage_that_the_table_lacks_are_unknown(monkeypatch, lineage):
     """NK cells share all of a cytotoxic T cell's programme and lack CD3 alone."""
     counts, truth, ambient = make_library(EVERY)

@@ -231,33 +231,46 @@ def _explained(
     """Return the share of its signature that the library's usual cell shows, and which cells fit.
 
     A cell alone shows too few genes to tell a natural killer cell from a T cell that was not read
-    deeply, so that each is judged together with its nearest cells of the lineage that it is called
+    deeply, so that each is judged together with its nearest cells of the state that it is called
     by: an unknown type comes as a population. Damaged cells show less of everything, so that a cell
-    is held to what its library usually shows, and its identity genes to its signature; where the
+    is held to what its library usually shows, and its hallmarks to its signature; where the
     usual cell is none of the table's, those that look like one are held to a whole signature.
     """
     state = by_state[:, :-1].argmax(axis=1)
     lineage = lineage_numbers(markers)[state]
-    together = cells_together(company, len(state))
-    own, identity = (
+    own, hallmarks = (
         signature_shown(shown, ambient_rates, depth, markers, state, identity=only)
         for only in (False, True)
     )
-    usual = own.share[use & (own.whole > 0)]
-    usual = float(np.median(usual)) if usual.size else np.nan
-    own, identity = own.pooled(together), identity.pooled(together)
-    asked = np.where(
+    counted = use & (own.whole > 0)
+    usual = float(np.median(own.share[counted])) if counted.any() else np.nan
+    together = cells_together(company, len(state), state=state)
+    alone = own.share
+    own, hallmarks = own.pooled(together), hallmarks.pooled(together)
+    in_proportion = hallmarks.share >= limits.min_identity * own.share
+    damage = _damage(alone[counted & in_proportion])
+    asked = damage * np.where(
         lineage == LINEAGES.index("HSPC"), limits.min_signature_hspc, limits.min_signature
     )
-    # Without a cell to judge by, the table's own expectation is asked for.
-    damage = np.clip(usual, LEAST_USUAL, 1) if np.isfinite(usual) else 1.0
-    asked = asked * damage
     if usual < limits.warn_signature and limits.min_signature > 0:
         asked = np.full(len(state), limits.foreign_signature)
     missing = own.share + FIT_ERRORS * own.error < asked
-    of_identity = limits.min_identity * damage * own.share
-    missing |= identity.share + FIT_ERRORS * identity.error < of_identity
+    of_hallmarks = limits.min_identity * damage * own.share
+    missing |= hallmarks.share + FIT_ERRORS * hallmarks.error < of_hallmarks
     return usual, ~missing
+
+
+def _damage(share: np.ndarray) -> float:
+    """Return how much of a whole signature the library's usual cell shows, at most 1.
+
+    Parameters
+    ----------
+    share
+        (n_cells,) of cells that show their hallmarks in proportion: those of an unknown lineage
+        show little for another reason than damage.
+    """
+    # Without a cell to judge by, the table's own expectation is asked for.
+    return float(np.clip(np.median(share), LEAST_USUAL, 1)) if len(share) else 1.0
 
 
 def _counted_genes(counts: Counts) -> np.ndarray:

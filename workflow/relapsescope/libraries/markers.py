@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,13 @@ class Markers:
     rates: np.ndarray  # (n_features, n_states), UMI per million
     identity: dict[str, np.ndarray]  # lineage -> (n_features,) bool, genes that exclude others
     type_identity: np.ndarray  # (n_features,) bool, genes that tell a lineage's types apart
+    # lineage -> features that its cells show, whoever else does (TYROBP in NK cells)
+    fit_only: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def hallmarks(self, lineage: str) -> np.ndarray:
+        """Return (n_features,) bool, without which of them a cell is not of the lineage."""
+        shown = np.isin(self.features, list(self.fit_only.get(lineage, ())))
+        return shown | self.identity.get(lineage, False)
 
 
 def read_markers(
@@ -82,7 +89,12 @@ def read_markers(
     identity = {lineage: mask for lineage, mask in identity.items() if mask.any()}
     within = {row["symbol"] for row in rows if row["identity"] == "type"}
     type_identity = np.array([feature in within for feature in features])
-    return Markers(states, features, rates, identity, type_identity)
+    fit_only: dict[str, set[str]] = {}
+    for row in rows:
+        if row["identity"] == "fit":
+            fit_only.setdefault(row["lineage"], set()).add(row["symbol"])
+    frozen = {lineage: frozenset(symbols) for lineage, symbols in fit_only.items()}
+    return Markers(states, features, rates, identity, type_identity, frozen)
 
 
 def align_markers(markers: Markers, symbols: np.ndarray) -> tuple[Markers, sparse.csc_matrix]:
@@ -117,6 +129,7 @@ def align_markers(markers: Markers, symbols: np.ndarray) -> tuple[Markers, spars
         markers.rates[kept],
         {lineage: mask[kept] for lineage, mask in markers.identity.items()},
         markers.type_identity[kept],
+        markers.fit_only,
     )
     return left, sums
 
@@ -137,8 +150,10 @@ def _check_rows(rows: list[dict[str, str]], rate_levels: dict[str, float], path:
             problems.append(f"{where} cell_type: {row['cell_type']} is not one of the lineage's")
         if row["level"] not in rate_levels:
             problems.append(f"{where} level: {row['level']} is not one of {', '.join(rate_levels)}")
-        if row["identity"] not in ("", "yes", "type"):
-            problems.append(f"{where} identity: {row['identity']} is not yes, type or empty")
+        if row["identity"] not in ("", "yes", "type", "fit"):
+            problems.append(
+                f"{where} identity: {row['identity']} is not yes, type or empty, nor fit"
+            )
     if problems:
         raise InputProblem(*problems)
 

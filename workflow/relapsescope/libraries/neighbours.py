@@ -82,11 +82,23 @@ def company_of_lineages(
     return company
 
 
-def cells_together(company: Collection[Company], n_cells: int) -> sparse.csr_matrix:
-    """Return (n_cells, n_cells) 1 for each cell itself and its company, else 0."""
+def cells_together(
+    company: Collection[Company], n_cells: int, *, state: np.ndarray | None = None
+) -> sparse.csr_matrix:
+    """Return (n_cells, n_cells) 1 for each cell itself and its company, else 0.
+
+    Parameters
+    ----------
+    state
+        (n_cells,) each cell's state, or None. Where given, company of another state is left out:
+        it is asked for other genes.
+    """
     pairs = [np.tile(np.arange(n_cells), (2, 1))]
     pairs += [of.cells[np.stack(of.nearest.nonzero())] for of in company]
     rows, columns = np.concatenate(pairs, axis=1)
+    if state is not None:
+        alike = state[rows] == state[columns]
+        rows, columns = rows[alike], columns[alike]
     return sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(n_cells, n_cells))
 
 

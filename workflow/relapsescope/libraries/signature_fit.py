@@ -83,17 +83,16 @@ def signature_shown(
     state
         (n_cells,) each cell's most likely state.
     identity
-        Only the signature's genes that are identity genes of the state's lineage: CD3D for T
-        cells, which a natural killer cell that shares all of a T cell's programme lacks.
+        Only the signature's genes that are hallmarks of the state's lineage: CD3D for T cells,
+        which a natural killer cell that shares all of a T cell's programme lacks.
     """
     found, whole, variance = np.zeros((3, len(state)))
     lineage_of = lineage_numbers(markers)
-    none_of_it = np.zeros(len(markers.rates), bool)
     for number in np.unique(state):
         typed, nothing = markers.rates[:, number], markers.rates[:, -1]
         telling = typed >= TELLING * nothing
         if identity:
-            telling &= markers.identity.get(LINEAGES[lineage_of[number]], none_of_it)
+            telling &= markers.hallmarks(LINEAGES[lineage_of[number]])
         genes = np.flatnonzero(telling)
         cells = np.flatnonzero(state == number)
         if not genes.size:

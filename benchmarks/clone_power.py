@@ -26,8 +26,8 @@ CELLS = (100, 300, 1000)
 
 def made_patients():
     """Return the module of the unit tests that makes patients."""
-    path = REPOSITORY / "tests/unit/mock_patients.py"
-    spec = importlib.util.spec_from_file_location("mock_patients", path)
+    path = REPOSITORY / "tests/cohorts/plasma_cell_cohort.py"
+    spec = importlib.util.spec_from_file_location("plasma_cell_cohort", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -2,8 +2,8 @@
 
     python benchmarks/exhaustion_nulls.py --output TABLE.md [--nulls 500] [--power 100]
 
-A patient's T cells are drawn at two visits (`tests/unit/t_cell_cohort.py`), 100 CAR-T cells at the
-first, and compared as the workflow does. Every null changes what may pass for exhaustion.
+A patient's T cells are drawn at two visits (`tests/cohorts/t_cell_cohort.py`), 100 CAR-T cells at
+the first, and compared as the workflow does. Every null changes what may pass for exhaustion.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(REPOSITORY / "workflow"), str(REPOSITORY / "tests" / "unit")]
+sys.path[:0] = [str(REPOSITORY / "workflow"), str(REPOSITORY / "tests" / "cohorts")]
 
 from relapsescope.car_t.settings import ExhaustionSettings  # noqa: E402
 from relapsescope.run.config_file import default_values  # noqa: E402

@@ -3,7 +3,7 @@
     python benchmarks/programme_nulls.py --output TABLE.md [--simulations 20]
 
 Pseudobulks with library effects, ambient RNA and cells that differ are simulated
-(tests/unit/programme_cohort.py); the functions of the workflow do the rest.
+(tests/cohorts/programme_cohort.py); the functions of the workflow do the rest.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import numpy as np
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
-sys.path.insert(0, str(REPOSITORY / "tests/unit"))
+sys.path.insert(0, str(REPOSITORY / "tests/cohorts"))
 
 from programme_cohort import (  # noqa: E402
     MIN_REFERENCE_UMI,

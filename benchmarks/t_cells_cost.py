@@ -2,8 +2,8 @@
 
     python benchmarks/t_cells_cost.py [--cells 100000] [--libraries 10]
 
-Libraries of drawn T cells (`tests/unit/t_cell_cohort.py`, repeated) of one patient are written as a
-library's job leaves them, with contigs of clones of very uneven sizes; then the patient's jobs
+Libraries of drawn T cells (`tests/cohorts/t_cell_cohort.py`, repeated) of one patient are written
+as a library's job leaves them, with contigs of clones of very uneven sizes; then the patient's jobs
 (CAR-T cells, states, receptors) and the cohort's tables run as the workflow calls them, one after
 another in a process of their own. Peaks are of all steps up to then.
 """
@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(REPOSITORY / "workflow"), str(REPOSITORY / "tests" / "unit")]
+sys.path[:0] = [str(REPOSITORY / "workflow"), str(REPOSITORY / "tests" / "cohorts")]
 
 from relapsescope.car_t.cells import call_patient  # noqa: E402
 from relapsescope.car_t.tables import write_car_t  # noqa: E402

@@ -12,7 +12,7 @@ from relapsescope.intake.sheet import read_sheet
 from relapsescope.report.context import Section
 from relapsescope.report.page import assemble
 
-from ..unit.mock_submission import FILTERED, matrix
+from ..cohorts.submitted_matrix import FILTERED, matrix
 from .test_report_browser import CHROMIUM, FOCUSABLE, SERIOUS, WIDTH_OF_OVERFLOW, WIDTHS
 
 TAKEN = "was taken."

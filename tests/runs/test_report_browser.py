@@ -11,7 +11,7 @@ from relapsescope.figures.panel import panel_settings
 from relapsescope.report.page import build_report
 from relapsescope.run.config_file import default_values
 
-from ..unit.mock_results import write_results
+from ..cohorts.small_run import write_results
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WIDTHS = (1280, 390)

@@ -29,7 +29,7 @@ from relapsescope.statistics.rates import Interval, Tally
 from relapsescope.statistics.retention import cell_counts
 from scipy import sparse, stats
 
-from .molecule_cohort import CLONES, NO_POOL, STEADY, group, molecules
+from ..cohorts.molecule_cohort import CLONES, NO_POOL, STEADY, group, molecules
 
 CONFIG = default_values()
 SETTINGS = settings_of(

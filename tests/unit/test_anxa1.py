@@ -9,7 +9,7 @@ from relapsescope.run.config_file import default_values
 from relapsescope.settings import settings_of
 from relapsescope.statistics.library_effects import Pooled
 
-from .molecule_cohort import CLONES, NO_POOL, STEADY, group, molecules
+from ..cohorts.molecule_cohort import CLONES, NO_POOL, STEADY, group, molecules
 
 CONFIG = default_values()
 SETTINGS = settings_of(Anxa1Settings, CONFIG["anxa1"], name="anxa1")

@@ -10,7 +10,7 @@ from relapsescope.simulate.cells import _weights, profile_table
 from relapsescope.simulate.plan import LibraryPlan, PatientPlan
 from scipy import stats
 
-from .mock_relapse import SHEET, emptied, patient
+from ..cohorts.relapse_evidence import SHEET, emptied, patient
 
 CAR = {"population": "car_detected", "sample_id": "P_relapse"}
 PRESENT = {"P_pre": (400, 200, 200, 4200), "P_relapse": (200, 200, 0, 4200)}

@@ -10,7 +10,7 @@ from relapsescope.mechanisms.cited import uncited_numbers
 from relapsescope.mechanisms.verdicts import mechanism_rows
 from relapsescope.mechanisms.verdicts import read_rules as mechanism_rules
 
-from .mock_relapse import SHEET, patient
+from ..cohorts.relapse_evidence import SHEET, patient
 
 VISIT = {"patient_id": "P", "line": "2"}
 IMWG = read_rules()

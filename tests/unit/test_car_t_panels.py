@@ -10,7 +10,7 @@ from relapsescope.figures import car_t_cycling, car_t_fraction, exhaustion
 from relapsescope.figures.panel import NotAssessableError, PanelSettings
 from relapsescope.figures.theme import to_svg
 
-from .mock_car_t import SETS, car_t_rows, effect_rows
+from ..cohorts.small_run_car_t import SETS, car_t_rows, effect_rows
 
 MODULES = (car_t_fraction, exhaustion, car_t_cycling)
 

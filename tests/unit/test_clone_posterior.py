@@ -10,7 +10,7 @@ from relapsescope.intake.counts import Counts
 from relapsescope.statistics.rates import Tally
 from scipy import sparse
 
-from .mock_patients import CLONE, IDS, World, assess
+from ..cohorts.plasma_cell_cohort import CLONE, IDS, World, assess
 
 
 @pytest.fixture(scope="module")

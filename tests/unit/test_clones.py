@@ -11,7 +11,17 @@ from relapsescope.clones.normal_plasma import make_panel
 from relapsescope.clones.patient_clones import assess_patient
 from scipy import sparse
 
-from .mock_patients import CLONE, IDS, PLACE, RECEPTOR, SETTINGS, SPACE, USED, World, assess
+from ..cohorts.plasma_cell_cohort import (
+    CLONE,
+    IDS,
+    PLACE,
+    RECEPTOR,
+    SETTINGS,
+    SPACE,
+    USED,
+    World,
+    assess,
+)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from relapsescope.paths import REPOSITORY
 from relapsescope.provenance.record import write_run_manifest
 from typer.testing import CliRunner
 
-from .mock_results import write_results
+from ..cohorts.small_run import write_results
 
 MOLECULES = pd.DataFrame(
     {

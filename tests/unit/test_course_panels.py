@@ -17,7 +17,7 @@ from relapsescope.figures import (
 from relapsescope.figures.panel import NotAssessableError, PanelSettings
 from relapsescope.figures.theme import to_svg
 
-from .mock_course import bulk_tables, clinical
+from ..cohorts.small_run_course import bulk_tables, clinical
 
 PANELS = [
     module.PANEL

@@ -16,7 +16,7 @@ from relapsescope.provenance.record import write_run_manifest
 from rocrate.rocrate import ROCrate
 from typer.testing import CliRunner
 
-from .mock_results import write_results
+from ..cohorts.small_run import write_results
 
 SHEET = (
     "sample_id\tpatient_id\ttimepoint\ttissue\tmatrix\traw_matrix\n"

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import pytest
 from relapsescope.deposit.crate import RUN_TERMS, SPECIFICATION, write_crate
 
-from .mock_results import write_results
+from ..cohorts.small_run import write_results
 
 pytest.importorskip(
     "rocrate_validator", reason="needs roc-validator beside .venv (docs/reproduce.md)"

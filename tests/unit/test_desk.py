@@ -29,7 +29,7 @@ from relapsescope.submissions.inbox import found_in, work_through
 from relapsescope.submissions.preview import inner_path, preview
 from yarl import URL
 
-from .mock_submission import FILTERED, matrix
+from ..cohorts.submitted_matrix import FILTERED, matrix
 
 TOLD = {"patient_id": "P1", "timepoint": "relapse", "day": "370"}
 FORM_TOKEN = re.compile(r'name="token" value="([^"]+)"')

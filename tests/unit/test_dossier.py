@@ -18,7 +18,7 @@ from relapsescope.report.page import assemble
 from relapsescope.report.sections import PATIENT_DETAILS, PATIENT_SECTIONS, mechanisms, summary
 from relapsescope.run.config_file import default_values
 
-from .mock_results import write_results
+from ..cohorts.small_run import write_results
 
 TWO_MINUTES = ("answer", "clones", "antigens", "mechanisms", "targets", "limits")
 # Numbers in the sentences that every page carries: the level of the intervals.

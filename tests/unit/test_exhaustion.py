@@ -25,7 +25,7 @@ from relapsescope.t_cells.settings import ScoreSettings
 from relapsescope.vocabulary import EXHAUSTED, INDETERMINATE, NOT_EXHAUSTED
 from scipy import stats
 
-from .t_cell_cohort import ACTIVATION, Visit, draw_visit, exhaustion_of, pair, verdict
+from ..cohorts.t_cell_cohort import ACTIVATION, Visit, draw_visit, exhaustion_of, pair, verdict
 
 CONFIG = default_values()
 SETTINGS = settings_of(ExhaustionSettings, CONFIG["exhaustion"], name="exhaustion")

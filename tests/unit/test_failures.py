@@ -26,7 +26,7 @@ from relapsescope.report.context import Section
 from relapsescope.run.job_log import run
 from relapsescope.tables import write_tsv
 
-from .mock_results import write_results
+from ..cohorts.small_run import write_results
 
 # As in a run, where an error of a panel or a section ends nothing (tests/conftest.py).
 note_failure = inspect.signature(failures.note_failure).parameters["note"].default

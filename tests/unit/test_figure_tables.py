@@ -7,7 +7,7 @@ from relapsescope.figures.draw import PANELS, source_text
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import NotAssessableError, PanelSettings
 
-from .mock_results import write_results
+from ..cohorts.small_run import write_results
 
 SETTINGS = PanelSettings(distribution_bins=12, figure_map_points=200)
 NEEDED = ("tables/cells.parquet", "tables/samples.tsv")

@@ -26,7 +26,7 @@ from relapsescope.report.sections.course import PANELS as COURSE_SECTION_PANELS
 from relapsescope.run.config_file import default_values
 from relapsescope.vocabulary import LINEAGES, TIMEPOINTS
 
-from .mock_results import LIBRARIES, write_results
+from ..cohorts.small_run import LIBRARIES, write_results
 
 SETTINGS = PanelSettings(distribution_bins=12, figure_map_points=200)
 COURSE_PANELS = set(COURSE_SECTION_PANELS)

@@ -7,7 +7,7 @@ from relapsescope.course.genetics import arm_agreement, target_genetics, words_o
 from relapsescope.mechanisms.cited import parse_cited, uncited_numbers
 from relapsescope.mechanisms.verdicts import mechanism_rows
 
-from .mock_relapse import patient
+from ..cohorts.relapse_evidence import patient
 from .test_mechanisms import EXHAUSTED, GONE, LOST
 
 HEAD = "patient_id\tday\tassay\tgene_or_arm\tevent\thgvs_p\tvaf_or_share\tnote"

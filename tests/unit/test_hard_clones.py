@@ -8,7 +8,17 @@ from relapsescope.clones.immunoglobulin import KAPPA, LAMBDA
 from relapsescope.clones.patient_clones import assess_patient
 from scipy import sparse
 
-from .mock_patients import CLONE, HEAVY, HEAVY_V, IDS, PLACE, RECEPTOR, SETTINGS, World, assess
+from ..cohorts.plasma_cell_cohort import (
+    CLONE,
+    HEAVY,
+    HEAVY_V,
+    IDS,
+    PLACE,
+    RECEPTOR,
+    SETTINGS,
+    World,
+    assess,
+)
 
 OTHER = (LAMBDA, "IGLV2-14", "IGHV1-69", "IGHA1")
 HEAVY_GENES = [PLACE[name] for name in (*HEAVY, *HEAVY_V)]

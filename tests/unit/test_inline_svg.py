@@ -18,7 +18,7 @@ from relapsescope.report.context import Context
 from relapsescope.report.inline_svg import inline_svg
 from relapsescope.run.config_file import default_values
 
-from .mock_results import write_results
+from ..cohorts.small_run import write_results
 
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" class="marks">'
 

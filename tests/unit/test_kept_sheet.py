@@ -11,7 +11,7 @@ from relapsescope.libraries.jobs import _progress
 from relapsescope.run.config_file import read_configuration
 from relapsescope.run.start import begin
 
-from .mock_submission import FILTERED, matrix
+from ..cohorts.submitted_matrix import FILTERED, matrix
 
 HEADER = "sample_id\tpatient_id\ttimepoint\ttissue\tmatrix\n"
 

@@ -14,7 +14,7 @@ from relapsescope.statistics.leanings import (
     small_share_leaning,
 )
 
-from .mock_relapse import BELIEFS, SHEET, patient
+from ..cohorts.relapse_evidence import BELIEFS, SHEET, patient
 
 RULES = read_rules()
 LIMITS = {"lost_below": 0.1, "reduced_below": 0.6, "usual_log_sd": 0.35, "prior": 0.25}

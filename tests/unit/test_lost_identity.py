@@ -26,7 +26,7 @@ from relapsescope.clones.malignant_cells import patient_cells
 from relapsescope.clones.plasma_cells import Candidates
 from scipy import sparse, stats
 
-from .mock_patients import CLONE, PLACE, SPACE, USED, World, assess
+from ..cohorts.plasma_cell_cohort import CLONE, PLACE, SPACE, USED, World, assess
 
 IG = ("IGKC", "IGKV4-1", "IGHV3-23", "IGHG1")
 

@@ -15,7 +15,7 @@ from relapsescope.mechanisms.verdicts import (
     read_rules,
 )
 
-from .mock_relapse import SHEET, emptied, patient
+from ..cohorts.relapse_evidence import SHEET, emptied, patient
 
 RULES = read_rules()
 TARGET = {"clone_id": "B", "antigen": "TNFRSF17"}

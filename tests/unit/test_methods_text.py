@@ -10,7 +10,7 @@ from relapsescope.figures.evidence import read_evidence
 from relapsescope.report.methods_text import methods_text, paragraphs
 from relapsescope.run.config_file import default_values
 
-from .mock_results import write_results
+from ..cohorts.small_run import write_results
 
 VERSIONS = {"relapsescope": "0.1.0", "scvi-tools": "1.4.2", "umap-learn": "0.5.12"}
 

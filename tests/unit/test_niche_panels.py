@@ -10,7 +10,7 @@ from relapsescope.figures.panel import NotAssessableError, PanelSettings
 from relapsescope.figures.theme import to_svg
 from relapsescope.microenvironment.files import NICHE_TABLES, niche_paths
 
-from .mock_niche import write_niche
+from ..cohorts.small_run_microenvironment import write_niche
 
 MODULES = (composition_shift, suppression, ligand_receptor)
 

@@ -35,7 +35,7 @@ from relapsescope.report.sections.patient_overview import TABLES, build
 from relapsescope.run.config_file import default_values
 from scipy.optimize import minimize
 
-from .mock_results import HOSTILE_REASON, write_results
+from ..cohorts.small_run import HOSTILE_REASON, write_results
 
 LIMITS = (0.1, 0.6)
 SIZES = (WIDE, NARROW)

@@ -20,8 +20,8 @@ from relapsescope.figures.panel import PanelSettings
 from relapsescope.figures.pdf import to_pdf
 from relapsescope.figures.theme import to_svg
 
-from .grown_cohort import grown
-from .mock_results import write_results
+from ..cohorts.grown_cohort import grown
+from ..cohorts.small_run import write_results
 
 SVG = "{http://www.w3.org/2000/svg}"
 MOST_MM = (183.0, 247.0)

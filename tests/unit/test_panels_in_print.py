@@ -17,7 +17,7 @@ from relapsescope.figures.panel import PanelSettings
 from relapsescope.figures.theme import to_svg
 from relapsescope.figures.verdicts import rate_scale
 
-from .mock_results import write_results
+from ..cohorts.small_run import write_results
 
 
 @pytest.fixture(scope="module")

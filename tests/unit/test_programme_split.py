@@ -8,7 +8,7 @@ from relapsescope.clones.programme_split import gene_changes
 from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
-from .mock_patients import CLONE, USED, World, assess
+from ..cohorts.plasma_cell_cohort import CLONE, USED, World, assess
 
 
 @pytest.fixture(scope="module")

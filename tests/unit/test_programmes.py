@@ -20,7 +20,7 @@ from relapsescope.run.config_file import default_values
 from relapsescope.statistics.rates import ratio
 from relapsescope.tables import write_parquet
 
-from .programme_cohort import MIN_REFERENCE_UMI, SETTINGS, World, simulated_pairs
+from ..cohorts.programme_cohort import MIN_REFERENCE_UMI, SETTINGS, World, simulated_pairs
 
 CONFIG = default_values()
 

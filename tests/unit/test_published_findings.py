@@ -4,7 +4,7 @@ import pytest
 from relapsescope.mechanisms.claims import claim_rows, read_claims
 from relapsescope.mechanisms.settings import ClaimSettings
 
-from .mock_relapse import patient
+from ..cohorts.relapse_evidence import patient
 
 LINE = {"patient_id": "P"}
 SETTINGS = ClaimSettings(citation="none", min_decided=3)

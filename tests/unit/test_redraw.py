@@ -18,7 +18,7 @@ from relapsescope.figures.redraw import redraw
 from relapsescope.paths import REPOSITORY
 from typer.testing import CliRunner
 
-from .mock_results import write_results
+from ..cohorts.small_run import write_results
 
 
 @pytest.fixture(scope="module")

@@ -41,8 +41,8 @@ from relapsescope.settings import settings_of
 from relapsescope.tables import write_parquet
 from scipy import sparse, stats
 
-from .mock_patients import CLONE, SETTINGS, SPACE, USED, World, assess
-from .molecule_cohort import NO_POOL, STEADY, group, molecules
+from ..cohorts.molecule_cohort import NO_POOL, STEADY, group, molecules
+from ..cohorts.plasma_cell_cohort import CLONE, SETTINGS, SPACE, USED, World, assess
 
 CONFIG = default_values()
 LIMITS = settings_of(NoveltySettings, CONFIG["novelty"], name="novelty")

@@ -22,7 +22,7 @@ from relapsescope.report.sections.atlas import script_safe
 from relapsescope.run.config_file import default_values
 from relapsescope.tables import read_tsv
 
-from .mock_results import HOSTILE_ID, HOSTILE_REASON, write_results
+from ..cohorts.small_run import HOSTILE_ID, HOSTILE_REASON, write_results
 
 PATIENTS = ("P1", "P2", "P9")
 VERSIONS = {"scvi-tools": "1.4.2", "python": "3.11"}

@@ -14,7 +14,7 @@ from relapsescope.report.context import Context, PatientContext
 from relapsescope.report.sections import antigens, clones, patient_molecules
 from relapsescope.run.config_file import default_values
 
-from .mock_results import HOSTILE_REASON, write_results
+from ..cohorts.small_run import HOSTILE_REASON, write_results
 
 PANELS = clones.PANELS + antigens.PANELS
 

@@ -14,7 +14,7 @@ from relapsescope.report.page import build_report
 from relapsescope.run.config_file import default_values
 from relapsescope.run.start import patients_of_pages
 
-from .mock_results import write_results
+from ..cohorts.small_run import write_results
 from .test_report import Elements
 
 PATIENTS = ("P1", "P2", "P9")

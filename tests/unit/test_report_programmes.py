@@ -12,7 +12,7 @@ from relapsescope.figures.panel import NotAssessableError, PanelSettings
 from relapsescope.figures.theme import to_svg
 from relapsescope.report.sections import programmes
 
-from .mock_results import HOSTILE_REASON, write_results
+from ..cohorts.small_run import HOSTILE_REASON, write_results
 from .test_report_clones import contexts
 
 

@@ -21,7 +21,7 @@ from relapsescope.submissions.sheet_file import locked, with_rows, without_sampl
 from relapsescope.submissions.submission import content_hash, submit
 from typer.testing import CliRunner
 
-from .mock_submission import FILTERED, matrix
+from ..cohorts.submitted_matrix import FILTERED, matrix
 
 TOLD = {"patient_id": "P1", "timepoint": "relapse", "day": "370"}
 

@@ -13,7 +13,7 @@ from relapsescope.t_cells.clonotype_tables import CLONOTYPE_COLUMNS, RECEPTOR_CO
 from relapsescope.t_cells.composition import COLUMNS as STATE_COLUMNS
 from relapsescope.t_cells.measures import COLUMNS as MEASURE_COLUMNS
 
-from .mock_t_cells import t_cell_rows
+from ..cohorts.small_run_t_cells import t_cell_rows
 
 DAYS = {"P1_pre": {"day": "-10"}, "P1_relapse": {"day": "300"}}
 

@@ -23,7 +23,7 @@ from relapsescope.libraries.library import process_library
 from relapsescope.paths import RESOURCES
 from relapsescope.run.config_file import default_values
 
-from .molecule_cohort import CLONES, group, molecules
+from ..cohorts.molecule_cohort import CLONES, group, molecules
 
 REPOSITORY = RESOURCES.parent
 CONFIG = default_values()

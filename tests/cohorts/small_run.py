@@ -9,11 +9,11 @@ from relapsescope.mechanisms.tables import EVIDENCE, table_path, write_answers
 from relapsescope.microenvironment.composition import composition
 from relapsescope.run.config_file import default_values
 
-from .mock_car_t import write_car_t
-from .mock_course import write_course
-from .mock_molecules import write_molecules
-from .mock_niche import write_niche
-from .mock_t_cells import write_t_cells
+from .small_run_car_t import write_car_t
+from .small_run_course import write_course
+from .small_run_microenvironment import write_niche
+from .small_run_molecules import write_molecules
+from .small_run_t_cells import write_t_cells
 
 SHARES = {
     "CD4 T": 0.2,

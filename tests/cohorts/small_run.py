@@ -1,12 +1,17 @@
 """A small run's tables, as the workflow would leave them: five libraries and a failed one."""
 
 import json
+from functools import cache
 
 import numpy as np
 import pandas as pd
+from relapsescope.atlas.build import INTEGRATION_COLUMNS, MARKER_COLUMNS
+from relapsescope.cohort.cells import join_cells, write_samples
+from relapsescope.libraries.library import assess
+from relapsescope.libraries.library_counts import no_counts
 from relapsescope.mechanisms.files import ANSWER_TABLES
 from relapsescope.mechanisms.tables import EVIDENCE, table_path, write_answers
-from relapsescope.microenvironment.composition import composition
+from relapsescope.microenvironment.tables import write_microenvironment
 from relapsescope.run.config_file import default_values
 
 from .small_run_car_t import write_car_t
@@ -58,8 +63,6 @@ def write_results(folder, *, n_cells=120, hostile=False, seed=0):
     cells = pd.concat(parts, ignore_index=True)
     (folder / "tables").mkdir(parents=True)
     (folder / "atlas").mkdir()
-    cells.to_parquet(folder / "tables" / "cells.parquet", index=False)
-    composition(cells).to_csv(folder / "tables" / "microenvironment.tsv", sep="\t", index=False)
     write_libraries(folder, libraries, cells)
     write_atlas(folder, cells)
     write_molecules(folder, libraries, cells, hostile=HOSTILE_REASON if hostile else "")
@@ -79,8 +82,35 @@ def write_results(folder, *, n_cells=120, hostile=False, seed=0):
         }
         for i, r in enumerate(libraries)
     ]
+    write_joined(folder, sheet)
     write_verdicts(folder, sheet)
     return sheet
+
+
+def write_joined(folder, sheet):
+    """Write the tables of cells, libraries and composition, joined as their rules do."""
+    places = [folder / "libraries" / row["sample_id"].replace("/", "_") for row in sheet]
+    patients = dict.fromkeys(row["patient_id"] for row in sheet)
+    join_cells(
+        sheet,
+        cells_paths=[place / "cells.parquet" for place in places],
+        embedding_path=folder / "atlas/embedding.parquet",
+        clone_paths=[folder / f"patients/{patient}/cells.parquet" for patient in patients],
+        output=folder / "tables/cells.parquet",
+    )
+    write_samples([place / "library.json" for place in places], folder / "tables/samples.tsv")
+    write_microenvironment(
+        sheet,
+        cells_path=folder / "tables/cells.parquet",
+        output=folder / "tables/microenvironment.tsv",
+        settings=default_values()["microenvironment"],
+    )
+
+
+@cache
+def no_library():
+    """Return what a library's job says of a library without a barcode."""
+    return assess(no_counts(), None, settings=default_values())
 
 
 def write_verdicts(folder, sheet):
@@ -135,11 +165,13 @@ def library_cells(row, n, generator):
 
 
 def write_libraries(folder, libraries, cells):
-    rows = []
+    columns, _, nothing = no_library()
     for i, (sample, _, _, verdict, reason) in enumerate(libraries):
         own = cells[cells["sample_id"] == sample]
         failed = verdict == "fail"
-        summary = {
+        summary = nothing | {
+            "undetected_genes_removed": False,
+            "genes_left_out": [],
             "sample_id": sample,
             "verdict": verdict,
             "reason": reason,
@@ -154,7 +186,8 @@ def write_libraries(folder, libraries, cells):
             "median_pct_counts_mt": float(own["pct_counts_mt"].median()),
             "umi_ceiling_suspected": i == 1,
             "thresholds": {
-                "total_counts": {"low": 1500.0, "high": None},
+                "total_counts": {"low": 1500.0},
+                "n_genes_by_counts": {"low": 300.0},
                 "pct_counts_mt": {"high": 10.0},
                 "doublet_score": {"high": 2.0 if failed else 0.35},
             },
@@ -163,24 +196,15 @@ def write_libraries(folder, libraries, cells):
         path = folder / "libraries" / sample.replace("/", "_") / "library.json"
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(summary))
-        rows.append(summary)
-    columns = [
-        "sample_id",
-        "verdict",
-        "reason",
-        "n_barcodes",
-        "n_pass",
-        "n_doublets",
-        "ambient_fraction",
-        "median_total_counts",
-        "median_pct_counts_mt",
-        "umi_ceiling_suspected",
-    ]
-    table = pd.DataFrame(rows)[columns]
-    table.to_csv(folder / "tables" / "samples.tsv", sep="\t", index=False)
+        unmade = {"pct_counts_ig": 2.0, "pct_counts_hb": 0.0, "pct_counts_ribo": 20.0}
+        unmade |= {"ambient_umi": 0.0, "cell_type_probability": 0.9, "contradiction": ""}
+        own = own.assign(**unmade, anxa1_umi=0.0)[list(columns)]
+        own.to_parquet(path.with_name("cells.parquet"), index=False)
 
 
 def write_atlas(folder, cells):
+    placed = cells.loc[cells["qc_pass"], ["sample_id", "barcode", "umap_1", "umap_2", "leiden"]]
+    placed.to_parquet(folder / "atlas/embedding.parquet", index=False)
     measures = {
         "batch mixing (iLISI)": ("higher is better: neighbours come from many libraries", 0.3, 0.7),
         "label conservation (cLISI)": ("higher is better: neighbours share a type", 0.93, 0.95),
@@ -191,8 +215,7 @@ def write_atlas(folder, cells):
         for measure, (text, before, after) in measures.items()
         for embedding, value in (("unintegrated", before), ("integrated", after))
     ]
-    names = ["measure", "embedding", "value", "n_cells", "description"]
-    pd.DataFrame(rows, columns=names).to_csv(
+    pd.DataFrame(rows, columns=INTEGRATION_COLUMNS).to_csv(
         folder / "atlas" / "integration.tsv", sep="\t", index=False
     )
     rows = [
@@ -200,7 +223,6 @@ def write_atlas(folder, cells):
         for c in range(len(SHARES))
         for r in range(10)
     ]
-    names = ["leiden", "symbol", "gene_id", "log2_fold_change", "score", "rank"]
-    pd.DataFrame(rows, columns=names).to_csv(
+    pd.DataFrame(rows, columns=MARKER_COLUMNS).to_csv(
         folder / "atlas" / "markers.tsv", sep="\t", index=False
     )

@@ -8,12 +8,15 @@ from relapsescope.antigens.detection import DETECTION_COLUMNS
 from relapsescope.antigens.files import molecular_paths
 from relapsescope.clones.files import CLONE_FILES
 from relapsescope.clones.patient_tables import COLUMNS as CLONE_COLUMNS
+from relapsescope.clones.summary import empty_result
 from relapsescope.paths import patient_paths
 from relapsescope.programmes import sets as programme_sets
 from relapsescope.programmes import tables as programmes
 from relapsescope.programmes.files import programme_paths
 from relapsescope.tables import write_tsv
 
+NO_CLONES = empty_result("", (), "", "")
+"""What the files of a patient hold in whom nothing can be judged."""
 ARMS = ("1p", "1q", "13q", "16p")
 GENES = ("TNFRSF17", "GPRC5D", "CD38")
 
@@ -89,13 +92,28 @@ def write_patient(results, patient, libraries, cells):
     )
     later = np.where(calls["sample_id"].str.endswith("relapse"), "B", "A")
     calls["clone_id"] = np.where(calls["malignancy"] == "malignant", later, None)
+    calls = calls.assign(
+        clone_probability=np.where(calls["malignancy"] == "malignant", 0.95, np.nan),
+        light_v="IGKV1-5",
+        heavy_v=None,
+        heavy_chain="IGHG1",
+        identity_lost=False,
+    )[list(NO_CLONES["cells"])]
     arms = calls[["patient_id", "sample_id", "barcode", "clone_id"]].assign(
         **{arm: 0.4 if arm == "1q" else 0.0 for arm in ARMS}
     )
     n_malignant = {
         s: int((calls["malignancy"][calls["sample_id"] == s] == "malignant").sum()) for s in samples
     }
-    summary = {
+    summary = NO_CLONES["summary"] | {
+        "arm_floor": 0.05,
+        "panel_donors": 2,
+        "panel_cells": 52,
+        "own_normal_cells": 0,
+        "panel_source": "cohort",
+        "stability": {},
+        "identity_lost": {},
+        "limits": "",
         "patient_id": patient,
         "cnv_evaluable": True,
         "cnv_reason": "",

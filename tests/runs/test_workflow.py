@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from relapsescope.cohort.cells import CELL_COLUMNS, SAMPLE_COLUMNS
 from relapsescope.deposit.columns import described
@@ -21,6 +22,8 @@ from relapsescope.intake.kept_sheet import KEPT
 from relapsescope.intake.patients import libraries_by_patient
 from relapsescope.run.check import check_inputs
 from relapsescope.run.resource_models import model_of, request, total_size
+
+from ..cohorts.small_run import write_results
 
 CONTRACT_CELL_COLUMNS = re.findall(
     r"\w+",
@@ -580,3 +583,30 @@ def test_what_does_not_need_a_failed_step_still_comes(finished, tmp_path, monkey
     planned = copy.planned("--rerun-triggers", "mtime")
     assert {"atlas", "suppression", "cells", "page"} <= planned.keys()
     assert not {"clones", "library", "antigens"} & planned.keys()
+
+
+# Columns by the gene sets that the configuration names, and by the arms of the genome.
+VARYING = re.compile(r"exhaustion_.*|(wherry2007|cartex)_.*|\d+[pq]")
+
+
+def columns_of(path):
+    """Return the columns of a table, or the keys of a file of JSON, but those that vary."""
+    if path.suffix == ".parquet":
+        names = pq.read_schema(path).names
+    elif path.suffix == ".json":
+        names = json.loads(path.read_text())
+    else:
+        names = path.read_text().split("\n", 1)[0].split("\t")
+    return sorted(name for name in names if not VARYING.fullmatch(name))
+
+
+def test_the_small_run_that_other_tests_read_holds_what_a_run_writes(finished, tmp_path):
+    """A made table that fills what no run writes, or lacks what it does, would hide a fault."""
+    write_results(tmp_path)
+    made = [path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")]
+    assert len(made) > 40
+    for path in made:
+        # Of its libraries and patients any will do that were judged.
+        judged = {"libraries": "P1_relapse", "patients": "P1"}.get(path.parts[0], path.parts[1])
+        real = finished.results.joinpath(path.parts[0], judged, *path.parts[2:])
+        assert columns_of(tmp_path / path) == columns_of(real), path

@@ -5,14 +5,22 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from relapsescope.antigens import anxa1
+from relapsescope.antigens.anxa1_contrasts import Contrast
 from relapsescope.antigens.detection import detection_rows
 from relapsescope.antigens.tallies import HIGH_P, high_rows
-from relapsescope.antigens.verdicts import verdict_of
+from relapsescope.antigens.verdicts import share_told, verdict_of
+from relapsescope.car_t.exhaustion import _unit
 from relapsescope.clones import subclone_posterior
+from relapsescope.clones.fates import CloneCount, share_limits
+from relapsescope.clones.ig_clones import ig_log_odds
+from relapsescope.clones.lost_identity import CELL_VARIANCE, _fit
 from relapsescope.clones.malignant_cells import patient_cells
-from relapsescope.clones.programme_split import _slope
+from relapsescope.clones.programme_split import _slope, absent_somewhere
 from relapsescope.clones.tables import _expected_shares
 from relapsescope.course.response import Call, best_response
+from relapsescope.libraries.library import _judged_by_files
+from relapsescope.libraries.library_counts import LibraryCounts, no_counts
 from relapsescope.libraries.neighbours import _varying_genes
 from relapsescope.libraries.quality import umi_ceiling_suspected
 from relapsescope.libraries.second_lineage import _worth_testing
@@ -254,3 +262,186 @@ def test_of_several_marrows_in_remission_the_fullest_counts():
     rows = {row["mechanism"]: row for row in mechanism_rows(evidence)}
     told = rows["residual_disease"]["evidence"]
     assert told == "90 of 500 cells of P_second in remission are malignant"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "changes", "told"),
+    [
+        ("LOST", {"retaining_cells": 0}, "; at most 4.2 % of the cells show it"),
+        (
+            "LOST",
+            {"retaining_cells": 1},
+            "; 1 of 50 cells still shows it, at most 4.2 % of the cells show it",
+        ),
+        (
+            "LOST",
+            {"retaining_cells": 2},
+            "; 2 of 50 cells still show it, at most 4.2 % of the cells show it",
+        ),
+        ("REDUCED", {}, "; lost in about 70 % of the cells, kept by 1.0 % to 4.2 %"),
+        (
+            "REDUCED",
+            {"partial_probability": 0.9},
+            "; lost in about 70 % of the cells, kept by 1.0 % to 4.2 %",
+        ),
+        ("REDUCED", {"partial_probability": 0.89}, ""),
+        ("REDUCED", {"retaining_share_ci_high": 1.0}, ""),
+    ],
+)
+def test_how_a_partial_loss_is_told(verdict, changes, told):
+    row = {
+        "retaining_share": 0.3,
+        "retaining_share_ci_low": 0.01,
+        "retaining_share_ci_high": 0.042,
+        "retaining_cells": 9,
+        "n_cells": 50,
+        "partial_probability": 0.95,
+    }
+    assert share_told(row | changes, verdict) == told
+
+
+def escape(values):
+    changed = patient(("antigens", {"clone_id": "B", "antigen": "TNFRSF17"}, values))
+    return next(r for r in mechanism_rows(changed) if r["mechanism"] == "antigen_escape")
+
+
+def test_protein_stands_against_rna_only_where_they_disagree():
+    words = "surface protein on 90 % of the cells"
+    told = {"protein_agrees": "False", "protein_fraction": "0.9"}
+    assert words in escape(told)["against"]
+    assert words not in escape(told | {"protein_agrees": "True"})["against"]
+    assert words not in escape(told | {"protein_agrees": ""})["against"]
+
+
+def test_a_cells_spread_is_that_of_the_compared_groups_that_have_two_cells():
+    """Squared distances 2 and 8 of two pairs, over one degree of freedom each."""
+    groups = [("a", "x", 0), ("b", "x", 0), ("c", "x", 0), ("d", "x", 0)]
+    cells = {
+        groups[0]: np.array([[0.0], [2.0]]),
+        groups[1]: np.array([[1.0], [5.0]]),
+        groups[2]: np.array([[100.0], [-100.0]]),
+        groups[3]: np.array([[7.0]]),
+    }
+    scores = SimpleNamespace(groups=groups, cells=cells, set_names=("one",))
+    plain, controls = np.array([-1, 0, 1, -1.0]), np.array([0, 0.5, 0, 0])
+    assert _unit(scores, plain, controls) == pytest.approx([np.sqrt((2 + 8) / 2)])
+    alone = _unit(scores, np.array([0, 0, 1, -1.0]), np.zeros(4))
+    assert np.isnan(alone).all()
+
+
+@pytest.mark.parametrize(
+    ("n_libraries", "expected"), [(1, 0.2 * np.sqrt(2)), (4, 0.2 * np.sqrt(1.25))]
+)
+def test_the_error_between_libraries_is_of_one_more_and_of_the_mean(
+    monkeypatch, n_libraries, expected
+):
+    asked = []
+    interval = Interval(1.0, 0.5, 2.0)
+    monkeypatch.setattr(
+        anxa1, "counted_interval", lambda *_, **terms: asked.append(terms) or interval
+    )
+    contrast = Contrast("before", tuple((str(i), "clone", "A") for i in range(n_libraries)))
+    effects = SimpleNamespace(total_sd=0.2, shared_sd=0.1, own_sd=0.15)
+    unknown = SimpleNamespace(error=np.inf, mean=0.0)
+    nothing = np.array([])
+    plain, did, most = anxa1._ratios(
+        None, None, contrast, unknown, effects, logs=nothing, noise=nothing
+    )
+    assert asked == [{"log_sd": pytest.approx(expected)}]
+    assert (plain.estimate, plain.low, plain.high) == (0.0, -1.0, 1.0)
+    assert np.isnan(did.estimate) and (did.low, did.high, most) == (-np.inf, np.inf, np.inf)
+    asked.clear()
+    known = SimpleNamespace(error=0.3, mean=0.7)
+    anxa1._ratios(None, None, contrast, known, effects, logs=nothing, noise=nothing)
+    own = 0.15 * expected / 0.2
+    both = {"log_sd": pytest.approx(np.hypot(0.3, own)), "shift": 0.7}
+    assert [terms for terms in asked if "shift" in terms and "tail" not in terms] == [both]
+
+
+def test_log_odds_of_an_immunoglobulin_are_those_of_its_segments():
+    """Fidelity 0.9 against usages of 0.6 (chain), 0.1 (its V), 0.25 (heavy class, half weight)."""
+    shares = {"light_chain": 0.6, "light_v": 0.1, "heavy": 0.25}
+    usage = SimpleNamespace(share=lambda segment, wanted, within: shares[segment])
+    clone = SimpleNamespace(
+        light_chain="kappa", v_gene="IGKV4-1", heavy_v=None, heavy="IGHG1", fidelity={}
+    )
+    settings = SimpleNamespace(fidelity=0.9, max_log_odds=4.0)
+    nothing = [None] * 4
+    cells = (
+        np.array(["kappa", "lambda", None, "kappa"], object),
+        np.array(["IGKV4-1", "IGLV1-40", None, "IGKV1-5"], object),
+        np.array(nothing, object),
+        np.array(["IGHG1", "IGHA1", "IGHA1", None], object),
+    )
+    found = ig_log_odds(*cells, clone, usage=usage, settings=settings)
+    same = [np.log(0.9 / shares[name]) for name in ("light_chain", "light_v")]
+    other = [np.log(0.1 / (1 - shares[name])) for name in ("light_chain", "light_v", "heavy")]
+    assert found == pytest.approx(
+        [
+            same[0] + same[1] + 0.5 * np.log(0.9 / 0.25),
+            -4.0,
+            0.5 * other[2],
+            same[0] + other[1],
+        ]
+    )
+
+
+def test_the_likelihood_of_a_profile_is_poissons_with_varied_genes_weighing_less():
+    counts = sparse.csr_matrix(np.array([[3.0, 1.0]]))
+    shares = np.array([[0.5, 0.1], [0.2, 0.3]])
+    usual = np.array([0.0, 1 / (CELL_VARIANCE * 10)])
+    # With 10 UMIs the second gene weighs a half.
+    by_hand = [
+        3 * np.log(a) + 0.5 * np.log(b) - 10 * (a + 0.5 * b) for a, b in ((0.5, 0.1), (0.2, 0.3))
+    ]
+    found = _fit(counts, np.array([10.0]), shares, usual)
+    assert found == pytest.approx([max(by_hand)])
+
+
+def test_limits_of_a_share_without_error_of_assignment_are_clopper_and_pearsons():
+    count = CloneCount(4, 10, 0.4, None, None, None)
+    low, high = share_limits(count, 0.4, 0.0)
+    assert low == pytest.approx(stats.beta.ppf(0.025, 4, 7))
+    assert high == pytest.approx(stats.beta.ppf(0.975, 5, 6))
+    # The lower of both ways to count is the lower limit, the upper the upper one.
+    low, high = share_limits(count, 0.2, 0.0)
+    assert low == pytest.approx(stats.beta.ppf(0.025, 2, 9))
+    assert high == pytest.approx(stats.beta.ppf(0.975, 5, 6))
+
+
+@pytest.mark.parametrize(
+    ("second", "absent"),
+    [((0, 9), True), ((1, 9), True), ((2, 10), False), ((10, 19), True), ((5, 5), False)],
+)
+def test_a_side_is_absent_where_a_library_holds_under_a_tenth_of_it(second, absent):
+    """Twenty cells a library, of the second side as many as given."""
+    library = np.repeat([0, 1], 20)
+    side = np.concatenate([np.arange(20) < n for n in second])
+    settings = SimpleNamespace(min_plasma_cells=20)
+    assert absent_somewhere(library, side, settings=settings) is absent
+    few = SimpleNamespace(min_plasma_cells=21)
+    assert not absent_somewhere(library, side, settings=few)
+
+
+@pytest.mark.parametrize(
+    ("before", "verdict", "reason"),
+    [
+        ("pass", "warn", "another library's"),
+        ("warn", "warn", "usual; another library's"),
+        ("fail", "fail", "usual; another library's"),
+    ],
+)
+def test_what_files_say_against_a_library_is_told_beside_its_own_reason(before, verdict, reason):
+    summary = {"verdict": before, "reason": "" if before == "pass" else "usual", "notes": []}
+    counts = no_counts()
+    told = _judged_by_files(summary, LibraryCounts(counts, warnings=("another library's",)), ())
+    assert (told["verdict"], told["reason"]) == (verdict, reason)
+    assert told["notes"] == ["another library's"]
+    plain = _judged_by_files(summary, LibraryCounts(counts), ())
+    assert "verdict" not in plain and "reason" not in plain
+    called = LibraryCounts(counts, remarks=("called",), left_out=("CD38", "XIST"))
+    told = _judged_by_files(summary, called, ("TNFRSF17", "CD38"))
+    assert told["reason"] == ("called" if before == "pass" else "usual; called")
+    assert told["genes_left_out"] == ["CD38"]
+    lost = _judged_by_files(summary, LibraryCounts(counts, unreadable="cut short"), ())
+    assert (lost["verdict"], lost["reason"]) == ("fail", "cut short")

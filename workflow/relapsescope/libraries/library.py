@@ -118,7 +118,8 @@ def _judged_by_files(
         verdict = "warn" if summary["verdict"] == "pass" else summary["verdict"]
         told |= {"verdict": verdict, "reason": "; ".join([*reasons, *library.warnings])}
     if library.remarks:
-        told["reason"] = "; ".join([told.get("reason", summary["reason"]), *library.remarks])
+        reasons = [told.get("reason", summary["reason"]), *library.remarks]
+        told["reason"] = "; ".join(filter(None, reasons))
     return told
 
 

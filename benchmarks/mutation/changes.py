@@ -102,7 +102,7 @@ def _faults(node: ast.AST):
     if isinstance(node, ast.Constant) and type(node.value) in (int, float, bool):
         new = not node.value if isinstance(node.value, bool) else node.value + 1
         yield from _set(node, "value", new, f"{node.value} becomes {new}")
-    if isinstance(node, ast.Return) and node.value is not None:
+    if isinstance(node, ast.Return) and not _is_none(node.value):
         yield from _set(node, "value", ast.Constant(None), "returns nothing")
     called = node.func if isinstance(node, ast.Call) else None
     if isinstance(called, ast.Name) and called.id in NAMED:
@@ -136,6 +136,10 @@ def _is_text(node) -> bool:
         isinstance(side, kinds) or (isinstance(side, ast.Constant) and isinstance(side.value, str))
         for side in sides
     )
+
+
+def _is_none(value: ast.expr | None) -> bool:
+    return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
 def _is_raise(node) -> bool:

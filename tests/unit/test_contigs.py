@@ -141,7 +141,7 @@ def test_a_gzipped_file_is_read_and_a_cut_one_is_refused(tmp_path):
     lines = "\n".join([HEADER, *(contig(f"{code}AAAAAAAAA-1") for code in CODES)])
     path.write_bytes(gzip.compress(lines.encode()))
     assert len(read_tcr(path)) == len(CODES)
-    columns, barcodes = peek_contigs(path)
+    columns, barcodes, _ = peek_contigs(path, "tcr_contigs")
     assert columns == HEADER.split(",")
     assert len(barcodes) == len(CODES)
     path.write_bytes(path.read_bytes()[:-12])
@@ -217,4 +217,33 @@ def test_cells_are_found_however_their_barcodes_are_written(rewritten):
 def test_a_first_line_without_an_end_is_no_empty_file(tmp_path, text):
     (tmp_path / "contigs.csv").write_bytes(text)
     with pytest.raises(InputProblem, match="its first line is longer than 4,000,000 bytes"):
-        peek_contigs(tmp_path / "contigs.csv")
+        peek_contigs(tmp_path / "contigs.csv", "tcr_contigs")
+
+
+def test_contigs_of_use_are_counted_by_the_column_they_are_given_in(written):
+    path = written(
+        contig("AAAC-1"),
+        contig("CCCC-1", productive="False"),
+        contig("ACAC-1", is_cell="False"),
+        contig("GTGT-1", "IGH"),
+        contig("GTGT-1", "IGK"),
+    )
+    assert peek_contigs(path, "tcr_contigs")[2] == 1
+    assert peek_contigs(path, "bcr_contigs")[2] == 2
+    assert peek_contigs(written(contig("CACA-1", "Multi")), "tcr_contigs")[2] == 0
+
+
+def test_a_contig_that_is_said_twice_counts_once(written):
+    """Of two contigs of one chain the molecules are added, of one contig not."""
+    one = contig("AAAC-1", umis=3, contig_id="AAAC-1_contig_1")
+    other = contig("AAAC-1", umis=4, contig_id="AAAC-1_contig_2")
+    (chain,) = read_tcr(written(one, other, one, other))["AAAC-1"]
+    assert chain.umis == 7
+    (chain,) = read_tcr(written(contig("AAAC-1"), contig("AAAC-1")))["AAAC-1"]
+    assert chain.umis == 6
+
+
+@pytest.mark.parametrize("umis", ["-3", "1e9"])
+def test_numbers_that_no_contig_has_are_refused(written, umis):
+    with pytest.raises(InputProblem, match="is no number of molecules"):
+        read_tcr(written(contig("AAAC-1", umis=umis)))

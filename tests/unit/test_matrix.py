@@ -2,8 +2,10 @@ import gzip
 import time
 from collections import Counter
 
+import anndata as ad
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from relapsescope.errors import InputProblem
 from relapsescope.intake.counts import seen_features
@@ -497,3 +499,51 @@ def test_files_of_one_table_of_features_keep_their_own_counts_and_types(tmp_path
         assert header.features == {"Antibody Capture": (names[-1 - number % 10],)}
         assert header.feature_types == {"Gene Expression": 39, "Antibody Capture": 1}
         assert header.largest_total == 40 * (number + 1) + 11
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda counts: np.minimum(counts, 3), "no count above 3 in cells of"),
+        (lambda counts: np.minimum(counts, 1), "no count above 1 in cells of"),
+        (lambda counts: np.round(np.log2(counts + 1)), "no count above 11 in cells of"),
+        (lambda counts: counts, ""),
+    ],
+)
+def test_values_that_were_capped_or_rounded_logarithms_are_refused(tmp_path, change, said):
+    """Forty cells of 600 genes with some four molecules, and one of 1,300."""
+    table = gene_table()
+    counts = np.random.default_rng(1).poisson(4.0, (40, 600))
+    counts[:, 0] = 1300
+    ids = table.gene_ids[:600].astype(str)
+    found = ad.AnnData(change(counts).astype(np.float32), var=pd.DataFrame(index=ids))
+    found.obs_names = [f"cell {i}" for i in range(40)]
+    found.write_h5ad(tmp_path / "a.h5ad")
+    if said:
+        with pytest.raises(InputProblem, match=said):
+            read_header(tmp_path / "a.h5ad")
+    else:
+        assert read_header(tmp_path / "a.h5ad").n_barcodes == 40
+
+
+def test_counts_of_half_precision_are_read(tmp_path):
+    table = gene_table()
+    counts = np.random.default_rng(1).poisson(2.0, (5, 30))
+    ids = table.gene_ids[:30].astype(str)
+    found = ad.AnnData(counts.astype(np.float16), var=pd.DataFrame(index=ids))
+    found.obs_names = [f"cell {i}" for i in range(5)]
+    found.write_h5ad(tmp_path / "a.h5ad")
+    own = read_counts(tmp_path / "a.h5ad")
+    order = [list(own.gene_ids).index(gene) for gene in ids]
+    np.testing.assert_array_equal(own.matrix.toarray()[:, order], counts)
+
+
+def test_an_empty_barcode_is_refused(tmp_path):
+    table = gene_table()
+    found = ad.AnnData(
+        np.full((3, 30), 2, np.float32), var=pd.DataFrame(index=table.gene_ids[:30].astype(str))
+    )
+    found.obs_names = ["a", "", "b"]
+    found.write_h5ad(tmp_path / "a.h5ad")
+    with pytest.raises(InputProblem, match="1 of its barcodes are empty"):
+        read_counts(tmp_path / "a.h5ad")

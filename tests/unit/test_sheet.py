@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 from relapsescope.errors import InputProblem
-from relapsescope.intake.sheet import read_sheet
+from relapsescope.intake.sheet import parse_sheet, read_sheet
 from relapsescope.intake.text_tables import nearest
 from relapsescope.paths import REPOSITORY
 from relapsescope.vocabulary import TIMEPOINTS
@@ -98,3 +98,17 @@ def test_real_sheets(name, n):
     libraries = read_sheet(sheet)
     assert len(libraries) == n
     assert all(library.matrix.exists() for library in libraries)
+
+
+def test_patients_whose_numbers_differ_by_zeros_only_are_warned_of(tmp_path):
+    rows = [
+        f"s{i}\t{patient}\trelapse\t\tbone_marrow\t\t{i}.h5\t\t"
+        for i, patient in enumerate(("P1", "P01", "P10", "P100", "P1_2", "P1_02"))
+    ]
+    _, table = parse_sheet(write(tmp_path / "samples.tsv", *rows))
+    assert table.problems == []
+    assert [(w.split(": ")[0], "by zeros only" in w) for w in table.warnings] == [
+        ("samples.tsv:3 patient_id", True),
+        ("samples.tsv:7 patient_id", True),
+    ]
+    assert "'P01' differs from 'P1' by zeros only" in table.warnings[0]

@@ -50,6 +50,8 @@ BASES = "TCAG"
 # The standard genetic code, codons in the order of `BASES`.
 AMINO_ACIDS = "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"
 MOST_LINES = 3
+# More reads than a lane has are of no contig.
+MOST_READS = 100_000_000
 # As much is looked at before a run: some ten thousand contigs.
 PEEKED = 4_000_000
 
@@ -72,10 +74,11 @@ Receptors = dict[str, tuple[Chain, ...]]
 """The chains of each barcode."""
 
 
-def peek_contigs(path: Path) -> tuple[list[str], list[str]]:
+def peek_contigs(path: Path, column: str) -> tuple[list[str], list[str], int]:
     """Return the columns of a file of contigs in Cell Ranger's names, and its first barcodes.
 
-    Of an empty file both are empty.
+    And how many of its first contigs are of use: productive chains of cells, of the loci that the
+    sheet's column is for. Of an empty file there is nothing.
 
     Raises
     ------
@@ -84,7 +87,14 @@ def peek_contigs(path: Path) -> tuple[list[str], list[str]]:
     """
     rows, columns = _rows(path, limit=PEEKED)
     barcodes = {(row.get("barcode") or "").strip() for _, row in rows}
-    return columns, sorted(barcodes - {""})
+    of_use = 0
+    if not set(REQUIRED[column]) - set(columns):
+        of_use = sum(
+            (row["chain"] or "").strip().upper() in LOCI[column] and _counts(path, line, row, [])
+            for line, row in rows
+            if None not in row and None not in row.values()
+        )
+    return columns, sorted(barcodes - {""}), of_use
 
 
 def read_contigs(path: Path, column: str) -> Receptors:
@@ -116,6 +126,7 @@ def read_contigs(path: Path, column: str) -> Receptors:
         _refuse(path, f"lacks the columns {', '.join(missing)}")
     problems: list[str] = []
     found: dict[str, dict[tuple[str, str], Chain]] = {}
+    known: set[tuple[str, str]] = set()
     for line, row in rows:
         if None in row or None in row.values():
             problems.append(f"{path.name}:{line}: not {len(columns)} cells; copy the file again")
@@ -127,7 +138,13 @@ def read_contigs(path: Path, column: str) -> Receptors:
         chain = _chain(path, line, row, problems)
         if chain is None or ("cdr3_nt" in REQUIRED[column] and not chain.cdr3_nt):
             continue
-        own = found.setdefault(row["barcode"].strip(), {})
+        contig = (row["barcode"].strip(), (row.get("contig_id") or "").strip())
+        if contig[1]:
+            # A table that was put together twice says the same contig again.
+            if contig in known:
+                continue
+            known.add(contig)
+        own = found.setdefault(contig[0], {})
         key = (chain.locus, chain.cdr3_nt or chain.v_gene)
         own[key] = _together(own[key], chain) if key in own else chain
     if problems:
@@ -271,6 +288,9 @@ def _chain(path: Path, line: int, row: Mapping[str, str], problems: list[str]) -
             numbers[name] = int(float("0" if text.lower() in ABSENT else text))
         except (ValueError, OverflowError):
             problems.append(f"{path.name}:{line} {name}: {text[:30]!r} is not a number")
+            return None
+        if not 0 <= numbers[name] <= MOST_READS:
+            problems.append(f"{path.name}:{line} {name}: {text[:30]!r} is no number of molecules")
             return None
     said["cdr3"] = said["cdr3"] or translated(sequence)
     return Chain(row["chain"].strip().upper(), sequence, **said, **numbers)

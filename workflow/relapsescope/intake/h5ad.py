@@ -272,7 +272,12 @@ def read_values(path: Path, found: Candidate) -> sparse.csr_matrix:
     node = found.node
     if isinstance(node, h5py.Dataset):
         step = max(1, 20_000_000 // max(1, node.shape[1]))
-        blocks = [sparse.csr_matrix(node[i : i + step]) for i in range(0, node.shape[0], step)]
+        # Of half precision scipy makes no matrix; what it holds fits a float.
+        kind = np.float32 if node.dtype == np.float16 else node.dtype
+        blocks = [
+            sparse.csr_matrix(node[i : i + step].astype(kind, copy=False))
+            for i in range(0, node.shape[0], step)
+        ]
         matrix = sparse.vstack(blocks, format="csr") if blocks else sparse.csr_matrix(node.shape)
         return count_matrix(path, matrix.data, matrix.indices, matrix.indptr, matrix.shape)
     data, indices, indptr = node["data"][:], node["indices"][:], node["indptr"][:]

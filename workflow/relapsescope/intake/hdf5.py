@@ -16,7 +16,15 @@ MANY_BARCODES = 200_000
 
 
 def decode(values: np.ndarray) -> np.ndarray:
-    """Return str objects of HDF5 strings, fixed or variable length."""
+    """Return str objects of HDF5 strings, fixed or variable length.
+
+    Raises
+    ------
+    ValueError
+        Where they are no list but a table.
+    """
+    if values.ndim != 1:
+        raise ValueError("an array of another dimension")
     if values.dtype.kind == "S":
         try:
             values = values.astype(str)

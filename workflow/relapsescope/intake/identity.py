@@ -318,8 +318,8 @@ def identify_counts(path: Path, file: FileMatrix) -> Counts:
     Raises
     ------
     InputProblem
-        Where no human gene is found, barcodes repeat, or a row without a type seems to be an
-        antibody.
+        Where no human gene is found, barcodes repeat or are empty, or a row without a type seems
+        to be an antibody.
     """
     barcodes = file.barcodes
     if len(set(barcodes.tolist())) < len(barcodes):
@@ -329,6 +329,8 @@ def identify_counts(path: Path, file: FileMatrix) -> Counts:
             f"{(times > 1).sum()} barcodes occur more than once (e.g. {repeated[times > 1][0]})",
             "give one library a file, or make its barcodes unique",
         )
+    if n_empty := sum(not barcode.strip() for barcode in barcodes.tolist()):
+        refuse(path, f"{n_empty} of its barcodes are empty", "copy the file again")
     ids, block, notes = identify_features(path, file.ids, file.names, file.feature_types)
     untyped = np.array([canonical_type(word) == UNTYPED for word in file.feature_types], dtype=bool)
     refuse_antibodies(path, file.matrix, ids, untyped)

@@ -58,6 +58,11 @@ __all__ = [
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Cells whose sums are looked at to tell normalised values: more than chance could make equal.
 EQUAL_SUMS = 20
+# A cell of so many molecules holds some gene (MALAT1, ribosomal, mitochondrial) far more often than
+# so: in 21 libraries of blood and marrow the highest count was 252 and more.
+ENOUGH_VALUES = 10_000
+HIGHEST_OF_CAPPED = 12
+USUAL_OF_CAPPED = 1_000
 # So many bytes show whether a text is a table.
 TABLE_START = 1_000_000
 # With fewer genes a file may be a panel, or a part of an annotation.
@@ -161,6 +166,15 @@ def read_header(path: str | Path) -> MatrixHeader:
             f"every cell's counts add up to {sums[0]:g}: normalised values",
             "give the raw UMI counts",
         )
+    if len(header.values) >= ENOUGH_VALUES and len(sums):
+        highest, usual = int(header.values.max()), np.median(sums)
+        if highest <= HIGHEST_OF_CAPPED and usual >= USUAL_OF_CAPPED * min(1, highest / 5):
+            refuse(
+                path,
+                f"no count above {highest:g} in cells of {usual:.0f} in all: whether a gene was "
+                "seen, values in steps, or rounded logarithms",
+                "give the raw UMI counts",
+            )
     if header.n_repeated_barcodes:
         refuse(
             path,

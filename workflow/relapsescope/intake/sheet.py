@@ -100,6 +100,7 @@ SORTING_ALIASES = {
 # BCMA CAR-T cells peak in blood within about four weeks; this is far beyond.
 LAST_EXPANSION_DAY = 90
 SITE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
 @dataclass(frozen=True)
@@ -282,8 +283,12 @@ def _check_sample_ids(table: Table) -> None:
 
 
 def _check_case(table: Table, column: str) -> None:
-    """Complain of ids that differ by case only: file systems and people take them for one."""
+    """Complain of ids that differ by case only: file systems and people take them for one.
+
+    Patients whose numbers differ by zeros before them (P1, P01) may be two: warned of.
+    """
     folded: dict[str, str] = {}
+    numbers: dict[str, str] = {}
     for row in table.rows:
         name = known(table, row, column)
         other = folded.setdefault(name.lower(), name)
@@ -295,6 +300,11 @@ def _check_case(table: Table, column: str) -> None:
             )
             what = f"{shown(name)} differs from {shown(other)} by case only"
             table.problem(row.line, column, what, remedy)
+        plain = LEADING_ZEROS.sub("", name)
+        same = numbers.setdefault(plain, name)
+        if column == "patient_id" and same != name and other == name:
+            what = f"{shown(name)} differs from {shown(same)} by zeros only"
+            table.warn(row.line, column, what, f"write {same} where it is the same patient")
 
 
 def _check_same_files(table: Table, libraries: list[Library]) -> None:

@@ -208,7 +208,12 @@ def mtx_size(path: Path, text: bytes) -> tuple[int, tuple[int, int, int]]:
     if head.startswith(b"%%matrixmarket matrix coordinate pattern"):
         what = "a pattern of which genes are seen, without their counts"
         refuse(path, what, "write the matrix with its counts (field integer)")
-    if not head.startswith(b"%%matrixmarket matrix coordinate") or b"symmetric" in head:
+    field = head.split()[3:4]
+    if (
+        not head.startswith(b"%%matrixmarket matrix coordinate")
+        or b"symmetric" in head
+        or field == [b"complex"]
+    ):
         refuse(path, "not a general coordinate Matrix Market file", "give Cell Ranger's own file")
     while text[place : place + 1] == b"%":
         end = text.find(b"\n", place)
@@ -247,7 +252,8 @@ def parse_entries(path: Path, text: bytes) -> tuple[np.ndarray, np.ndarray, np.n
         columns = [table.column(i).to_numpy() for i in range(3)]
     except ArrowInvalid:
         columns = _parse_loose(path, text)
-    if columns[0].dtype.kind != "i" or columns[1].dtype.kind != "i":
+    kinds = [column.dtype.kind for column in columns]
+    if kinds[:2] != ["i", "i"] or kinds[2] not in "iuf":
         columns = _parse_loose(path, text)
     return tuple(columns)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from relapsescope.course.clinical import check_clinical
 from relapsescope.errors import InputProblem
-from relapsescope.intake.contigs import REQUIRED, peek_contigs
+from relapsescope.intake.contigs import LOCI, REQUIRED, peek_contigs
 from relapsescope.intake.feature_types import ANTIBODIES, antibody_of
 from relapsescope.intake.gene_space import FEWEST_GENES
 from relapsescope.intake.identity import symbol_meant
@@ -296,7 +296,7 @@ def _check_contigs(table: Table, library: Library, column: str) -> None:
         table.problem(*place, f"{path.name}: {what}", remedy)
         return
     try:
-        header, barcodes = peek_contigs(path)
+        header, barcodes, of_use = peek_contigs(path, column)
     except InputProblem as problem:
         table.problems += [f"{table.place(*place)}: {text}" for text in problem.problems]
         return
@@ -309,6 +309,13 @@ def _check_contigs(table: Table, library: Library, column: str) -> None:
             *place,
             f"{path.name} lacks the columns {', '.join(missing)}",
             "give Cell Ranger's filtered_contig_annotations.csv",
+        )
+        return
+    if not of_use:
+        table.warn(
+            *place,
+            f"{path.name} holds no productive {', '.join(LOCI[column])} chain of a cell",
+            "the library is taken to have no contigs; give those of its cells",
         )
         return
     check_contig_cells(table, library, column, barcodes)

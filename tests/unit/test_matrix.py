@@ -506,7 +506,7 @@ def test_files_of_one_table_of_features_keep_their_own_counts_and_types(tmp_path
     [
         (lambda counts: np.minimum(counts, 3), "no count above 3 in cells of"),
         (lambda counts: np.minimum(counts, 1), "no count above 1 in cells of"),
-        (lambda counts: np.round(np.log2(counts + 1)), "no count above 11 in cells of"),
+        (lambda counts: np.round(np.log2(counts + 1)), "no count above 10 in cells of"),
         (lambda counts: counts, ""),
     ],
 )

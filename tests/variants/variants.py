@@ -264,9 +264,10 @@ def _features() -> list[Variant]:
             ("ids only", forms.mex(version=2), READ),
             ("symbols", forms.h5ad(), READ),
             ("versions", forms.dense(), READ),
-            ("GRCh38_", forms.tenx_h5, READ),
+            # The CAR has the prefix too: the sheet's name of it is refused with the way out.
+            ("GRCh38_", forms.tenx_h5, EITHER),
             ("GRCh38-", forms.h5ad(), READ),
-            ("hg38_ symbols", forms.one_column, READ),
+            ("hg38_ symbols", forms.one_column, EITHER),
             ("id_symbol", forms.dense(), EITHER),
         )
     ]
@@ -297,7 +298,10 @@ def _combinations(number: int = 40, seed: int = 18) -> list[Variant]:
             )
         )
     # Peaks and guides without a type beside symbols are no genes; nothing else is promised.
-    return [replace(v, right=EITHER) if v.others and v.types == "none" else v for v in found]
+    return [
+        replace(v, right=EITHER) if (v.others and v.types == "none") or v.ids == "GRCh38_" else v
+        for v in found
+    ]
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,9 @@ def not_counts(values: np.ndarray) -> str:
         return ""
     if values.dtype.kind not in "iufb":
         return f"the values are of type {values.dtype}, not numbers"
+    if values.dtype == np.float16:
+        # The largest count is more than half precision can hold.
+        values = values.astype(np.float32)
     lowest, highest = values.min(), values.max()
     if not (np.isfinite(lowest) and np.isfinite(highest)):
         return "there are values that are not finite (NaN or infinite)"

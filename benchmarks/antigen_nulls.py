@@ -24,9 +24,10 @@ sys.path.insert(0, str(REPOSITORY / "workflow"))
 
 from relapsescope.antigens.antigen_rows import Cohort, antigen_rows  # noqa: E402
 from relapsescope.antigens.anxa1 import anxa1_rows  # noqa: E402
-from relapsescope.antigens.cell_groups import ALL_MALIGNANT  # noqa: E402
+from relapsescope.antigens.cell_groups import PLASMA_KINDS  # noqa: E402
 from relapsescope.antigens.mixture import CALIBRATION  # noqa: E402
 from relapsescope.antigens.molecules import Clones, Molecules  # noqa: E402
+from relapsescope.antigens.records import Counted, Kind, Subset  # noqa: E402
 from relapsescope.antigens.references import MALIGNANT_KEY  # noqa: E402
 from relapsescope.antigens.settings import AntigenSettings, Anxa1Settings  # noqa: E402
 from relapsescope.run.config_file import default_values  # noqa: E402
@@ -167,13 +168,14 @@ def simulate(
                 expected = soup * sum(chance.get(g, 0) for g in identity) / N_EMPTY
                 p = np.where(seen > 0, special.gammainc(np.maximum(seen, 1), expected), 1.0)
                 strict &= p > 0.05
-            kinds = [("lineage", group, np.ones(n, dtype=bool))]
+            whole = np.ones(n, dtype=bool)
+            kinds = [(Kind.LINEAGE, group, Subset.OWN, whole)]
             if group == "clone":
-                kinds = [("clone", "A", kinds[0][2]), ("clone:strict", "A", strict)]
-                kinds.append(("clone:wide", "A", kinds[0][2]))
+                parts = {Subset.OWN: whole, Subset.STRICT: strict, Subset.WIDE: whole}
+                kinds = [(Kind.CLONE, "A", subset, part) for subset, part in parts.items()]
                 if not antigen_only:
-                    kinds.append((*MALIGNANT_KEY, kinds[0][2]))
-            for kind, clone, members in kinds:
+                    kinds.append((*MALIGNANT_KEY, Subset.OWN, whole))
+            for kind, clone, subset, members in kinds:
                 for gene in genes:
                     one = tally(
                         cells[gene][members],
@@ -187,7 +189,8 @@ def simulate(
                     p = scenario.other_clone * scenario.claimed if kept.any() else 0.0
                     base = scenario.cpm if gene == "TNFRSF17" else GENES[gene].get("clone", 0.0)
                     rate = base / 1e6
-                    if kind in ("clone", ALL_MALIGNANT) and gene in ("TNFRSF17", "GPRC5D", "ANXA1"):
+                    judged = subset == Subset.OWN and kind in PLASMA_KINDS
+                    if judged and gene in ("TNFRSF17", "GPRC5D", "ANXA1"):
                         counted[sample, kind, clone, gene] = cell_counts(
                             cells[gene],
                             depth + second + old,
@@ -198,8 +201,8 @@ def simulate(
                         rate * np.sqrt(p * (1 - p) * (depth[members] ** 2).sum()),
                         CALIBRATION * seen["mixed"],
                     )
-                    name = {"kind": kind, "clone_id": clone, "gene": gene, "stratum": -1}
-                    rows.append(place | name | vars(one) | seen)
+                    key = Counted(sample, kind, clone, gene, subset)
+                    rows.append(place | key._asdict() | vars(one) | seen)
             total = (depth + second + old).sum()
             others = usual[group] * shift[len(genes) :] * total / 1e6
             drawn = rng.poisson(others * rng.gamma(n / DISPERSION, DISPERSION / n, N_OTHERS))
@@ -252,7 +255,7 @@ def judge(one: Simulated, settings: tuple[AntigenSettings, Anxa1Settings]) -> di
                 said[f"{gene} width"] = float(np.log2(limits[1]) - np.log2(limits[0]))
             said[f"{gene} expected"] = row.get("expected_umi", np.nan)
             said[f"{gene} row"] = row
-    for row in anxa1_rows(one.molecules, one.pooled, effects, clones, high):
+    for row in anxa1_rows(Cohort(one.molecules, one.pooled, effects, clones, antigens), high):
         if (row["sample_id"], row["compartment"]) == ("relapse", "relapse_clone"):
             said["ANXA1"] = row["verdict"]
     for gene in ("TNFRSF17", "GPRC5D", "ANXA1"):
@@ -461,7 +464,9 @@ def anxa1_table(n: int, settings: tuple[AntigenSettings, Anxa1Settings], seed: i
             )
             (row,) = (
                 r
-                for r in anxa1_rows(one.molecules, one.pooled, effects, clones, settings[1])
+                for r in anxa1_rows(
+                    Cohort(one.molecules, one.pooled, effects, clones, settings[0]), settings[1]
+                )
                 if (r["sample_id"], r["compartment"]) == ("relapse", "relapse_clone")
             )
             found[row["verdict"]] += 1

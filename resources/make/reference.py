@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from relapsescope.antigens.tallies import TEXT, molecule_columns
+from relapsescope.antigens.records import Counted, Kind, Library, Record, record_columns
 from relapsescope.intake.genes import gene_classes
 from relapsescope.intake.identity import symbol_meant
 from relapsescope.reference.files import FILES, SHIPPED_FOLDER
 from relapsescope.reference.manifest import write_manifest
+from relapsescope.statistics.rates import Tally
 from relapsescope.tables import write_parquet
 from relapsescope.vocabulary import SHIPPED
 
@@ -42,30 +43,20 @@ def main(table: Path) -> None:
     counted = ~(classes["immunoglobulin"] | classes["mitochondrial"])
     native = float(counts[counted].sum())
     cells = int(PLASMA_UMI / UMI_PER_CELL)
-    rows = [
-        dict.fromkeys(TEXT, "")
-        | {
-            "patient_id": "reference_person_0001",
-            "sample_id": "reference_0001",
-            "timepoint": "healthy",
-            "tissue": "bone_marrow",
-            "kind": "normal_plasma",
-            "gene": gene,
-            "umi_ceiling": False,
-            "stratum": -1,
-            "n_cells": cells,
-            "n_libraries": 1,
-            "umi": umi,
-            "exposure": native - umi,
-            "ambient": 0.0,
-            "ambient_sd": 0.0,
-            "spread": 1 / cells,
-            "dispersion": DISPERSION,
-        }
+    library = Library(
+        "reference_0001", "reference_person_0001", "healthy", "bone_marrow", umi_ceiling=False
+    )
+    records = [
+        Record(
+            Counted(library.sample_id, Kind.NORMAL_PLASMA, "", gene),
+            cells,
+            Tally(cells, umi, native - umi, 0.0, 0.0, 1 / cells, DISPERSION),
+        )
         for gene, umi in counts[counted].items()
     ]
+    columns = record_columns(records, {library.sample_id: library})
     SHIPPED_FOLDER.mkdir(parents=True, exist_ok=True)
-    write_parquet(SHIPPED_FOLDER / FILES["molecules"], molecule_columns(rows))
+    write_parquet(SHIPPED_FOLDER / FILES["molecules"], columns)
     write_manifest(
         SHIPPED_FOLDER,
         name="normal plasma cells of the Human Cell Atlas",

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from relapsescope.antigens.molecules import Clones, Molecules
+from relapsescope.antigens.records import Measure, Subset
 from relapsescope.statistics.library_effects import LibraryEffects, Pooled
 from relapsescope.statistics.rates import Tally
 from relapsescope.statistics.retention import CellCounts
@@ -14,7 +15,7 @@ EXPOSURE = 1e6
 
 
 def group(sample, kind, clone, gene, umi, *, n_cells=200, exposure=EXPOSURE, **further):
-    """Return one row of a molecules table; `stratum` and columns of the sheet may be given."""
+    """Return one row of a molecules table; `subset`, `stratum` and the like may be given."""
     timepoint = {"before": "pre_infusion", "relapse": "relapse"}.get(sample, "untreated")
     counted = vars(Tally(n_cells, umi, exposure, 0.0, 0.0, 1 / n_cells, 0.3))
     return (
@@ -27,6 +28,8 @@ def group(sample, kind, clone, gene, umi, *, n_cells=200, exposure=EXPOSURE, **f
             "kind": kind,
             "clone_id": clone,
             "gene": gene,
+            "subset": Subset.OWN,
+            "measure": Measure.RNA,
             "stratum": -1,
             "detected": min(umi, n_cells),
             "detected_twice": min(umi // 2, n_cells),
@@ -53,6 +56,6 @@ def molecules(*rows, cells=None):
     even = {
         tuple(row[name] for name in ("sample_id", "kind", "clone_id", "gene")): even_cells(row)
         for row in rows
-        if row["stratum"] == -1
+        if (row["subset"], row["measure"], row["stratum"]) == (Subset.OWN, Measure.RNA, -1)
     }
     return Molecules(pd.DataFrame(rows), even | (cells or {}))

@@ -10,9 +10,10 @@ import pytest
 from relapsescope.antigens.antigen_rows import COLUMNS, Cohort, _agreement, antigen_rows
 from relapsescope.antigens.cell_groups import Group, cell_groups
 from relapsescope.antigens.molecules import Clones
+from relapsescope.antigens.records import Counted
 from relapsescope.antigens.references import GivenRate, GivenRates
 from relapsescope.antigens.settings import AntigenSettings
-from relapsescope.antigens.surface import surface_rows
+from relapsescope.antigens.surface import surface_records
 from relapsescope.antigens.verdicts import EPITOPE, loss_is_shown, needed_umi, verdict_of
 from relapsescope.intake.counts import Counts, FeatureBlock
 from relapsescope.intake.feature_types import antibody_of
@@ -255,7 +256,7 @@ def test_all_malignant_cells_are_their_clones_by_their_shares():
     row, cells = dark(192, [])
     old = group("relapse", "clone", "A", "TNFRSF17", 20, n_cells=8, exposure=67200)
     both = group("relapse", *(["all_malignant"] * 2), "TNFRSF17", 20, n_cells=200, exposure=1.68e6)
-    assigned = [one | {"kind": "clone:assigned"} for one in (row, old)]
+    assigned = [one | {"subset": "assigned"} for one in (row, old)]
     cohort = molecules(BEFORE, row, old, both, *assigned, cells=cells)
     found = antigen_rows(Cohort(cohort, NO_POOL, STEADY, CLONES, SETTINGS))
     whole = next(
@@ -274,7 +275,7 @@ def test_one_old_cell_does_not_decide_for_all_malignant_cells():
     row, cells = dark(197, [])
     old = group("relapse", "clone", "A", "TNFRSF17", 11, n_cells=1, exposure=8400)
     both = group("relapse", *(["all_malignant"] * 2), "TNFRSF17", 11, n_cells=198, exposure=1.66e6)
-    assigned = [one | {"kind": "clone:assigned"} for one in (row, old)]
+    assigned = [one | {"subset": "assigned"} for one in (row, old)]
     cohort = molecules(BEFORE, row, old, both, *assigned, cells=cells)
     found = antigen_rows(Cohort(cohort, NO_POOL, STEADY, CLONES, SETTINGS))
     whole = next(
@@ -356,7 +357,7 @@ def test_depth_strata_undo_a_reference_of_deeper_cells():
 
 
 def test_protein_that_contradicts_rna_is_reported():
-    protein = group("relapse", "clone:protein", "B", "TNFRSF17", 0) | {"detected": 190}
+    protein = group("relapse", "clone", "B", "TNFRSF17", 0, measure="protein", detected=190)
     row = judged(*pair(0), protein)
     assert row["protein_fraction"] == pytest.approx(0.95)
     assert row["protein_agrees"] is False
@@ -391,7 +392,7 @@ def test_groups_leave_out_doublets_and_mark_foreign_genes():
         "clone_id": np.array(["A", "A", "B", "B"], dtype=object),
     }
     found = {
-        (g.kind, g.clone_id): "".join(counts.barcodes[g.members])
+        (g.kind, g.clone_id, g.subset): "".join(counts.barcodes[g.members])
         for g in cell_groups(
             cells,
             calls,
@@ -402,11 +403,11 @@ def test_groups_leave_out_doublets_and_mark_foreign_genes():
             core_probability=0.99,
         )
     }
-    assert found["all_malignant", "all_malignant"] == "abc"
-    assert found["clone", "A"] == "ab"
-    assert found["clone:strict", "A"] == "a"
-    assert found["clone:cycling", "B"] == "c"
-    assert ("lineage", "T") not in found
+    assert found["all_malignant", "all_malignant", "own"] == "abc"
+    assert found["clone", "A", "own"] == "ab"
+    assert found["clone", "A", "strict"] == "a"
+    assert found["clone", "B", "cycling"] == "c"
+    assert ("lineage", "T", "own") not in found
 
 
 def test_antibodies_are_found_by_the_proteins_other_names():
@@ -431,9 +432,10 @@ def test_surface_protein_is_compared_with_t_cells_and_monocytes():
         Group("lineage", "T", (place >= 50) & (place < 95)),
         Group("lineage", "Monocyte", place >= 95),
     ]
-    (row,) = surface_rows(counts, groups[0], groups, ["TNFRSF17", "GPRC5D"])
-    assert (row["n_cells"], row["gene"]) == (50, "TNFRSF17")
-    assert 40 <= row["detected"] <= 42
+    (row,) = surface_records(counts, "S", groups[0], groups, ["TNFRSF17", "GPRC5D"])
+    assert row.key == Counted("S", "clone", "A", "TNFRSF17", measure="protein")
+    assert row.n_cells == 50
+    assert 40 <= row.detected <= 42
 
 
 def pooled_libraries(rng, shared, own, n_genes=600, n_libraries=4, umi=400):

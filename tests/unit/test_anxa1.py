@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from relapsescope.antigens.anxa1 import COLUMNS, anxa1_rows, untreated_rows
 from relapsescope.antigens.anxa1_contrasts import with_doublets
-from relapsescope.antigens.settings import Anxa1Settings
+from relapsescope.antigens.references import Cohort
+from relapsescope.antigens.settings import AntigenSettings, Anxa1Settings
 from relapsescope.run.config_file import default_values
 from relapsescope.settings import settings_of
 from relapsescope.statistics.library_effects import Pooled
@@ -13,6 +14,7 @@ from ..cohorts.molecule_cohort import CLONES, NO_POOL, STEADY, group, molecules
 
 CONFIG = default_values()
 SETTINGS = settings_of(Anxa1Settings, CONFIG["anxa1"], name="anxa1")
+ANTIGENS = settings_of(AntigenSettings, CONFIG["antigens"], name="antigens")
 
 
 def libraries(clone, before=150, *, lineages=1.0, strict=None, **further):
@@ -20,7 +22,9 @@ def libraries(clone, before=150, *, lineages=1.0, strict=None, **further):
     rows = [
         group("before", "all_malignant", "all_malignant", "ANXA1", before),
         group("relapse", "clone", "B", "ANXA1", clone, **further),
-        group("relapse", "clone:strict", "B", "ANXA1", clone if strict is None else strict),
+        group(
+            "relapse", "clone", "B", "ANXA1", clone if strict is None else strict, subset="strict"
+        ),
     ]
     for lineage, umi in (("T", 700), ("Monocyte", 900), ("NK", 500)):
         rows.append(group("before", "lineage", lineage, "ANXA1", umi))
@@ -29,7 +33,7 @@ def libraries(clone, before=150, *, lineages=1.0, strict=None, **further):
 
 
 def relapse_clone(rows, pooled=NO_POOL, compartment="relapse_clone"):
-    found = anxa1_rows(molecules(*rows), pooled, STEADY, CLONES, SETTINGS)
+    found = anxa1_rows(Cohort(molecules(*rows), pooled, STEADY, CLONES, ANTIGENS), SETTINGS)
     return next(
         row for row in found if (row["sample_id"], row["compartment"]) == ("relapse", compartment)
     )
@@ -150,7 +154,7 @@ def test_a_new_clone_is_compared_with_normal_cells_of_its_own_library():
     rows = [
         group("relapse", "clone", "B", "ANXA1", 900),
         group("relapse", "normal_plasma", "", "ANXA1", 150),
-        group("relapse", "clone:strict", "B", "ANXA1", 900),
+        group("relapse", "clone", "B", "ANXA1", 900, subset="strict"),
     ]
     row = relapse_clone(rows)
     assert (row["contrast"], row["verdict"]) == ("normal_plasma_cells", "HIGH")
@@ -161,9 +165,9 @@ def test_association_with_the_cycle_and_coexpression_are_printed():
     counts = {"n_cells": 50, "detected": 5, "n_without": 150, "detected_without": 15}
     rows = [
         *libraries(900),
-        group("relapse", "clone:cycling", "B", "ANXA1", 300, exposure=2e5),
-        group("relapse", "clone:resting", "B", "ANXA1", 600, exposure=8e5),
-        group("relapse", "clone:coexpression", "B", "LYZ", 0) | counts,
+        group("relapse", "clone", "B", "ANXA1", 300, exposure=2e5, subset="cycling"),
+        group("relapse", "clone", "B", "ANXA1", 600, exposure=8e5, subset="resting"),
+        group("relapse", "clone", "B", "LYZ", 0, measure="coexpression") | counts,
     ]
     row = relapse_clone(rows)
     assert row["cycling_ratio"] == pytest.approx(2.0)
@@ -173,7 +177,7 @@ def test_association_with_the_cycle_and_coexpression_are_printed():
 
 def test_untreated_patients_high_fraction_has_its_exact_interval():
     high = {"n_cells": 100, "high_cells": 10, "high_chance": 0.002}
-    rows = [group("U1", "all_malignant:high", "all_malignant", "ANXA1", 0) | high]
+    rows = [group("U1", "all_malignant", "all_malignant", "ANXA1", 0, measure="high") | high]
     (row,) = untreated_rows(molecules(*rows), SETTINGS)
     # R: binom.test(10, 100)$conf.int
     assert (row["fraction_ci_low"], row["fraction_ci_high"]) == pytest.approx(

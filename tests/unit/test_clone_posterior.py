@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from relapsescope.antigens.cell_groups import MIN_CORE, NORMAL, Group, cell_groups
 from relapsescope.antigens.mixture import CALIBRATION, add_mixed, mixed_exposure
+from relapsescope.antigens.records import Counted, Record
 from relapsescope.clones.plasma_cells import gene_space
 from relapsescope.clones.subclone_posterior import shared_posterior, unseen_share
 from relapsescope.intake.counts import Counts
@@ -98,20 +99,20 @@ def cells_of(probability_b):
         cycle_genes=[],
         core_probability=0.99,
     )
-    return {group.kind: group for group in groups}
+    return {(group.kind, group.subset): group for group in groups}
 
 
 def test_rates_rest_on_sure_cells_where_there_are_enough():
     sure = np.append(np.full(MIN_CORE, 0.999), 0.8)
     groups = cells_of(sure)
-    assert groups["clone"].members.sum() == MIN_CORE
-    assert groups["clone:assigned"].members.sum() == MIN_CORE + 1
-    assert groups["unsure"].members.sum() == 1
+    assert groups["clone", "own"].members.sum() == MIN_CORE
+    assert groups["clone", "assigned"].members.sum() == MIN_CORE + 1
+    assert groups["unsure", "own"].members.sum() == 1
     few = cells_of(sure[1:])
-    assert few["clone"].members.sum() == MIN_CORE
-    assert "unsure" not in few
-    assert few["clone"].others["A"][-1] == pytest.approx(0.18)
-    assert few["clone"].others[NORMAL][-1] == pytest.approx(0.02)
+    assert few["clone", "own"].members.sum() == MIN_CORE
+    assert ("unsure", "own") not in few
+    assert few["clone", "own"].others["A"][-1] == pytest.approx(0.18)
+    assert few["clone", "own"].others[NORMAL][-1] == pytest.approx(0.02)
 
 
 def test_molecules_of_other_clones_by_hand():
@@ -124,19 +125,19 @@ def test_molecules_of_other_clones_by_hand():
     rows = [
         row("pre", "A", Tally(100, 40, 1e5, 0.0, 0.0, 0.01, 1.0)),
         row("rel", "B", Tally(4, 1, 4000, 0.0, 0.0, 0.25, 1.0)),
-        row("rel", "B", Tally(2, 1, 1000, 0.0, 0.0, 0.5, 1.0)) | {"stratum": 2},
+        row("rel", "B", Tally(2, 1, 1000, 0.0, 0.0, 0.5, 1.0), stratum=2),
     ]
     add_mixed(rows, mixed)
     relative = 1 / 40 + 1.0 * 0.01 + CALIBRATION**2
-    assert rows[1]["mixed"] == pytest.approx(0.2)
-    assert rows[1]["mixed_sd"] == pytest.approx(np.sqrt((4e-4) ** 2 * 250_000 + 0.2**2 * relative))
-    assert rows[2]["mixed"] == pytest.approx(0.05)
-    assert "mixed" not in rows[0]
+    assert rows[1].mixed == pytest.approx(0.2)
+    assert rows[1].mixed_sd == pytest.approx(np.sqrt((4e-4) ** 2 * 250_000 + 0.2**2 * relative))
+    assert rows[2].mixed == pytest.approx(0.05)
+    assert np.isnan(rows[0].mixed)
 
 
-def row(sample, clone, tally):
-    place = {"sample_id": sample, "kind": "clone", "clone_id": clone, "gene": "TNFRSF17"}
-    return place | {"stratum": -1} | vars(tally)
+def row(sample, clone, tally, stratum=-1):
+    key = Counted(sample, "clone", clone, "TNFRSF17", stratum=stratum)
+    return Record(key, tally.n_cells, tally)
 
 
 def test_the_unseen_share_by_hand():

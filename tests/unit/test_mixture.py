@@ -4,24 +4,13 @@ import numpy as np
 import pytest
 from relapsescope.antigens.cell_groups import NORMAL, Group
 from relapsescope.antigens.mixture import CALIBRATION, Mixed, add_mixed, mixed_exposure
+from relapsescope.antigens.records import Counted, Record
+from relapsescope.statistics.rates import Tally
 
 
 def row(sample_id, clone_id, *, kind="clone", stratum=-1, umi=0.0, exposure=0.0, ambient=0.0):
-    return {
-        "sample_id": sample_id,
-        "clone_id": clone_id,
-        "kind": kind,
-        "stratum": stratum,
-        "gene": "TNFRSF17",
-        "n_cells": 10,
-        "umi": umi,
-        "exposure": exposure,
-        "ambient": ambient,
-        "ambient_sd": 0.0,
-        "spread": 0.1,
-        "dispersion": 0.5,
-        "n_libraries": 1,
-    }
+    key = Counted(sample_id, kind, clone_id, "TNFRSF17", stratum=stratum)
+    return Record(key, 10, Tally(10, umi, exposure, ambient, 0.0, 0.1, 0.5))
 
 
 def test_each_other_clone_holds_its_cells_share_of_the_native_molecules():
@@ -57,15 +46,15 @@ def test_another_clones_molecules_are_its_rate_times_what_it_holds():
     add_mixed(rows, [Mixed("S1", "A", "B", exposure=500.0, variance=90_000.0)])
     whole, shallow, deep = rows[:3]
     rate = (20 + 13 - 3) / 10_000
-    assert whole["mixed"] == pytest.approx(rate * 500)
-    assert shallow["mixed"] == pytest.approx(rate * 500 / 4)
-    assert deep["mixed"] == pytest.approx(rate * 500 * 3 / 4)
+    assert whole.mixed == pytest.approx(rate * 500)
+    assert shallow.mixed == pytest.approx(rate * 500 / 4)
+    assert deep.mixed == pytest.approx(rate * 500 * 3 / 4)
     # Counting error of 33 molecules around 30 native ones, and cells that differ.
     spread = 0.1 * 0.4**2 + 0.1 * 0.6**2
     error = CALIBRATION**2 + 33 / 30**2 + 0.5 * spread
-    assert whole["mixed_sd"] == pytest.approx(rate * np.sqrt(90_000 + error * 500**2), rel=0.02)
-    assert shallow["mixed_sd"] == pytest.approx(whole["mixed_sd"] / 4)
-    assert all("mixed" not in other for other in rows[3:])
+    assert whole.mixed_sd == pytest.approx(rate * np.sqrt(90_000 + error * 500**2), rel=0.02)
+    assert shallow.mixed_sd == pytest.approx(whole.mixed_sd / 4)
+    assert all(np.isnan(other.mixed) for other in rows[3:])
 
 
 def test_two_other_clones_add_up_and_one_without_cells_says_nothing():
@@ -76,10 +65,10 @@ def test_two_other_clones_add_up_and_one_without_cells_says_nothing():
     ]
     mixed = [Mixed("S1", "A", other, 100.0, 0.0) for other in ("B", NORMAL, "C")]
     add_mixed(rows, mixed)
-    assert rows[0]["mixed"] == pytest.approx(100 * 10 / 1000 + 100 * 4 / 2000)
+    assert rows[0].mixed == pytest.approx(100 * 10 / 1000 + 100 * 4 / 2000)
 
 
 def test_a_rate_below_the_ambient_one_is_none():
     rows = [row("S1", "A", exposure=8000), row("S1", "B", umi=1, exposure=1000, ambient=3)]
     add_mixed(rows, [Mixed("S1", "A", "B", 500.0, 0.0)])
-    assert (rows[0]["mixed"], rows[0]["mixed_sd"]) == (0.0, 0.0)
+    assert (rows[0].mixed, rows[0].mixed_sd) == (0.0, 0.0)

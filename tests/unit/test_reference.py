@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from relapsescope.antigens.antigen_rows import Cohort, antigen_rows
-from relapsescope.antigens.molecules import Clones, Molecules, ReferenceTallies, read_molecules
+from relapsescope.antigens.molecules import Clones, ReferenceTallies, read_molecules
 from relapsescope.antigens.outside import given_rates
 from relapsescope.antigens.settings import AntigenSettings
 from relapsescope.atlas.integration import Encoder
@@ -137,7 +137,7 @@ def judged(tmp_path, rows, reference=None):
     frame = pd.DataFrame(rows)
     write_parquet(path, {name: frame[name].to_numpy() for name in frame})
     both = read_molecules([str(path)], [], reference)
-    both = Molecules(both.frame, molecules(*rows)._counted)
+    both._counted = molecules(*rows)._counted
     outside = given_rates(both, ["TNFRSF17"], ANTIGENS.reference)
     found = antigen_rows(Cohort(both, NO_POOL, STEADY, RELAPSED, ANTIGENS, outside))
     assert {row["sample_id"] for row in found} == {row["sample_id"] for row in rows}

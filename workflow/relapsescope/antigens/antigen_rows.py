@@ -8,11 +8,12 @@ import numpy as np
 
 from relapsescope.antigens.cell_groups import ALL_MALIGNANT
 from relapsescope.antigens.identity_loss import identity_loss, identity_of, identity_words
-from relapsescope.antigens.molecules import Clones, Molecules
+from relapsescope.antigens.molecules import Molecules
+from relapsescope.antigens.records import Counted, Kind, Measure, Subset
 from relapsescope.antigens.references import (
     MALIGNANT_KEY,
     PRE_TREATMENT,
-    GivenRates,
+    Cohort,
     LibraryError,
     Reference,
     library_error,
@@ -21,7 +22,7 @@ from relapsescope.antigens.references import (
 )
 from relapsescope.antigens.settings import AntigenSettings
 from relapsescope.antigens.verdicts import EPITOPE, judged, needed_umi, verdict_of
-from relapsescope.statistics.library_effects import Key, LibraryEffects, Pooled
+from relapsescope.statistics.library_effects import Key
 from relapsescope.statistics.rates import (
     Interval,
     Tally,
@@ -69,18 +70,6 @@ ORIGINS = {
 
 
 @dataclass(frozen=True)
-class Cohort:
-    """What every judgement of a cohort's antigens looks things up in."""
-
-    molecules: Molecules
-    pooled: Pooled
-    effects: LibraryEffects
-    clones: Clones
-    settings: AntigenSettings
-    outside: Sequence[GivenRates] = ()
-
-
-@dataclass(frozen=True)
 class Judged:
     """A group's antigen against a reference.
 
@@ -110,7 +99,7 @@ def antigen_rows(cohort: Cohort) -> list[dict[str, Any]]:
     molecules, settings = cohort.molecules, cohort.settings
     rows = []
     for sample in molecules.own:
-        groups = [("clone", clone) for clone in molecules.clones(sample)]
+        groups = [(Kind.CLONE, clone) for clone in molecules.clones(sample)]
         if molecules.has(sample, *MALIGNANT_KEY):
             groups.append(MALIGNANT_KEY)
         for kind, clone in groups:
@@ -201,27 +190,28 @@ def _of_group(
     )
 
 
-def _parts(molecules: Molecules, key: Key) -> list[tuple[Key, Key, int]]:
+def _parts(molecules: Molecules, key: Key) -> list[tuple[Key, Subset, int]]:
     """Return the groups that make up all malignant cells of a library.
 
-    Each with the group whose depth counts and its number of cells: a clone's rate is that of its
+    Each with the cells whose depth counts and their number: a clone's rate is that of its
     sure cells, its size that of all that were assigned; cells of no clone are a group of their own.
     """
     sample = key[0]
     found = []
     for clone in molecules.clones(sample):
-        assigned = (sample, "clone:assigned", clone)
-        found.append(((sample, "clone", clone), assigned, molecules.cells_in(*assigned)))
+        group = (sample, Kind.CLONE, clone)
+        n_assigned = molecules.cells_in(*group, subset=Subset.ASSIGNED)
+        found.append((group, Subset.ASSIGNED, n_assigned))
     left = molecules.cells_in(*key) - sum(n for _, _, n in found)
-    unsure = (sample, "unsure", ALL_MALIGNANT)
+    unsure = (sample, Kind.UNSURE, ALL_MALIGNANT)
     if left > 0 and molecules.has(*unsure):
-        found.append((unsure, unsure, left))
+        found.append((unsure, Subset.OWN, left))
     return found
 
 
 def _of_clones(
     molecules: Molecules,
-    parts: Sequence[tuple[Key, Key, int]],
+    parts: Sequence[tuple[Key, Subset, int]],
     gene: str,
     *,
     per_umi: float,
@@ -231,7 +221,7 @@ def _of_clones(
 ) -> Retention:
     """Return what all malignant cells say: their clones, weighted by their share of the cells."""
     level = float(np.hypot(LEVEL_LOG_SD, error.log_sd))
-    sizes = [molecules.tally(*assigned, gene) for _, assigned, _ in parts]
+    sizes = [molecules.tally(*key, gene, subset=subset) for key, subset, _ in parts]
     return weighted(
         [
             _of_group(
@@ -252,7 +242,8 @@ def _of_clones(
 
 def _mixed(molecules: Molecules, key: Key, gene: str) -> tuple[float, float]:
     """Return the molecules that other clones' cells left in a group, and their error."""
-    found = [np.nan_to_num(molecules.number(n, *key, gene)) for n in ("mixed", "mixed_sd")]
+    counted = Counted(*key, gene)
+    found = [np.nan_to_num(molecules.number(n, counted)) for n in ("mixed", "mixed_sd")]
     return float(found[0]), float(found[1])
 
 
@@ -354,12 +345,13 @@ def _measured(
     molecules: Molecules, key: Key, gene: str, one: Tally, settings: AntigenSettings
 ) -> dict[str, Any]:
     """Return what was counted in a group, nothing compared."""
-    sample, kind, clone = key
+    sample, _, clone = key
     library = molecules.libraries[sample]
     alone = rate(one)
+    n_assigned = molecules.cells_in(*key, subset=Subset.ASSIGNED)
 
     def share(column: str) -> float:
-        return molecules.number(column, sample, kind, clone, gene) / one.n_cells
+        return molecules.number(column, Counted(*key, gene)) / one.n_cells
 
     row: dict[str, Any] = {
         "patient_id": library.patient_id,
@@ -373,7 +365,7 @@ def _measured(
         "rate_cpm": alone.estimate,
         "rate_ci_low": alone.low,
         "rate_ci_high": alone.high,
-        "n_clone_cells": molecules.cells_in(sample, f"{kind}:assigned", clone) or one.n_cells,
+        "n_clone_cells": n_assigned or one.n_cells,
         "detected_fraction": share("detected"),
         "detected_twice_fraction": share("detected_twice"),
         "detected_above_ambient_fraction": share("detected_above_ambient"),
@@ -381,11 +373,8 @@ def _measured(
         "dispersion": one.dispersion,
         "umi_ceiling_suspected": library.umi_ceiling,
     }
-    # Rows of proteins hold cells and no molecules: they are no tally of a rate.
-    protein, seen = (
-        molecules.number(column, sample, f"{kind}:protein", clone, gene)
-        for column in ("n_cells", "detected")
-    )
+    surface = Counted(*key, gene, measure=Measure.PROTEIN)
+    protein, seen = (molecules.number(column, surface) for column in ("n_cells", "detected"))
     if protein > 0:
         row["protein_fraction"] = seen / protein
     return row
@@ -450,9 +439,8 @@ def _other_ways(
     settings: AntigenSettings,
 ) -> dict[str, Any]:
     """Return the sensitivity columns: what other choices would have given."""
-    sample, kind, clone = key
     bare = ratio(uncorrected(one), uncorrected(base), log_sd=noise)
-    wide = ratio(molecules.tally(sample, f"{kind}:wide", clone, gene), base, log_sd=noise)
+    wide = ratio(molecules.tally(*key, gene, subset=Subset.WIDE), base, log_sd=noise)
     matched = depth_matched(molecules, key, gene, reference, noise=noise)
     return {
         "ratio_uncorrected": bare.estimate,
@@ -480,8 +468,8 @@ def depth_matched(
     """
     tops, bases = [], []
     for stratum in range(6):
-        top = molecules.tally(*key, gene, stratum)
-        base = pool([molecules.tally(*other, gene, stratum) for other in reference.keys])
+        top = molecules.tally(*key, gene, stratum=stratum)
+        base = pool([molecules.tally(*other, gene, stratum=stratum) for other in reference.keys])
         if min(top.n_cells, base.n_cells) >= min_cells and base.exposure > 0:
             scale = top.exposure / base.exposure
             tops.append(top)

@@ -17,14 +17,13 @@ from relapsescope.antigens.anxa1_contrasts import (
     reference_change,
     with_doublets,
 )
-from relapsescope.antigens.cell_groups import ALL_MALIGNANT
-from relapsescope.antigens.molecules import Clones, Molecules
-from relapsescope.antigens.references import MALIGNANT_KEY
+from relapsescope.antigens.molecules import Molecules
+from relapsescope.antigens.records import Counted, Measure, Subset
+from relapsescope.antigens.references import MALIGNANT_KEY, Cohort
 from relapsescope.antigens.settings import Anxa1Settings
 from relapsescope.statistics.library_effects import (
     Key,
     LibraryEffects,
-    Pooled,
     excess_sd,
     matched_changes,
 )
@@ -63,44 +62,26 @@ ONE_SIDED = 0.05
 ASSUMED = RateSettings()
 
 
-def anxa1_rows(
-    molecules: Molecules,
-    pooled: Pooled,
-    effects: LibraryEffects,
-    clones: Clones,
-    settings: Anxa1Settings,
-) -> list[dict[str, Any]]:
+def anxa1_rows(cohort: Cohort, settings: Anxa1Settings) -> list[dict[str, Any]]:
     """Return the rows of `anxa1.tsv`: a patient × sample × compartment each."""
     rows = []
-    for sample in molecules.own:
-        for compartment, groups in compartments(molecules, clones, sample).items():
-            row = _row(
-                molecules,
-                pooled,
-                effects,
-                clones,
-                sample,
-                compartment=compartment,
-                groups=groups,
-                settings=settings,
-            )
+    for sample in cohort.molecules.own:
+        found = compartments(cohort.molecules, cohort.clones, sample)
+        for compartment, groups in found.items():
+            row = _row(cohort, sample, compartment, groups, settings)
             if row is not None:
                 rows.append(row)
     return rows
 
 
 def _row(
-    molecules: Molecules,
-    pooled: Pooled,
-    effects: LibraryEffects,
-    clones: Clones,
+    cohort: Cohort,
     sample: str,
-    *,
     compartment: str,
     groups: Sequence[tuple[str, str]],
     settings: Anxa1Settings,
 ) -> dict[str, Any] | None:
-    gene = settings.gene
+    molecules, clones, gene = cohort.molecules, cohort.clones, settings.gene
     plasma = compartment in ("relapse_clone", "other_malignant", "normal_plasma")
     one, doublet_umi = _compartment(molecules, [(sample, *g) for g in groups], plasma, settings)
     if one.n_cells == 0:
@@ -128,9 +109,9 @@ def _row(
     base, _ = _compartment(molecules, contrast.keys, plasma, settings)
     change = reference_change(molecules, sample, contrast, compartment, settings)
     keys = [(sample, *g) for g in groups]
-    _, logs, noise = matched_changes(pooled, gene, keys, contrast.keys)
-    plain, did, most = _ratios(one, base, contrast, change, effects, logs=logs, noise=noise)
-    strict = pool([molecules.tally(sample, f"{k}:strict", c, gene) for k, c in groups])
+    _, logs, noise = matched_changes(cohort.pooled, gene, keys, contrast.keys)
+    plain, did, most = _ratios(one, base, contrast, change, cohort.effects, logs=logs, noise=noise)
+    strict = pool([molecules.tally(sample, *g, gene, subset=Subset.STRICT) for g in groups])
     below = contrast.rate.cpm if contrast.rate else estimate(base)
     strict_log = _log2(estimate(strict) / below if below > 0 else np.nan) - change.mean / LOG2
     own = did.estimate * LOG2 if np.isfinite(did.estimate) else np.nan
@@ -157,25 +138,12 @@ def _row(
     )
     past = own_past(molecules, clones, sample, groups) if plasma else None
     if past is not None and contrast.name == PRE_TREATMENT:
-        row |= _own_past(
-            molecules,
-            pooled,
-            effects,
-            sample,
-            one,
-            keys=keys,
-            past=past,
-            row=row,
-            settings=settings,
-        )
+        row |= _own_past(cohort, one, keys=keys, past=past, row=row, settings=settings)
     return row
 
 
 def _own_past(
-    molecules: Molecules,
-    pooled: Pooled,
-    effects: LibraryEffects,
-    sample: str,
+    cohort: Cohort,
     one: Tally,
     *,
     keys: Sequence[Key],
@@ -189,12 +157,13 @@ def _own_past(
     rise is shown) or whether cells that were high already took over (`selected`: a rise is
     excluded, or they exceeded the tumour that they lived in); empty where neither is shown.
     """
+    molecules, sample = cohort.molecules, row["sample_id"]
     base, _ = _compartment(molecules, past.keys, True, settings)
     if base.n_cells == 0:
         return {}
     change = reference_change(molecules, sample, past, "relapse_clone", settings)
-    _, logs, noise = matched_changes(pooled, settings.gene, keys, past.keys)
-    _, did, _ = _ratios(one, base, past, change, effects, logs=logs, noise=noise)
+    _, logs, noise = matched_changes(cohort.pooled, settings.gene, keys, past.keys)
+    _, did, _ = _ratios(one, base, past, change, cohort.effects, logs=logs, noise=noise)
     found: dict[str, Any] = {
         "own_past_log2_ratio": did.estimate,
         "own_past_ci_low": did.low,
@@ -347,13 +316,11 @@ def _coexpression(
     """Return how often cells with and without ANXA1 hold other lineages' genes, in words."""
     told = []
     for other in settings.coexpressed:
-        cells = {}
-        for column in ("n_cells", "detected", "n_without", "detected_without"):
-            values = [
-                molecules.number(column, sample, f"{kind}:coexpression", clone, other)
-                for kind, clone in groups
-            ]
-            cells[column] = np.nansum(values)
+        keys = [Counted(sample, *g, other, measure=Measure.COEXPRESSION) for g in groups]
+        cells = {
+            column: np.nansum([molecules.number(column, key) for key in keys])
+            for column in ("n_cells", "detected", "n_without", "detected_without")
+        }
         if cells["n_cells"] + cells["n_without"] == 0:
             continue
         told.append(
@@ -372,8 +339,8 @@ def _cycling(
 ) -> dict[str, float]:
     """Return the gene's rate in cycling over resting cells of one library: an association."""
     parts = [
-        pool([molecules.tally(sample, f"{k}:{state}", c, settings.gene) for k, c in groups])
-        for state in ("cycling", "resting")
+        pool([molecules.tally(sample, *g, settings.gene, subset=state) for g in groups])
+        for state in (Subset.CYCLING, Subset.RESTING)
     ]
     if min(part.n_cells for part in parts) < settings.min_cells:
         return {}
@@ -401,9 +368,9 @@ def untreated_rows(molecules: Molecules, settings: Anxa1Settings) -> list[dict[s
     rows = []
     for sample in molecules.own:
         library = molecules.libraries[sample]
-        key = (sample, f"{ALL_MALIGNANT}:high", ALL_MALIGNANT, settings.gene)
-        n = molecules.number("n_cells", *key)
-        high = molecules.number("high_cells", *key)
+        key = Counted(sample, *MALIGNANT_KEY, settings.gene, measure=Measure.HIGH)
+        n = molecules.number("n_cells", key)
+        high = molecules.number("high_cells", key)
         if library.timepoint not in BEFORE_TREATMENT or not np.isfinite(n + high):
             continue
         low = special.betaincinv(high, n - high + 1, 0.025) if high else 0.0
@@ -418,7 +385,7 @@ def untreated_rows(molecules: Molecules, settings: Anxa1Settings) -> list[dict[s
                 "fraction_high": high / n,
                 "fraction_ci_low": low,
                 "fraction_ci_high": up,
-                "chance_fraction": molecules.number("high_chance", *key),
+                "chance_fraction": molecules.number("high_chance", key),
             }
         )
     return rows

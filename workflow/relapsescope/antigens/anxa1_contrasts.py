@@ -7,6 +7,7 @@ import numpy as np
 
 from relapsescope.antigens.cell_groups import REFERENCE_LINEAGES
 from relapsescope.antigens.molecules import Clones, Molecules
+from relapsescope.antigens.records import Kind
 from relapsescope.antigens.references import (
     MALIGNANT_KEY,
     NORMAL_KEY,
@@ -59,16 +60,16 @@ def compartments(
         for clone in names
     }
     found = molecules.clones(sample)
-    relapse = tuple(("clone", clone) for clone in found if clone in relapsed)
-    others = tuple(("clone", clone) for clone in found if clone not in relapsed)
+    relapse = tuple((Kind.CLONE, clone) for clone in found if clone in relapsed)
+    others = tuple((Kind.CLONE, clone) for clone in found if clone not in relapsed)
     if not found and molecules.has(sample, *MALIGNANT_KEY):
         others = (MALIGNANT_KEY,)
     groups = {
         "relapse_clone": relapse,
         "other_malignant": others,
         "normal_plasma": (NORMAL_KEY,),
-        "T": (("lineage", "T"),),
-        "Monocyte": (("lineage", "Monocyte"),),
+        "T": ((Kind.LINEAGE, "T"),),
+        "Monocyte": ((Kind.LINEAGE, "Monocyte"),),
     }
     return {
         name: tuple(group for group in own if molecules.has(sample, *group))
@@ -141,7 +142,7 @@ def own_past(
 ) -> Contrast | None:
     """Return the same clones' own cells before CAR-T, None where there are none."""
     patient = molecules.libraries[sample].patient_id
-    related = [g for g in groups if g[0] == "clone" and (patient, g[1]) not in clones.unrelated]
+    related = [g for g in groups if g[0] == Kind.CLONE and (patient, g[1]) not in clones.unrelated]
     keys = [(s, *g) for s in molecules.before(sample) for g in related]
     keys = [key for key in keys if molecules.has(*key)]
     return Contrast("pre_treatment_clone", tuple(keys)) if keys else None
@@ -160,9 +161,9 @@ def with_doublets(
     one = molecules.tally(sample, *group, settings.gene)
     total = 0.0
     for lineage, genes in settings.contaminants.items():
-        own = pool_genes(molecules, (sample, "lineage", lineage), genes)
+        own = pool_genes(molecules, (sample, Kind.LINEAGE, lineage), genes)
         here = pool_genes(molecules, (sample, *group), genes)
-        source = molecules.tally(sample, "lineage", lineage, settings.gene)
+        source = molecules.tally(sample, Kind.LINEAGE, lineage, settings.gene)
         if own.n_cells < settings.min_cells or estimate(own) <= 0 or one.exposure <= 0:
             continue
         per_molecule = estimate(source) / estimate(own) * one.exposure / max(here.exposure, 1.0)
@@ -220,8 +221,8 @@ def reference_change(
     for lineage in REFERENCE_LINEAGES:
         if lineage == compartment or (compartment == "T" and lineage == "NK"):
             continue
-        now = molecules.tally(sample, "lineage", lineage, settings.gene)
-        then = pool([molecules.tally(s, "lineage", lineage, settings.gene) for s in others])
+        now = molecules.tally(sample, Kind.LINEAGE, lineage, settings.gene)
+        then = pool([molecules.tally(s, Kind.LINEAGE, lineage, settings.gene) for s in others])
         least = min(now.umi - now.ambient, then.umi - then.ambient)
         if now.exposure <= 0 or then.exposure <= 0 or least < settings.min_reference_umi:
             continue

@@ -6,16 +6,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import special
 
+from relapsescope.antigens.records import ALL_DEPTHS, Counted, Kind, Measure, Subset
 from relapsescope.clones.files import PROBABILITY
 from relapsescope.intake.counts import Counts
 
+# The name of the one group of its kind.
 ALL_MALIGNANT = "all_malignant"
 REFERENCE_LINEAGES = ("T", "NK", "Monocyte", "B")
+PLASMA_KINDS = (Kind.CLONE, Kind.ALL_MALIGNANT, Kind.NORMAL_PLASMA)
 CYCLING_UMI = 2
 NORMAL = "normal"
 # Sure cells from which a clone's rates rest on them alone.
 MIN_CORE = 10
-# A cell that holds identity genes of another lineage beyond this chance is left out of `:strict`.
+# A cell that holds identity genes of another lineage beyond this chance is not `Subset.STRICT`.
 FOREIGN_P = 0.05
 
 
@@ -26,11 +29,7 @@ class Group:
     Attributes
     ----------
     kind
-        `clone` (its sure cells), `all_malignant`, `normal_plasma`, `lineage` or `cell_type`, and
-        variants of the first ones: `:assigned` with the clone's unsure cells, `:wide` with
-        plasma cells that are undetermined too, `:strict` without cells that hold another
-        lineage's identity genes, `:cycling` and `:resting`. `unsure` are malignant cells in no
-        clone's group.
+        What the cells are.
     clone_id
         The clone; the lineage or cell type in groups of these kinds.
     members
@@ -40,13 +39,33 @@ class Group:
     others
         Of a clone that is not alone: by name of each other clone (`NORMAL` for normal plasma
         cells), (n_members,) probabilities that a member belongs there.
+    subset
+        Which cells of the group, or around it.
     """
 
-    kind: str
+    kind: Kind
     clone_id: str
     members: np.ndarray
     pooled: bool = False
     others: Mapping[str, np.ndarray] = field(default_factory=dict)
+    subset: Subset = Subset.OWN
+
+    @property
+    def is_plasma(self) -> bool:
+        """Whether these are the own cells of a group that is judged or a reference to it."""
+        return self.subset == Subset.OWN and self.kind in PLASMA_KINDS
+
+    def counted(
+        self,
+        sample_id: str,
+        gene: str,
+        *,
+        measure: Measure = Measure.RNA,
+        stratum: int = ALL_DEPTHS,
+    ) -> Counted:
+        """Return the key of what is counted of a gene in the group."""
+        of_group = sample_id, self.kind, self.clone_id
+        return Counted(*of_group, gene, self.subset, measure, stratum)
 
 
 def cell_groups(
@@ -85,32 +104,33 @@ def cell_groups(
     cycling = _molecules(counts, cycle_genes) >= CYCLING_UMI
     malignant = usable & (malignancy == "malignant")
     undetermined = usable & (malignancy == "undetermined")
-    tumour = [("all_malignant", ALL_MALIGNANT, malignant, malignant)]
+    tumour = [(Kind.ALL_MALIGNANT, ALL_MALIGNANT, malignant, malignant)]
     for name in sorted(set(clone[malignant]) - {""}):
         whole = malignant & (clone == name)
         core = whole & (posterior[name] >= core_probability) if name in posterior else whole
-        tumour.append(("clone", name, core if core.sum() >= MIN_CORE else whole, whole))
-    groups = [Group("normal_plasma", "", usable & (malignancy == "normal"), pooled=True)]
+        tumour.append((Kind.CLONE, name, core if core.sum() >= MIN_CORE else whole, whole))
+    groups = [Group(Kind.NORMAL_PLASMA, "", usable & (malignancy == "normal"), pooled=True)]
     in_clone = np.any([members for _, _, members, _ in tumour[1:]], axis=0)
-    groups.append(Group("unsure", ALL_MALIGNANT, malignant & ~in_clone))
+    groups.append(Group(Kind.UNSURE, ALL_MALIGNANT, malignant & ~in_clone))
     for kind, name, members, whole in tumour:
-        others = _others(name, posterior, members) if kind == "clone" else {}
-        groups += [
-            Group(kind, name, members, pooled=True, others=others),
-            Group(f"{kind}:assigned", name, whole),
-            Group(f"{kind}:wide", name, whole | undetermined),
-            Group(f"{kind}:strict", name, members & ~foreign),
-            Group(f"{kind}:cycling", name, members & cycling),
-            Group(f"{kind}:resting", name, members & ~cycling),
-        ]
+        others = _others(name, posterior, members) if kind == Kind.CLONE else {}
+        groups.append(Group(kind, name, members, pooled=True, others=others))
+        subsets = {
+            Subset.ASSIGNED: whole,
+            Subset.WIDE: whole | undetermined,
+            Subset.STRICT: members & ~foreign,
+            Subset.CYCLING: members & cycling,
+            Subset.RESTING: members & ~cycling,
+        }
+        groups += [Group(kind, name, part, subset=subset) for subset, part in subsets.items()]
     lineage, cell_type = cells["lineage"].astype(str), cells["cell_type"].astype(str)
     groups += [
-        Group("lineage", name, usable & (lineage == name) & ~malignant, pooled=True)
+        Group(Kind.LINEAGE, name, usable & (lineage == name) & ~malignant, pooled=True)
         for name in REFERENCE_LINEAGES
     ]
     usable &= ~malignant
     others = sorted(set(cell_type[usable & (lineage != "Plasma") & (lineage != "Unknown")]))
-    groups += [Group("cell_type", name, usable & (cell_type == name)) for name in others]
+    groups += [Group(Kind.CELL_TYPE, name, usable & (cell_type == name)) for name in others]
     return [group for group in groups if group.members.any()]
 
 

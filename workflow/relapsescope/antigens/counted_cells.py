@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from relapsescope.antigens.cell_groups import Group
+from relapsescope.antigens.cell_groups import PLASMA_KINDS, Group
+from relapsescope.antigens.records import Kind, Subset
 from relapsescope.libraries.library_rna import LibraryRna, gene_in_cells
 from relapsescope.statistics.retention import CellCounts, cell_counts
 
 # Groups that are judged, that serve as a reference, or whose share in all malignant cells counts.
-KINDS = ("clone", "all_malignant", "normal_plasma", "unsure")
+KINDS = (*PLASMA_KINDS, Kind.UNSURE)
 KEY = ("sample_id", "kind", "clone_id", "gene")
 NUMBERS = ("umi", "exposure", "ambient", "cells")
 
@@ -24,7 +25,7 @@ def counted_cells(
     rna: LibraryRna, sample_id: str, group: Group, genes: Sequence[str]
 ) -> dict[CellKey, CellCounts]:
     """Return the cells of one group, counted for each gene that the library's matrix holds."""
-    if group.kind not in KINDS:
+    if group.kind not in KINDS or group.subset != Subset.OWN:
         return {}
     place = {symbol: i for i, symbol in enumerate(rna.counts.symbols)}
     members = np.flatnonzero(group.members)

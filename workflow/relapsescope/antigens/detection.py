@@ -1,14 +1,11 @@
 """How often an antigen is seen in cells of each depth, and how often its reference would be."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from relapsescope.antigens.cell_groups import ALL_MALIGNANT
-from relapsescope.antigens.molecules import Clones, Molecules
-from relapsescope.antigens.references import GivenRates, reference_for
-from relapsescope.antigens.settings import AntigenSettings
+from relapsescope.antigens.records import Counted, Kind
+from relapsescope.antigens.references import MALIGNANT_KEY, Cohort, reference_for
 from relapsescope.antigens.tallies import DEPTH_EDGES
 from relapsescope.statistics.rates import estimate
 
@@ -18,38 +15,36 @@ DETECTION_COLUMNS = (
 )
 
 
-def detection_rows(
-    molecules: Molecules,
-    clones: Clones,
-    settings: AntigenSettings,
-    outside: Sequence[GivenRates] = (),
-) -> list[dict[str, Any]]:
+def detection_rows(cohort: Cohort) -> list[dict[str, Any]]:
     """Return a row a clone × antigen × depth stratum: detection seen and expected.
 
     Expected is the share of cells with a molecule if the clone expressed the reference's rate,
     its cells differing as the reference's do (negative binomial), with the stratum's ambient
     molecules on top. Dropout alone gives this curve.
     """
+    molecules, settings = cohort.molecules, cohort.settings
     rows = []
     for sample in molecules.own:
         library = molecules.libraries[sample]
-        groups = [("clone", clone) for clone in molecules.clones(sample)]
-        groups.append((ALL_MALIGNANT, ALL_MALIGNANT))
+        groups = [(Kind.CLONE, clone) for clone in molecules.clones(sample)]
+        groups.append(MALIGNANT_KEY)
         for kind, clone in groups:
             for gene in dict.fromkeys([settings.car_target, *settings.genes]):
                 reference = reference_for(
                     molecules,
-                    clones,
+                    cohort.clones,
                     sample,
                     clone,
                     gene,
                     limits=settings.reference,
-                    outside=outside,
+                    outside=cohort.outside,
                 )
                 for stratum in range(len(DEPTH_EDGES) + 1):
-                    one = molecules.tally(sample, kind, clone, gene, stratum)
+                    one = molecules.tally(sample, kind, clone, gene, stratum=stratum)
                     if one.n_cells == 0:
                         continue
+                    counted = Counted(sample, kind, clone, gene, stratum=stratum)
+                    seen = molecules.number("detected", counted)
                     depth = one.exposure / one.n_cells
                     row = {
                         "patient_id": library.patient_id,
@@ -60,10 +55,7 @@ def detection_rows(
                         "stratum": stratum,
                         "n_cells": one.n_cells,
                         "mean_exposure": depth,
-                        "detected_fraction": molecules.number(
-                            "detected", sample, kind, clone, gene, stratum=stratum
-                        )
-                        / one.n_cells,
+                        "detected_fraction": seen / one.n_cells,
                     }
                     if reference is not None:
                         base = reference.tally(molecules, gene)

@@ -6,11 +6,18 @@ lost it, single cells of it decide whether loss is shown.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from relapsescope.antigens.cell_groups import NORMAL, Group
+from relapsescope.antigens.records import (
+    ALL_DEPTHS,
+    Counted,
+    Kind,
+    Measure,
+    Record,
+    Subset,
+)
 from relapsescope.statistics.rates import Tally, log_error, pool
 
 # Relative error of a posterior's sum: how well probabilities near 0 are calibrated is not known
@@ -49,40 +56,49 @@ def mixed_exposure(sample_id: str, group: Group, native: np.ndarray) -> list[Mix
     ]
 
 
-def add_mixed(rows: Sequence[dict[str, Any]], mixed: Sequence[Mixed]) -> None:
-    """Write `mixed` and `mixed_sd` into the rows of clones: a gene's UMIs from other clones.
+def add_mixed(records: Sequence[Record], mixed: Sequence[Mixed]) -> None:
+    """Write `mixed` and `mixed_sd` into the records of clones: a gene's UMIs from other clones.
 
     The other clone's rate is that of its own sure cells in all of the patient's libraries; a
     clone without any says nothing. Strata of depth take their part by exposure.
     """
-    own = [row for row in rows if row["kind"] in ("clone", "normal_plasma")]
-    whole = [row for row in own if row["stratum"] == -1]
-    exposure = {(r["sample_id"], r["clone_id"], r["gene"]): r["exposure"] for r in whole}
+    kinds = (Kind.CLONE, Kind.NORMAL_PLASMA)
+    own = [one for one in records if one.key.kind in kinds and _is_tally_of_own(one.key)]
+    whole = [one for one in own if one.key.stratum == ALL_DEPTHS]
+    exposure = {one.key[:4]: one.tally.exposure for one in whole}
     by_clone: dict[tuple[str, str], list[Tally]] = {}
-    for row in whole:
-        name = row["clone_id"] if row["kind"] == "clone" else NORMAL
-        by_clone.setdefault((name, row["gene"]), []).append(_tally(row))
+    for one in whole:
+        name = one.key.clone_id if one.key.kind == Kind.CLONE else NORMAL
+        by_clone.setdefault((name, one.key.gene), []).append(one.tally)
     rates = {key: pool(tallies) for key, tallies in by_clone.items()}
     by_group: dict[tuple[str, str], list[Mixed]] = {}
-    for one in mixed:
-        by_group.setdefault((one.sample_id, one.clone_id), []).append(one)
-    for row in own:
-        key = (row["sample_id"], row["clone_id"])
-        if row["kind"] != "clone" or key not in by_group:
+    for part in mixed:
+        by_group.setdefault((part.sample_id, part.clone_id), []).append(part)
+    for one in own:
+        parts = by_group.get((one.key.sample_id, one.key.clone_id))
+        if one.key.kind != Kind.CLONE or parts is None:
             continue
-        umi, variance = 0.0, 0.0
-        for one in by_group[key]:
-            base = rates.get((one.other, row["gene"]))
-            if base is None or base.exposure <= 0:
-                continue
-            rate = max(base.umi - base.ambient, 0.0) / base.exposure
-            umi += rate * one.exposure
-            error = CALIBRATION**2 + log_error(base) ** 2
-            variance += rate**2 * (one.variance + error * one.exposure**2)
-        total = exposure[(*key, row["gene"])]
-        part = row["exposure"] / total if total > 0 else 0.0
-        row["mixed"], row["mixed_sd"] = umi * part, float(np.sqrt(variance)) * part
+        umi, sd = _from_others(parts, one.key.gene, rates)
+        total = exposure[one.key[:4]]
+        share = one.tally.exposure / total if total > 0 else 0.0
+        one.mixed, one.mixed_sd = umi * share, sd * share
 
 
-def _tally(row: Mapping[str, Any]) -> Tally:
-    return Tally(**{name: row[name] for name in Tally.__dataclass_fields__})
+def _from_others(
+    parts: Sequence[Mixed], gene: str, rates: Mapping[tuple[str, str], Tally]
+) -> tuple[float, float]:
+    """Return the molecules of a gene that other clones left in a group, and their error."""
+    umi, variance = 0.0, 0.0
+    for one in parts:
+        base = rates.get((one.other, gene))
+        if base is None or base.exposure <= 0:
+            continue
+        rate = max(base.umi - base.ambient, 0.0) / base.exposure
+        umi += rate * one.exposure
+        error = CALIBRATION**2 + log_error(base) ** 2
+        variance += rate**2 * (one.variance + error * one.exposure**2)
+    return umi, float(np.sqrt(variance))
+
+
+def _is_tally_of_own(key: Counted) -> bool:
+    return key.subset == Subset.OWN and key.measure == Measure.RNA

@@ -1,93 +1,70 @@
 """The molecules of a whole cohort: each tally looked up by library, group of cells and gene."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from relapsescope.antigens.counted_cells import CellKey, read_counted_cells
+from relapsescope.antigens.records import (
+    ALL_DEPTHS,
+    Counted,
+    Kind,
+    Library,
+    Measure,
+    Subset,
+    as_recorded,
+)
 from relapsescope.statistics.rates import Tally, pool
 from relapsescope.statistics.retention import CellCounts, joined
 from relapsescope.tables import is_true, read_tsv
 from relapsescope.vocabulary import BEFORE_TREATMENT, COHORT
 
-ALL_CELLS = -1
-
-
-@dataclass(frozen=True)
-class Library:
-    """A library that took part: its sheet's columns and whether its cells look censored.
-
-    `source` says whose it is (`vocabulary.COHORT`, `FROZEN` or `SHIPPED`); `between_log_sd` is what
-    the reference states of its rates against another laboratory's, 0 where people tell it;
-    `undetected_removed`: genes without a molecule have no row in its matrix; `left_out`: genes that
-    its raw matrix has and its matrix lacks all the same.
-    """
-
-    sample_id: str
-    patient_id: str
-    timepoint: str
-    tissue: str
-    umi_ceiling: bool
-    source: str = COHORT
-    between_log_sd: float = 0.0
-    undetected_removed: bool = False
-    left_out: frozenset[str] = frozenset()
-
 
 class Molecules:
-    """Tallies by library, kind of group, clone (or lineage), gene and depth stratum."""
+    """Records of all patients by `records.Counted`, and the cells of groups, each looked at."""
 
     def __init__(self, frame: pd.DataFrame, counted: Mapping[CellKey, CellCounts]) -> None:
-        """Index the rows and cells that `tallies.tally_patient` wrote, of all patients."""
+        """Index the records and cells that `tallies.tally_molecules` wrote, of all patients."""
         self._counted = counted
-        self.frame = frame.reset_index(drop=True)
-        keys = ["sample_id", "kind", "clone_id", "gene", "stratum"]
-        self._row = {
-            key: number
-            for number, key in enumerate(self.frame[keys].itertuples(index=False, name=None))
-        }
-        self._fields = {name: self.frame[name].to_numpy() for name in Tally.__dataclass_fields__}
-        whole = self.frame[self.frame["stratum"] == ALL_CELLS]
+        frame = as_recorded(frame)
+        self._columns = {name: frame[name].to_numpy() for name in frame.columns}
+        keys = [Counted(*key) for key in zip(*map(self._column, Counted._fields), strict=True)]
+        self._row = {key: number for number, key in enumerate(keys)}
         self._cells = {
-            key[:3]: int(key[3])
-            for key in whole[[*keys[:3], "n_cells"]].itertuples(index=False, name=None)
+            (*key[:3], key.subset): int(n)
+            for key, n in zip(keys, self._column("n_cells"), strict=True)
+            if key.stratum == ALL_DEPTHS and key.measure == Measure.RNA
         }
         self._names: dict[tuple[str, str], list[str]] = {}
-        for sample, kind, clone in sorted(self._cells):
-            self._names.setdefault((sample, kind), []).append(clone)
-        names = ["sample_id", "patient_id", "timepoint", "tissue", "umi_ceiling"]
-        terms = [name for name in ("source", "between_log_sd") if name in self.frame]
-        first = self.frame[[*names, *terms]].drop_duplicates("sample_id")
-        removed = set()
-        if "undetected_removed" in self.frame:
-            removed = set(self.frame.loc[self.frame["undetected_removed"] == 1, "sample_id"])
-        left_out: dict[str, str] = {}
-        if "left_out" in self.frame:
-            told = self.frame[["sample_id", "left_out"]].dropna().drop_duplicates("sample_id")
-            left_out = dict(told.itertuples(index=False, name=None))
-        self.libraries = {
-            row[0]: Library(
-                *map(str, row[:4]),
-                bool(row[4]),
-                *row[5:],
-                undetected_removed=row[0] in removed,
-                left_out=frozenset(left_out.get(row[0], "").split(";")),
-            )
-            for row in first.itertuples(index=False)
-        }
+        for sample, kind, clone, subset in sorted(self._cells):
+            if subset == Subset.OWN:
+                self._names.setdefault((sample, kind), []).append(clone)
+        self.libraries = {row["sample_id"]: _library(row) for row in _first_rows(frame)}
         self.own = [name for name, one in self.libraries.items() if one.source == COHORT]
 
+    def _column(self, name: str) -> list:
+        return self._columns[name].tolist()
+
     def tally(
-        self, sample: str, kind: str, clone: str, gene: str, stratum: int = ALL_CELLS
+        self,
+        sample: str,
+        kind: str,
+        clone: str,
+        gene: str,
+        *,
+        subset: Subset = Subset.OWN,
+        stratum: int = ALL_DEPTHS,
     ) -> Tally:
         """Return a group's tally of a gene; one of no cells where there is none."""
-        number = self._row.get((sample, kind, clone, gene, stratum))
+        key = Counted(sample, kind, clone, gene, subset, stratum=stratum)
+        number = self._row.get(key)
         if number is None:
             return pool([])
-        values = {name: column[number] for name, column in self._fields.items()}
+        values = {one.name: self._columns[one.name][number] for one in fields(Tally)}
         counts = {name: int(values[name]) for name in ("n_cells", "n_libraries")}
         return Tally(**{name: float(value) for name, value in values.items()} | counts)
 
@@ -98,33 +75,24 @@ class Molecules:
 
     def has(self, sample: str, kind: str, clone: str) -> bool:
         """Return whether a library has cells in a group."""
-        return (sample, kind, clone) in self._cells
+        return (sample, kind, clone, Subset.OWN) in self._cells
 
-    def cells_in(self, sample: str, kind: str, clone: str) -> int:
+    def cells_in(self, sample: str, kind: str, clone: str, *, subset: Subset = Subset.OWN) -> int:
         """Return how many cells a library has in a group."""
-        return self._cells.get((sample, kind, clone), 0)
+        return self._cells.get((sample, kind, clone, subset), 0)
 
-    def number(
-        self,
-        column: str,
-        sample: str,
-        kind: str,
-        clone: str,
-        gene: str,
-        *,
-        stratum: int = ALL_CELLS,
-    ) -> float:
-        """Return a further column of a group's row; NaN where there is none."""
-        number = self._row.get((sample, kind, clone, gene, stratum))
-        return np.nan if number is None else float(self.frame[column].iloc[number])
+    def number(self, column: str, key: Counted) -> float:
+        """Return a further column of a record; NaN where there is none."""
+        number = self._row.get(key)
+        return np.nan if number is None else float(self._columns[column][number])
 
     def clones(self, sample: str) -> list[str]:
         """Return the malignant clones with cells in a library."""
-        return self._names.get((sample, "clone"), [])
+        return self._names.get((sample, Kind.CLONE), [])
 
     def cell_types(self, sample: str) -> list[str]:
         """Return the cell types, plasma cells apart, that a library has cells of."""
-        return self._names.get((sample, "cell_type"), [])
+        return self._names.get((sample, Kind.CELL_TYPE), [])
 
     def samples_of(self, patient: str) -> list[str]:
         """Return a patient's libraries in the sheet's order."""
@@ -155,6 +123,17 @@ class Molecules:
         ]
 
 
+def _first_rows(frame: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    """Return one record of each library, in the order of the table."""
+    return frame.drop_duplicates("sample_id").to_dict("records")
+
+
+def _library(row: Mapping[Hashable, Any]) -> Library:
+    """Return the library that a record names."""
+    values = {one.name: row[one.name] for one in fields(Library)}
+    return Library(**values | {"left_out": frozenset(filter(None, row["left_out"].split(";")))})
+
+
 @dataclass(frozen=True)
 class ReferenceTallies:
     """A reference's molecules: their path, and its kind and spread as in `Library`."""
@@ -173,8 +152,6 @@ def read_molecules(
     frames = [pd.read_parquet(Path(path)) for path in paths]
     if reference is not None:
         terms = {"source": reference.source, "between_log_sd": reference.between_log_sd}
-        own = {"source": COHORT, "between_log_sd": 0.0}
-        frames = [frame.assign(**own) for frame in frames]
         frames.append(pd.read_parquet(Path(reference.molecules)).assign(**terms))
     frame = pd.concat(frames, ignore_index=True)
     return Molecules(frame, read_counted_cells(counted_cells_paths))

@@ -7,7 +7,8 @@ import numpy as np
 
 from relapsescope.antigens.cell_groups import ALL_MALIGNANT
 from relapsescope.antigens.molecules import Clones, Molecules
-from relapsescope.antigens.settings import ReferenceLimits
+from relapsescope.antigens.records import Kind
+from relapsescope.antigens.settings import AntigenSettings, ReferenceLimits
 from relapsescope.statistics.library_effects import (
     Key,
     LibraryEffects,
@@ -27,8 +28,8 @@ from relapsescope.vocabulary import COHORT
 PRE_TREATMENT = "pre_treatment_clone"
 NORMAL = "normal_plasma_cells"
 PANEL = "untreated_panel"
-MALIGNANT_KEY = (ALL_MALIGNANT, ALL_MALIGNANT)
-NORMAL_KEY = ("normal_plasma", "")
+MALIGNANT_KEY = (Kind.ALL_MALIGNANT, ALL_MALIGNANT)
+NORMAL_KEY = (Kind.NORMAL_PLASMA, "")
 LEAST_PATIENTS_SD = 0.1
 
 
@@ -75,6 +76,18 @@ class GivenRates:
     source: str
     malignant: Mapping[str, GivenRate] = field(default_factory=dict)
     normal: Mapping[str, GivenRate] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """What every judgement of a cohort's molecules looks things up in."""
+
+    molecules: Molecules
+    pooled: Pooled
+    effects: LibraryEffects
+    clones: Clones
+    settings: AntigenSettings
+    outside: Sequence[GivenRates] = ()
 
 
 @dataclass(frozen=True)
@@ -173,7 +186,7 @@ def _of_the_patient(
 
     if (patient, clone) not in clones.unrelated:
         before = molecules.before(sample)
-        for group in (MALIGNANT_KEY, ("clone", clone)):
+        for group in (MALIGNANT_KEY, (Kind.CLONE, clone)):
             keys = tuple((s, *group) for s in before if molecules.has(s, *group))
             if enough(keys, lambda one: one.exposure >= limits.min_exposure):
                 return Reference(PRE_TREATMENT, keys)
@@ -192,7 +205,7 @@ def own_past(
     if clone == ALL_MALIGNANT or (patient, clone) in clones.unrelated:
         return None
     before = molecules.before(sample)
-    keys = tuple((s, "clone", clone) for s in before if molecules.has(s, "clone", clone))
+    keys = tuple((s, Kind.CLONE, clone) for s in before if molecules.has(s, Kind.CLONE, clone))
     n_cells = sum(molecules.cells_in(*key) for key in keys)
     return Reference(PRE_TREATMENT, keys) if n_cells >= min_cells else None
 

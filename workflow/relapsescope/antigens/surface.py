@@ -1,11 +1,11 @@
 """Surface protein beside RNA, where the matrix has antibody counts."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from relapsescope.antigens.cell_groups import Group
+from relapsescope.antigens.records import Kind, Measure, Record
 from relapsescope.intake.counts import Counts
 from relapsescope.intake.feature_types import ANTIBODIES, antibody_of
 
@@ -17,42 +17,35 @@ MIN_NEGATIVE_CELLS = 30
 LEAST_CENTRED = 10
 
 
-def surface_rows(
-    counts: Counts, group: Group, groups: Sequence[Group], genes: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Return a row an antigen: how many cells of a malignant group show its protein.
+def surface_records(
+    counts: Counts, sample_id: str, group: Group, groups: Sequence[Group], genes: Sequence[str]
+) -> list[Record]:
+    """Return a record an antigen: how many cells of a malignant group show its protein.
 
     A cell shows it where its centred log-ratio is over the 99th percentile of the library's T
     cells or monocytes, whichever show less of it (some of them carry the antigen themselves);
     of panels of under `LEAST_CENTRED` antibodies the logarithm of its counts is taken as it is.
     """
     block = counts.blocks.get(ANTIBODIES)
-    if block is None or group.kind not in ("clone", "all_malignant", "normal_plasma"):
+    if block is None or not group.is_plasma:
         return []
     levels = np.log1p(block.matrix.toarray())
     if levels.shape[1] >= LEAST_CENTRED:
         levels -= levels.mean(axis=1, keepdims=True)
-    rows = []
+    records = []
     for gene in genes:
         column = antibody_of(gene, block.names)
         negatives = [
             other.members
             for other in groups
-            if other.kind == "lineage"
+            if other.kind == Kind.LINEAGE
             and other.clone_id in NEGATIVE_LINEAGES
             and other.members.sum() >= MIN_NEGATIVE_CELLS
         ]
         if column is None or not negatives:
             continue
         limit = min(np.quantile(levels[n, column], NEGATIVE_QUANTILE) for n in negatives)
-        rows.append(
-            {
-                "kind": f"{group.kind}:protein",
-                "clone_id": group.clone_id,
-                "gene": gene,
-                "stratum": -1,
-                "n_cells": int(group.members.sum()),
-                "detected": int((levels[group.members, column] > limit).sum()),
-            }
-        )
-    return rows
+        key = group.counted(sample_id, gene, measure=Measure.PROTEIN)
+        shown = int((levels[group.members, column] > limit).sum())
+        records.append(Record(key, int(group.members.sum()), detected=shown))
+    return records

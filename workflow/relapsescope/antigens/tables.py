@@ -5,13 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from relapsescope.antigens import anxa1, targets
-from relapsescope.antigens.antigen_rows import COLUMNS, Cohort, antigen_rows
+from relapsescope.antigens.antigen_rows import COLUMNS, antigen_rows
 from relapsescope.antigens.detection import DETECTION_COLUMNS, detection_rows
-from relapsescope.antigens.molecules import ReferenceTallies, read_clones, read_molecules
+from relapsescope.antigens.molecules import (
+    Clones,
+    Molecules,
+    ReferenceTallies,
+    read_clones,
+    read_molecules,
+)
 from relapsescope.antigens.outside import given_rates
+from relapsescope.antigens.references import Cohort
 from relapsescope.antigens.settings import AntigenSettings, Anxa1Settings
 from relapsescope.settings import settings_of
-from relapsescope.statistics.library_effects import library_effects, read_pooled
+from relapsescope.statistics.library_effects import Pooled, library_effects, read_pooled
 from relapsescope.tables import write_tsv
 
 REFERENCE_TISSUE = "bone_marrow"
@@ -57,35 +64,47 @@ def write_molecular_tables(
     reference = (
         ReferenceTallies(reference_molecules, **reference_terms) if reference_molecules else None
     )
-    molecules = read_molecules(molecules_paths, counted_cells_paths, reference)
     genes = tuple(dict.fromkeys([limits.car_target, *limits.genes, high.gene]))
-    pooled = read_pooled([*pooled_paths, *filter(None, [reference_pooled])], keep=genes)
-    clones = read_clones(clones_paths)
-    marrows = {
-        sample: library.patient_id
-        for sample, library in molecules.libraries.items()
-        if library.tissue == REFERENCE_TISSUE
-    }
-    effects = library_effects(pooled, marrows, assumed_sd=limits.library_log_sd)
-    outside = given_rates(molecules, genes, limits.reference)
-    antigens = antigen_rows(Cohort(molecules, pooled, effects, clones, limits, outside))
-    compartments = anxa1.anxa1_rows(molecules, pooled, effects, clones, high)
+    cohort = cohort_of(
+        read_molecules(molecules_paths, counted_cells_paths, reference),
+        read_pooled([*pooled_paths, *filter(None, [reference_pooled])], keep=genes),
+        read_clones(clones_paths),
+        genes,
+        limits,
+    )
+    antigens = antigen_rows(cohort)
     found = targets.target_rows(
-        molecules,
-        clones,
+        cohort.molecules,
+        cohort.clones,
         antigens,
         targets.read_targets(),
         caveats=targets.read_caveats(),
         therapies=targets.read_therapies(course_path),
         genetics=targets.read_genetics(genetics_path),
     )
-    untreated = anxa1.untreated_rows(molecules, high)
-    detected = detection_rows(molecules, clones, limits, outside)
     for name, columns, rows in (
         ("antigens", COLUMNS, antigens),
-        ("anxa1", anxa1.COLUMNS, compartments),
+        ("anxa1", anxa1.COLUMNS, anxa1.anxa1_rows(cohort, high)),
         ("targets", targets.COLUMNS, found),
-        ("anxa1_untreated", anxa1.UNTREATED_COLUMNS, untreated),
-        ("detection", DETECTION_COLUMNS, detected),
+        ("anxa1_untreated", anxa1.UNTREATED_COLUMNS, anxa1.untreated_rows(cohort.molecules, high)),
+        ("detection", DETECTION_COLUMNS, detection_rows(cohort)),
     ):
         write_tsv(Path(outputs[name]), columns, rows)
+
+
+def cohort_of(
+    molecules: Molecules,
+    pooled: Pooled,
+    clones: Clones,
+    genes: Sequence[str],
+    settings: AntigenSettings,
+) -> Cohort:
+    """Return a cohort's molecules with what makes its libraries and other people differ."""
+    marrows = {
+        sample: library.patient_id
+        for sample, library in molecules.libraries.items()
+        if library.tissue == REFERENCE_TISSUE
+    }
+    effects = library_effects(pooled, marrows, assumed_sd=settings.library_log_sd)
+    outside = given_rates(molecules, genes, settings.reference)
+    return Cohort(molecules, pooled, effects, clones, settings, outside)

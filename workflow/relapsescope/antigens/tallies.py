@@ -6,6 +6,7 @@ Everything that needs the counts happens here, a patient at a time; verdicts nee
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,14 @@ from scipy import special
 from relapsescope.antigens.cell_groups import Group, cell_groups
 from relapsescope.antigens.counted_cells import CellKey, cell_columns, counted_cells
 from relapsescope.antigens.mixture import Mixed, add_mixed, mixed_exposure
+from relapsescope.antigens.records import Kind, Library, Measure, Record, record_columns
 from relapsescope.antigens.settings import AntigenSettings, Anxa1Settings
-from relapsescope.antigens.surface import surface_rows
+from relapsescope.antigens.surface import surface_records
 from relapsescope.clones.files import PROBABILITY
 from relapsescope.libraries.library_rna import LibraryRna, gene_in_cells, read_library
 from relapsescope.settings import settings_of
-from relapsescope.statistics.rates import Tally, tally
+from relapsescope.statistics.rates import tally
 from relapsescope.statistics.retention import CellCounts
-from relapsescope.statistics.settings import RateSettings
 from relapsescope.tables import read_columns, write_parquet
 
 # Edges of the depth strata, native UMIs a cell: doublings, because dropout halves with depth.
@@ -45,221 +46,203 @@ def tally_molecules(
     ----------
     libraries
         One mapping a library: `sample_id`, `patient_id`, `timepoint`, `tissue` and the paths
-        `counts`, `cells`, `genes`, `summary`.
+        `counts`, `cells`, `genes`, `summary`. Libraries whose verdict is `fail` are left out.
     clone_cells_path
-        The patient's clone calls with their posterior; None for healthy donors.
+        The patient's clone calls with their posterior; None for a donor without myeloma, all of
+        whose plasma cells are normal.
     outputs
-        Paths `molecules`, `counted_cells` and `pooled`.
+        Paths `molecules` (`records.SCHEMA`), `counted_cells` (cells of the groups of plasma cells
+        by depth and molecules of each gene) and `pooled` (every gene's UMIs in the groups that
+        stand for a lineage or a clone).
     settings
         Sections `antigens` and `anxa1` of the configuration.
     """
-    antigens = settings_of(AntigenSettings, settings["antigens"], name="antigens")
-    high = settings_of(Anxa1Settings, settings["anxa1"], name="anxa1")
-    tally_patient(
-        libraries,
-        clone_cells_path=clone_cells_path,
-        molecules_path=outputs["molecules"],
-        counted_cells_path=outputs["counted_cells"],
-        pooled_path=outputs["pooled"],
-        genes=tuple(dict.fromkeys([antigens.car_target, *antigens.genes, high.gene])),
-        coexpressed=(high.gene, high.coexpressed),
-        contaminants=high.contaminants,
-        cycle_genes=high.cycle_genes,
-        usual_cpm=high.usual_cpm,
-        core_probability=antigens.core_probability,
-        rates=antigens.rates,
+    asked = Asked(
+        settings_of(AntigenSettings, settings["antigens"], name="antigens"),
+        settings_of(Anxa1Settings, settings["anxa1"], name="anxa1"),
     )
+    calls = _clone_calls(clone_cells_path)
+    found: list[LibraryTallies] = []
+    for row in libraries:
+        summary = json.loads(Path(row["summary"]).read_text(encoding="utf-8"))
+        if summary["verdict"] != "fail":
+            own = None if calls is None else calls.get(row["sample_id"])
+            found.append(tally_library(row, summary, own, asked))
+    records = [record for one in found for record in one.records]
+    add_mixed(records, [part for one in found for part in one.mixed])
+    columns = record_columns(records, {one.library.sample_id: one.library for one in found})
+    counted = {key: cells for one in found for key, cells in one.counted.items()}
+    write_parquet(Path(outputs["molecules"]), columns)
+    write_parquet(Path(outputs["counted_cells"]), cell_columns(counted))
+    write_parquet(Path(outputs["pooled"]), _stacked([part for one in found for part in one.pooled]))
 
 
-def tally_patient(
-    libraries: Sequence[Mapping[str, Any]],
-    *,
-    clone_cells_path: str | None,
-    molecules_path: str,
-    counted_cells_path: str,
-    pooled_path: str,
-    genes: Sequence[str],
-    coexpressed: tuple[str, Sequence[str]],
-    contaminants: Mapping[str, Sequence[str]],
-    cycle_genes: Sequence[str],
-    usual_cpm: float,
-    core_probability: float,
-    rates: RateSettings,
-) -> None:
-    """Write a patient's molecules: one row a library × group of cells × gene × depth stratum.
+@dataclass(frozen=True)
+class Asked:
+    """What is counted."""
+
+    antigens: AntigenSettings
+    anxa1: Anxa1Settings
+
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """Symbols that are judged."""
+        return tuple(
+            dict.fromkeys([self.antigens.car_target, *self.antigens.genes, self.anxa1.gene])
+        )
+
+    @property
+    def tallied(self) -> tuple[str, ...]:
+        """The same and identity genes of lineages: molecules of them tell of unseen doublets."""
+        return tuple(dict.fromkeys(chain(self.genes, *self.anxa1.contaminants.values())))
+
+
+@dataclass
+class LibraryTallies:
+    """What one library's cells hold."""
+
+    library: Library
+    records: list[Record] = field(default_factory=list)
+    mixed: list[Mixed] = field(default_factory=list)
+    counted: dict[CellKey, CellCounts] = field(default_factory=dict)
+    pooled: list[dict[str, np.ndarray]] = field(default_factory=list)
+
+
+def tally_library(
+    row: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    calls: Mapping[str, np.ndarray] | None,
+    asked: Asked,
+) -> LibraryTallies:
+    """Return what was counted in one library.
 
     Parameters
     ----------
-    libraries
-        One mapping a library: the sheet's `sample_id`, `patient_id`, `timepoint`, `tissue`, and
-        the paths `counts`, `cells`, `genes` and `summary` that its job wrote. Libraries whose
-        verdict is `fail` are left out.
-    clone_cells_path
-        The patient's `posterior.parquet` of the clone calls; None for a donor without myeloma, all
-        of whose plasma cells are normal.
-    molecules_path
-        Rows of `stratum` -1 hold all cells of the group, others those of one depth.
-    counted_cells_path
-        The cells of the groups of plasma cells by depth and molecules of each gene.
-    pooled_path
-        Every gene's UMIs in the groups that stand for a lineage or a clone.
-    genes
-        Symbols to tally in every group: antigens, ANXA1 and its receptors' axis.
-    coexpressed
-        A gene, and the genes whose presence in the same cells is counted.
-    contaminants
-        Identity genes by lineage: molecules of them in plasma cells tell of unseen doublets.
-    cycle_genes
-        Genes of which two or more molecules make a malignant cell `cycling`.
-    usual_cpm
-        Rate of the first of `coexpressed` in normal plasma cells, for libraries with too few.
-    core_probability
-        From which a cell is surely of its clone; clones' rates rest on such cells.
+    row
+        As `tally_molecules` takes it.
+    calls
+        The library's clone calls; None where there are none.
     """
-    calls = _clone_calls(clone_cells_path)
-    rows: list[dict[str, Any]] = []
-    pooled: list[dict[str, np.ndarray]] = []
-    mixed: list[Mixed] = []
-    counted: dict[CellKey, CellCounts] = {}
-    for library in libraries:
-        summary = json.loads(Path(library["summary"]).read_text(encoding="utf-8"))
-        if summary["verdict"] == "fail":
-            continue
-        rna = read_library(library, summary)
-        cells = read_columns(Path(library["cells"]))
-        found = cell_groups(
-            cells,
-            calls.get(library["sample_id"]) if calls is not None else None,
-            rna.counts,
-            profile=rna.profile,
-            contaminants=contaminants,
-            cycle_genes=cycle_genes,
-            core_probability=core_probability,
-        )
-        place = _place_of(library, summary)
-        wanted = list(dict.fromkeys(chain(genes, *contaminants.values())))
-        for group in found:
-            rows += [place | row for row in group_rows(rna, group, wanted, rates)]
-            rows += [place | row for row in coexpression_rows(rna, group, *coexpressed)]
-            rows += [place | row for row in surface_rows(rna.counts, group, found, genes)]
-            rows += [place | row for row in high_rows(rna, group, found, coexpressed[0], usual_cpm)]
-            counted |= counted_cells(rna, library["sample_id"], group, genes)
-            mixed += mixed_exposure(library["sample_id"], group, rna.native[group.members])
-        pooled += [pooled_columns(rna, library["sample_id"], g) for g in found if g.pooled]
-    add_mixed(rows, mixed)
-    write_parquet(Path(molecules_path), molecule_columns(rows))
-    write_parquet(Path(counted_cells_path), cell_columns(counted))
-    write_parquet(Path(pooled_path), _stacked(pooled))
+    rna = read_library(row, summary)
+    groups = cell_groups(
+        read_columns(Path(row["cells"])),
+        calls,
+        rna.counts,
+        profile=rna.profile,
+        contaminants=asked.anxa1.contaminants,
+        cycle_genes=asked.anxa1.cycle_genes,
+        core_probability=asked.antigens.core_probability,
+    )
+    sample_id = row["sample_id"]
+    found = LibraryTallies(_library_of(row, summary))
+    for group in groups:
+        found.records += rna_records(rna, sample_id, group, asked)
+        found.records += coexpression_records(rna, sample_id, group, asked.anxa1)
+        found.records += surface_records(rna.counts, sample_id, group, groups, asked.genes)
+        found.records += high_records(rna, sample_id, group, groups, asked.anxa1)
+        found.counted |= counted_cells(rna, sample_id, group, asked.genes)
+        found.mixed += mixed_exposure(sample_id, group, rna.native[group.members])
+        if group.pooled:
+            found.pooled.append(pooled_columns(rna, sample_id, group))
+    return found
 
 
-def _place_of(library: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns that say of which library a row is, and what that library cannot show."""
-    names = ("patient_id", "sample_id", "timepoint", "tissue")
-    return {name: library[name] for name in names} | {
-        "umi_ceiling": bool(summary["umi_ceiling_suspected"]),
-        "undetected_removed": bool(summary.get("undetected_genes_removed")),
-        "left_out": ";".join(summary.get("genes_left_out", ())),
-    }
+def _library_of(row: Mapping[str, Any], summary: Mapping[str, Any]) -> Library:
+    """Return of which library a record is, and what that library cannot show."""
+    return Library(
+        *(row[name] for name in ("sample_id", "patient_id", "timepoint", "tissue")),
+        umi_ceiling=bool(summary["umi_ceiling_suspected"]),
+        undetected_removed=bool(summary.get("undetected_genes_removed")),
+        left_out=frozenset(summary.get("genes_left_out", ())),
+    )
 
 
-def group_rows(
-    rna: LibraryRna, group: Group, genes: Sequence[str], rates: RateSettings
-) -> list[dict[str, Any]]:
-    """Return the rows of one group: a row a gene over all cells, and one a depth stratum."""
+def rna_records(rna: LibraryRna, sample_id: str, group: Group, asked: Asked) -> list[Record]:
+    """Return the records of one group: one a gene over all cells, and one a depth stratum."""
     place = {symbol: i for i, symbol in enumerate(rna.counts.symbols)}
     members = np.flatnonzero(group.members)
-    stratum = np.digitize(rna.native[members], DEPTH_EDGES)
-    name = {"kind": group.kind, "clone_id": group.clone_id}
-    rows = []
-    for gene in genes:
+    depth = np.digitize(rna.native[members], DEPTH_EDGES)
+    records = []
+    for gene in asked.tallied:
         if gene not in place or not members.size:
             continue
-        umi, exposure, ambient, profile_umi = gene_in_cells(rna, place[gene], members)
-        everything = tally(
-            umi,
-            exposure,
-            ambient,
-            ambient_log_sd=rna.log_sd,
-            profile_umi=profile_umi,
-            settings=rates,
-        )
-        seen = {
-            "detected": int((umi >= 1).sum()),
-            "detected_twice": int((umi >= 2).sum()),
-            "detected_above_ambient": int((umi > ambient + 2 * np.sqrt(ambient)).sum()),
-        }
-        rows.append(name | {"gene": gene, "stratum": -1} | vars(everything) | seen)
-        if group.kind not in ("clone", "all_malignant", "normal_plasma"):
-            continue
-        for number in np.unique(stratum):
-            inside = stratum == number
-            part = tally(
-                umi[inside],
-                exposure[inside],
-                ambient[inside],
-                ambient_log_sd=rna.log_sd,
-                profile_umi=profile_umi,
-                settings=rates,
+        *cells, profile_umi = gene_in_cells(rna, place[gene], members)
+        errors = {"ambient_log_sd": rna.log_sd, "profile_umi": profile_umi}
+        umi, _, ambient = cells
+        whole = tally(*cells, **errors, settings=asked.antigens.rates)
+        records.append(
+            Record(
+                group.counted(sample_id, gene),
+                whole.n_cells,
+                whole,
+                detected=int((umi >= 1).sum()),
+                detected_twice=int((umi >= 2).sum()),
+                detected_above_ambient=int((umi > ambient + 2 * np.sqrt(ambient)).sum()),
             )
-            seen = {"detected": int((umi[inside] >= 1).sum())}
-            rows.append(name | {"gene": gene, "stratum": int(number)} | vars(part) | seen)
-    return rows
+        )
+        for stratum in np.unique(depth) if group.is_plasma else ():
+            inside = [values[depth == stratum] for values in cells]
+            part = tally(*inside, **errors, settings=asked.antigens.rates)
+            key = group.counted(sample_id, gene, stratum=int(stratum))
+            records.append(Record(key, part.n_cells, part, detected=int((inside[0] >= 1).sum())))
+    return records
 
 
-def coexpression_rows(
-    rna: LibraryRna, group: Group, gene: str, others: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Return how many cells with and without `gene` hold each other gene, for malignant groups."""
+def coexpression_records(
+    rna: LibraryRna, sample_id: str, group: Group, settings: Anxa1Settings
+) -> list[Record]:
+    """Return how many cells with and without ANXA1 hold each other gene, for groups of plasma."""
     place = {symbol: i for i, symbol in enumerate(rna.counts.symbols)}
-    if group.kind not in ("clone", "all_malignant", "normal_plasma") or gene not in place:
+    if not group.is_plasma or settings.gene not in place:
         return []
 
     def holds(symbol: str) -> np.ndarray:
         return rna.columns[:, [place[symbol]]].toarray().ravel()[group.members] > 0
 
-    with_gene = holds(gene)
-    rows = []
-    for other in others:
+    with_gene = holds(settings.gene)
+    records = []
+    for other in settings.coexpressed:
         if other not in place:
             continue
         both = holds(other)
-        rows.append(
-            {
-                "kind": f"{group.kind}:coexpression",
-                "clone_id": group.clone_id,
-                "gene": other,
-                "stratum": -1,
-                "n_cells": int(with_gene.sum()),
-                "detected": int((both & with_gene).sum()),
-                "n_without": int((~with_gene).sum()),
-                "detected_without": int((both & ~with_gene).sum()),
-            }
+        records.append(
+            Record(
+                group.counted(sample_id, other, measure=Measure.COEXPRESSION),
+                int(with_gene.sum()),
+                detected=int((both & with_gene).sum()),
+                n_without=int((~with_gene).sum()),
+                detected_without=int((both & ~with_gene).sum()),
+            )
         )
-    return rows
+    return records
 
 
-def high_rows(
-    rna: LibraryRna, group: Group, groups: Sequence[Group], gene: str, usual_cpm: float
-) -> list[dict[str, Any]]:
-    """Return how many malignant cells hold more of `gene` than twice the usual rate explains.
+def high_records(
+    rna: LibraryRna,
+    sample_id: str,
+    group: Group,
+    groups: Sequence[Group],
+    settings: Anxa1Settings,
+) -> list[Record]:
+    """Return how many malignant cells hold more ANXA1 than twice the usual rate explains.
 
     The usual rate is that of the library's normal plasma cells, else `usual_cpm`. Chance, with
     P <= 0.01 at twice the usual rate, would make the share `high_chance` of the cells so.
     """
-    place = np.flatnonzero(rna.counts.symbols == gene)
-    if group.kind != "all_malignant" or not place.size:
+    place = np.flatnonzero(rna.counts.symbols == settings.gene)
+    if not (group.is_plasma and group.kind == Kind.ALL_MALIGNANT and place.size):
         return []
-    usual = usual_cpm / 1e6
+    usual = settings.usual_cpm / 1e6
     for other in groups:
-        if other.kind == "normal_plasma" and other.members.sum() >= MIN_NORMAL_CELLS:
+        if other.kind == Kind.NORMAL_PLASMA and other.members.sum() >= MIN_NORMAL_CELLS:
             umi, exposure, ambient, _ = gene_in_cells(rna, place[0], np.flatnonzero(other.members))
             usual = max(umi.sum() - ambient.sum(), 1.0) / exposure.sum()
     umi, exposure, ambient, _ = gene_in_cells(rna, place[0], np.flatnonzero(group.members))
     limit = np.ceil(special.pdtrik(1 - HIGH_P, 2 * usual * exposure + ambient)) + 1
     chance = special.gammainc(limit, usual * exposure + ambient)
-    counted = {"n_cells": len(umi), "high_cells": int((umi >= limit).sum())}
-    name = {"kind": f"{group.kind}:high", "clone_id": group.clone_id, "gene": gene, "stratum": -1}
-    return [name | counted | {"high_chance": float(chance.mean())}]
+    high = {"high_cells": int((umi >= limit).sum()), "high_chance": float(chance.mean())}
+    key = group.counted(sample_id, settings.gene, measure=Measure.HIGH)
+    return [Record(key, len(umi), **high)]
 
 
 def pooled_columns(rna: LibraryRna, sample_id: str, group: Group) -> dict[str, np.ndarray]:
@@ -275,7 +258,7 @@ def pooled_columns(rna: LibraryRna, sample_id: str, group: Group) -> dict[str, n
     # Squared residuals of the cells about the pooled rate: the sum's variance, cells differing.
     rate = umi / max(native.sum(), 1.0)
     variance = np.maximum(squares - rate**2 * (native**2).sum(), umi)
-    seen = np.arange(umi.size) if group.kind != "lineage" else np.flatnonzero(umi > 0)
+    seen = np.arange(umi.size) if group.kind != Kind.LINEAGE else np.flatnonzero(umi > 0)
     ambient = float(rna.ambient_umi[group.members].sum()) * rna.profile[seen]
     # As in `rates.tally`: errors of the ambient amount and of the gene's share of it.
     error = np.sqrt(np.expm1(rna.log_sd**2) + 1.0 / (rna.profile_umi[seen] + 0.5))
@@ -305,32 +288,6 @@ def _clone_calls(path: str | None) -> dict[str, dict[str, np.ndarray]] | None:
         sample: {name: columns[name][columns["sample_id"] == sample] for name in wanted}
         for sample in np.unique(columns["sample_id"].astype(str))
     }
-
-
-TEXT = ("patient_id", "sample_id", "timepoint", "tissue", "kind", "clone_id", "gene")
-NUMBERS = (
-    "umi_ceiling",
-    "undetected_removed",
-    "stratum",
-    *Tally.__dataclass_fields__,
-    "detected",
-    "detected_twice",
-    "detected_above_ambient",
-    "n_without",
-    "detected_without",
-    "mixed",
-    "mixed_sd",
-    "high_cells",
-    "high_chance",
-)
-
-
-def molecule_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """Return the columns of `molecules.parquet`; numbers that a row lacks are NaN."""
-    text = {name: np.array([row[name] for row in rows], dtype=object) for name in TEXT}
-    text["left_out"] = np.array([row.get("left_out", "") for row in rows], dtype=object)
-    number = {name: np.array([row.get(name, np.nan) for row in rows], float) for name in NUMBERS}
-    return text | number
 
 
 def _stacked(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from relapsescope.antigens.molecules import Clones, Molecules
+from relapsescope.antigens.records import Kind
+from relapsescope.antigens.references import NORMAL_KEY
 from relapsescope.antigens.verdicts import EPITOPE, percent
 from relapsescope.course.genetics import (
     EPITOPE_MUTATED,
@@ -188,8 +190,8 @@ def off_tumour(molecules: Molecules, sample: str, antigen: str) -> str:
     none is, how many types were looked at.
     """
     found, looked = [], 0
-    types = [("cell_type", name) for name in molecules.cell_types(sample)]
-    for kind, name in [("normal_plasma", ""), *types]:
+    types = [(Kind.CELL_TYPE, name) for name in molecules.cell_types(sample)]
+    for kind, name in [NORMAL_KEY, *types]:
         one = molecules.tally(sample, kind, name, antigen)
         if one.n_cells < MIN_TYPE_CELLS:
             continue

@@ -68,7 +68,7 @@ def write_programmes(
     libraries
         The sheet's rows: `sample_id`, `patient_id`, `timepoint`, `tissue`.
     pooled_paths
-        Each patient's pseudobulks (`tallies.tally_patient`), by patient, donors included.
+        Each patient's pseudobulks (`tallies.tally_molecules`), by patient, donors included.
     clones_paths
         The patients' `clones.tsv`.
     outputs

@@ -1,0 +1,91 @@
+"""The table of what was counted: its key, its schema, and asking it by key."""
+
+import ast
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from relapsescope.antigens.molecules import Molecules
+from relapsescope.antigens.records import (
+    SCHEMA,
+    Counted,
+    Kind,
+    Library,
+    Measure,
+    Record,
+    Subset,
+    record_columns,
+)
+from relapsescope.paths import REPOSITORY
+from relapsescope.reference.files import FILES, SHIPPED_FOLDER
+from relapsescope.statistics.rates import Tally
+from relapsescope.tables import write_parquet
+
+TYPES = {object: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
+LIBRARY = Library("S", "P", "relapse", "bone_marrow", True, left_out=frozenset({"SDC1", "CD38"}))
+WHOLE = Tally(20, 7.0, 5000.0, 1.5, 0.5, 0.05, 0.25)
+SURE = Counted("S", Kind.CLONE, "A", "TNFRSF17")
+RECORDS = [
+    Record(SURE, 20, WHOLE, detected=6, mixed=0.5),
+    Record(SURE._replace(stratum=2), 9, Tally(9, 4.0, 3000.0, 1.0, 0.5, 0.1, 0.25)),
+    Record(SURE._replace(subset=Subset.ASSIGNED), 25, Tally(25, 8.0, 6000.0, 2.0, 0.5, 0.04, 1.0)),
+    Record(SURE._replace(measure=Measure.PROTEIN), 18, detected=17),
+    Record(Counted("S", Kind.CELL_TYPE, "CD4 T", "TNFRSF17"), 3, Tally(3, 0, 9.0, 0, 0, 1.0, 1.0)),
+]
+
+
+@pytest.fixture
+def written(tmp_path):
+    path = tmp_path / "molecules.parquet"
+    write_parquet(path, record_columns(RECORDS, {"S": LIBRARY}))
+    return path
+
+
+def test_the_table_has_the_schemas_columns_and_types(written, tmp_path):
+    found = pq.read_schema(written)
+    assert dict(zip(found.names, found.types, strict=True)) == {
+        name: TYPES[kind] for name, kind in SCHEMA.items()
+    }
+    # Of no record at all too: a patient whose libraries all failed.
+    write_parquet(tmp_path / "empty.parquet", record_columns([], {}))
+    assert pq.read_schema(tmp_path / "empty.parquet").equals(found)
+
+
+def test_what_was_written_is_found_by_its_key(written):
+    found = Molecules(pd.read_parquet(written), {})
+    assert found.libraries["S"] == LIBRARY
+    assert found.tally(*SURE[:4]) == WHOLE
+    assert found.tally(*SURE[:4], stratum=2).umi == 4
+    assert found.tally(*SURE[:4], subset=Subset.ASSIGNED).n_cells == 25
+    assert found.tally(*SURE[:4], subset=Subset.STRICT).n_cells == 0
+    assert (found.number("detected", SURE), found.number("mixed", SURE)) == (6, 0.5)
+    assert found.number("detected", SURE._replace(measure=Measure.PROTEIN)) == 17
+    assert np.isnan(found.number("high_cells", SURE))
+    assert np.isnan(found.number("detected", SURE._replace(gene="CD19")))
+    assert found.cells_in("S", "clone", "A") == 20
+    assert found.cells_in("S", "clone", "A", subset=Subset.ASSIGNED) == 25
+    assert found.has("S", "clone", "A") and not found.has("S", "clone", "B")
+    assert (found.clones("S"), found.cell_types("S")) == (["A"], ["CD4 T"])
+
+
+def test_a_reference_of_an_earlier_version_is_read():
+    """It has no column of subset or measure, and kinds that say both."""
+    table = pd.read_parquet(SHIPPED_FOLDER / FILES["molecules"])
+    row = table[table["gene"] == "TNFRSF17"]
+    wide = row.assign(kind="normal_plasma:wide", umi=1e6)
+    found = Molecules(pd.concat([row, wide], ignore_index=True), {})
+    (name,) = found.own
+    assert found.tally(name, Kind.NORMAL_PLASMA, "", "TNFRSF17").umi == row["umi"].item()
+    assert not found.libraries[name].undetected_removed
+
+
+def test_no_reader_takes_a_kind_apart():
+    """Kinds, subsets and measures are words of `records` and nowhere put together."""
+    words = {*Kind, *Subset, *Measure}
+    for path in sorted((REPOSITORY / "workflow/relapsescope/antigens").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                parts = node.value.split(":")
+                assert not (len(parts) == 2 and words & set(parts)), (path.name, node.value)

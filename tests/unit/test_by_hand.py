@@ -4,36 +4,45 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from relapsescope.antigens import anxa1
 from relapsescope.antigens.anxa1_contrasts import Contrast
-from relapsescope.antigens.cell_groups import Group
 from relapsescope.antigens.detection import detection_rows
-from relapsescope.antigens.records import Counted, Kind, Subset
-from relapsescope.antigens.references import Cohort
-from relapsescope.antigens.tallies import HIGH_P, high_records
+from relapsescope.antigens.outside import _enough_cells
+from relapsescope.antigens.tallies import HIGH_P, high_rows
 from relapsescope.antigens.verdicts import share_told, verdict_of
 from relapsescope.car_t.exhaustion import _unit
-from relapsescope.clones import subclone_posterior
-from relapsescope.clones.fates import CloneCount, share_limits
+from relapsescope.clones import malignant_cells, subclone_posterior
+from relapsescope.clones.fates import CloneCount, fate, share_limits
 from relapsescope.clones.ig_clones import ig_log_odds
 from relapsescope.clones.lost_identity import CELL_VARIANCE, _fit
 from relapsescope.clones.malignant_cells import patient_cells
+from relapsescope.clones.normal_plasma import own_counts
 from relapsescope.clones.programme_split import _slope, absent_somewhere
 from relapsescope.clones.tables import _expected_shares
+from relapsescope.course import salvage
+from relapsescope.course.files import bulk_files
+from relapsescope.course.imwg import _m_protein
 from relapsescope.course.response import Call, best_response
+from relapsescope.libraries import cell_calling
+from relapsescope.libraries.ambient_floor import _profile
+from relapsescope.libraries.cell_cycle import _chance
 from relapsescope.libraries.library import _judged_by_files
+from relapsescope.libraries.library import median as library_median
 from relapsescope.libraries.library_counts import LibraryCounts, no_counts
 from relapsescope.libraries.neighbours import _varying_genes
 from relapsescope.libraries.quality import umi_ceiling_suspected
 from relapsescope.libraries.second_lineage import _worth_testing
+from relapsescope.mechanisms.answers import came_back
 from relapsescope.mechanisms.beside import outside_marrow
 from relapsescope.mechanisms.cited import Cited, rows_of
 from relapsescope.mechanisms.verdicts import mechanism_rows
 from relapsescope.statistics.rates import Interval
+from relapsescope.t_cells.clonotype_tables import _coverage
 from scipy import sparse, stats
 
-from ..cohorts.molecule_cohort import CLONES, NO_POOL, STEADY, group, molecules
+from ..cohorts.molecule_cohort import CLONES, group, molecules
 from ..cohorts.relapse_evidence import SHEET, patient
 
 
@@ -115,16 +124,14 @@ def test_cells_that_hold_more_of_a_gene_than_twice_the_usual_rate_explains():
         native=10_000.0 + umi,
         profile_umi=np.ones(1),
     )
-    settings = SimpleNamespace(gene="ANXA1", usual_cpm=1000.0)
-    whole = Group(Kind.ALL_MALIGNANT, "all", np.ones(3, bool))
-    (record,) = high_records(rna, "S", whole, [], settings)
-    assert record.key == Counted("S", "all_malignant", "all", "ANXA1", measure="high")
-    assert (record.n_cells, record.high_cells) == (3, 1)
-    assert record.high_chance == pytest.approx(stats.poisson.sf(limit - 1, 10))
-    assert high_records(rna, "S", Group(Kind.CLONE, "A", np.ones(3, bool)), [], settings) == []
-    cycling = replace(whole, subset=Subset.CYCLING)
-    assert high_records(rna, "S", cycling, [], settings) == []
-    assert high_records(rna, "S", whole, [], SimpleNamespace(gene="TNFRSF17", usual_cpm=1)) == []
+    whole = SimpleNamespace(kind="all_malignant", members=np.ones(3, bool), clone_id="all")
+    (row,) = high_rows(rna, whole, [], "ANXA1", 1000.0)
+    assert (row["kind"], row["clone_id"], row["stratum"]) == ("all_malignant:high", "all", -1)
+    assert (row["n_cells"], row["high_cells"]) == (3, 1)
+    assert row["high_chance"] == pytest.approx(stats.poisson.sf(limit - 1, 10))
+    clone = SimpleNamespace(kind="clone", members=np.ones(3, bool), clone_id="A")
+    assert high_rows(rna, clone, [], "ANXA1", 1000.0) == []
+    assert high_rows(rna, whole, [], "TNFRSF17", 1000.0) == []
 
 
 def test_detection_is_told_by_stratum():
@@ -137,7 +144,7 @@ def test_detection_is_told_by_stratum():
         genes=(),
         reference=SimpleNamespace(min_cells=1, min_exposure=1.0, min_umi=1.0, min_other_patients=9),
     )
-    found = detection_rows(Cohort(molecules(*rows), NO_POOL, STEADY, CLONES, settings))
+    found = detection_rows(molecules(*rows), CLONES, settings)
     (row,) = found
     assert (row["stratum"], row["n_cells"], row["clone_id"]) == (0, 50, "B")
     # 200,000 UMIs in 50 cells; 30 of the 50 have a molecule.
@@ -361,6 +368,16 @@ def test_the_error_between_libraries_is_of_one_more_and_of_the_mean(
     own = 0.15 * expected / 0.2
     both = {"log_sd": pytest.approx(np.hypot(0.3, own)), "shift": 0.7}
     assert [terms for terms in asked if "shift" in terms and "tail" not in terms] == [both]
+    # Where matched genes show more than libraries' usual errors, the rest is the cell type's own.
+    asked.clear()
+    monkeypatch.setattr(anxa1, "excess_sd", lambda *_: 0.5)
+    anxa1._ratios(None, None, contrast, unknown, effects, logs=nothing, noise=nothing)
+    assert asked == [{"log_sd": 0.5}]
+    asked.clear()
+    anxa1._ratios(None, None, contrast, known, effects, logs=nothing, noise=nothing)
+    left = np.sqrt(0.25 - expected**2)
+    both["log_sd"] = pytest.approx(np.hypot(0.3, left))
+    assert [terms for terms in asked if "shift" in terms and "tail" not in terms] == [both]
 
 
 def test_log_odds_of_an_immunoglobulin_are_those_of_its_segments():
@@ -450,3 +467,204 @@ def test_what_files_say_against_a_library_is_told_beside_its_own_reason(before, 
     assert told["genes_left_out"] == ["CD38"]
     lost = _judged_by_files(summary, LibraryCounts(counts, unreadable="cut short"), ())
     assert (lost["verdict"], lost["reason"]) == ("fail", "cut short")
+
+
+def count(n_cells, of, low, high):
+    return CloneCount(n_cells, of, n_cells / of, low, high, None)
+
+
+@pytest.mark.parametrize(
+    ("last", "became"),
+    [
+        # From a half: twice as much, or half as much, and the limit beyond it.
+        (count(100, 100, 0.9, 1.0), "expanded"),
+        (count(100, 100, 0.5, 1.0), "persisted"),
+        (count(99, 100, 0.9, 1.0), "persisted"),
+        (count(25, 100, 0.2, 0.4), "contracted"),
+        (count(25, 100, 0.2, 0.5), "persisted"),
+        (count(26, 100, 0.2, 0.4), "persisted"),
+        (count(40, 100, 0.3, 0.45), "persisted"),
+        (count(0, 100, 0.0, 0.04), "extinct"),
+    ],
+)
+def test_what_became_of_a_clone_of_a_half(last, became):
+    first = count(50, 100, 0.4, 0.6)
+    assert fate(first, last, new_share=0.05, fold_change=2.0) == became
+
+
+def test_a_clone_of_few_cells_before_emerges_where_it_doubles():
+    few, none = count(4, 100, 0.0, 0.1), count(0, 100, 0.0, 0.04)
+    assert fate(few, count(8, 100, 0.0, 0.2), new_share=0.05, fold_change=2.0) == "emerged"
+    assert fate(few, count(7, 100, 0.0, 0.2), new_share=0.05, fold_change=2.0) == "persisted"
+    assert fate(
+        count(5, 100, 0, 0.1), count(10, 100, 0.04, 0.2), new_share=0.05, fold_change=2.0
+    ) == ("persisted")
+    assert fate(none, count(1, 100, 0.0, 0.1), new_share=0.05, fold_change=2.0) == "emerged"
+    assert fate(none, none, new_share=0.05, fold_change=2.0) == ""
+
+
+def test_time_is_cut_where_the_class_was_first_given(monkeypatch):
+    rows = pd.DataFrame(
+        [
+            ("never", 100.0, np.nan, True),
+            ("later", 100.0, 30.0, True),
+            ("at once", 50.0, 0.0, False),
+            ("at the end", 40.0, 40.0, True),
+            ("a day", 1.0, np.nan, True),
+            ("none", 0.0, np.nan, True),
+        ],
+        columns=["patient_id", "os_days", "wait_days", "os_event"],
+    )
+    monkeypatch.setattr(salvage, "_first_exposure", lambda *_: rows)
+    found = [tuple(row) for row in salvage.exposure_intervals(None).itertuples(index=False)]
+    assert found == [
+        ("never", 0, 100, False, True),
+        ("later", 0, 30, False, False),
+        ("later", 30, 100, True, True),
+        ("at once", 0, 50, True, False),
+        ("at the end", 0, 40, False, True),
+        ("a day", 0, 1, False, True),
+    ]
+
+
+def test_ways_of_joining_that_are_not_there_are_none():
+    cells = pd.DataFrame({"chain_pairing": ["single pair", None, "orphan VJ", None]})
+    typed = pd.DataFrame({"joined_by": ["both_chains"] * 2, "clonotype_id": ["1", "1"]})
+    found = _coverage(cells, typed)
+    names = ("n_t_cells", "n_with_receptor", "n_both_chains", "n_rejoined", "n_unpaired")
+    assert [found[name] for name in names] == [4, 2, 2, 0, 0]
+    assert (found["n_clonotype_cells"], found["n_clonotypes"]) == (2, 1)
+
+
+@pytest.mark.parametrize(("serum", "vgpr"), [(0.0, True), (0.3, False), (0.1, True)])
+def test_m_protein_is_gone_only_at_nothing(serum, vgpr):
+    """From 1 g/dL: none is left, or 90 % is gone."""
+    rules = {
+        **{"vgpr_serum_reduction": 0.9, "vgpr_urine": 100.0, "pr_urine": 200.0},
+        **{"pr_urine_reduction": 0.9, "mr_urine_reduction": 0.5, "pr_serum_reduction": 0.5},
+        **{"mr_serum_reduction": 0.25, "measurable_serum": 1.0},
+    }
+    baseline = SimpleNamespace(
+        values=SimpleNamespace(serum_m=1.0, urine_m=0.0), measurable={"serum": True, "urine": False}
+    )
+    now = SimpleNamespace(serum_m=serum, urine_m=0.0)
+    assert _m_protein(now, baseline, rules)[0] is vgpr
+    trace = SimpleNamespace(serum_m=0.0, urine_m=500.0)
+    assert _m_protein(trace, baseline, rules)[0] is False
+
+
+def test_the_chance_of_a_molecule_in_a_resting_cell():
+    """Dispersion 1 is the geometric distribution: of at least k at mean 3, (3/4)^k."""
+    found = _chance(np.array([0.0, 1, 2]), np.array([3.0, 3, 3]), 1.0)
+    assert found == pytest.approx([1, 0.75, 0.5625])
+
+
+def test_a_profile_of_nothing_is_even():
+    assert _profile(np.array([3.0, 1, 0])).tolist() == [0.75, 0.25, 0]
+    assert _profile(np.zeros(4)).tolist() == [0.25] * 4
+
+
+def test_the_picture_of_arms_is_counts_over_what_a_normal_cell_would_show():
+    """A cell of 100 UMIs, a fifth of them ambient; a gene an arm."""
+    cells = SimpleNamespace(
+        counts=sparse.csr_matrix(np.array([[60.0, 10, 30]])),
+        arms=SimpleNamespace(codes=np.array([0, 1, -1]), names=("1p", "1q")),
+        totals=np.array([100.0]),
+        ambient_share=np.array([0.2]),
+        ambient=np.array([[0.5, 0.25, 0.25]]),
+        library=np.array([0]),
+        n_libraries=1,
+    )
+    normal = np.array([[0.3, 0.2, 0.5]])
+    weight = [1 / (1 + malignant_cells.CELL_VARIANCE * mean) for mean in (60, 10)]
+    expected = [
+        100 * w * (0.8 * own + 0.2 * soup)
+        for w, own, soup in zip(weight, (0.3, 0.2), (0.5, 0.25), strict=True)
+    ]
+    least = malignant_cells.PICTURE_UMI
+    logs = [
+        np.log2((n * w + least) / (e + least))
+        for n, w, e in zip((60, 10), weight, expected, strict=True)
+    ]
+    middle = sum(logs) / 2
+    found = malignant_cells.cell_arms(cells, normal)
+    assert found[0] == pytest.approx([logs[0] - middle, logs[1] - middle])
+
+
+def test_how_alike_droplets_are_is_read_from_their_common_genes():
+    """Twelve genes of ten molecules, five more or less: residuals of 25 / (10 × 11/12)."""
+    own = np.where((np.arange(12) + np.arange(40)[:, None]) % 2, 15, 5)
+    unseen = cell_calling.VARIATION_GENES
+    counts = sparse.csr_matrix(np.hstack([own, np.zeros((40, unseen), int)]))
+    profile = np.concatenate([np.full(12, 1 / 12), np.zeros(unseen)])
+    inflation = 25 / (10 * 11 / 12)
+    expected = (120 - inflation) / (inflation - 1)
+    assert cell_calling.concentration(counts, profile) == pytest.approx(expected)
+    # As alike as chance has them, or of too few genes to tell.
+    even = sparse.csr_matrix(np.where(own > 10, 12, 8))
+    assert cell_calling.concentration(even, np.full(12, 1 / 12)) == cell_calling.LARGEST_ALPHA
+    few = cell_calling.concentration(sparse.csr_matrix(own[:, :9]), np.full(9, 1 / 9))
+    assert few == cell_calling.LARGEST_ALPHA
+
+
+def test_medians_leave_out_what_is_missing():
+    assert library_median(np.array([1, np.nan, 4.0])) == 2.5
+    assert library_median(np.array([np.nan])) is None
+
+
+def test_own_counts_are_what_ambient_rna_leaves():
+    """Ten ambient molecules of the chosen cells: two and three of either gene."""
+    library = SimpleNamespace(
+        counts=sparse.csr_matrix(np.array([[5, 1], [1, 1], [9, 9]])),
+        ambient_umi=np.array([6.0, 4, 100]),
+        ambient=np.array([0.2, 0.3]),
+    )
+    assert own_counts(library, np.array([True, True, False])).tolist() == [4, 0]
+
+
+@pytest.mark.parametrize(
+    ("n_cells", "exposure", "enough"), [(20, 1e5, True), (19, 1e5, False), (20, 99_999, False)]
+)
+def test_enough_cells_of_an_outside_reference(n_cells, exposure, enough):
+    limits = SimpleNamespace(min_cells=20, min_exposure=1e5)
+    assert _enough_cells(SimpleNamespace(n_cells=n_cells, exposure=exposure), limits) is enough
+
+
+def test_files_of_bulk_cohorts():
+    cohorts = [
+        {"name": "a", "expression": "e.tsv", "survival": "s.tsv", "probe_map": ""},
+        {"name": "b", "expression": "f.tsv", "survival": "t.tsv", "probe_map": "p.tsv"},
+    ]
+    assert bulk_files(cohorts) == ["e.tsv", "s.tsv", "f.tsv", "t.tsv", "p.tsv"]
+    assert bulk_files([]) == []
+
+
+def test_the_share_of_high_cells_before_treatment_has_clopper_and_pearsons_limits():
+    def high(sample, n_high):
+        return group(
+            sample, "all_malignant:high", "all_malignant", "ANXA1", 0, n_cells=10,
+            high_cells=n_high, high_chance=0.01,
+        )  # fmt: skip
+
+    rows = [high("U1", 3), high("U2", 0), high("U3", 10), high("relapse", 9)]
+    settings = SimpleNamespace(gene="ANXA1")
+    found = {row["sample_id"]: row for row in anxa1.untreated_rows(molecules(*rows), settings)}
+    assert set(found) == {"U1", "U2", "U3"}
+    assert found["U1"]["fraction_high"] == 0.3
+    limits = [
+        (row["fraction_ci_low"], row["fraction_ci_high"])
+        for row in (found["U1"], found["U2"], found["U3"])
+    ]
+    beta = stats.beta.ppf
+    assert limits[0] == pytest.approx((beta(0.025, 3, 8), beta(0.975, 4, 7)))
+    assert limits[1] == pytest.approx((0, beta(0.975, 1, 10)))
+    assert limits[2] == pytest.approx((beta(0.025, 10, 1), 1))
+
+
+def test_where_no_clone_came_back_it_is_said_why():
+    told = came_back(patient(("clones", {"clone_id": "B"}, None))).text
+    assert told.startswith("The disease progressed on day 290 after CAR-T (best response CR)")
+    assert "; which cells came back is not known: " in told
+    assert told.endswith(".")
+    known = came_back(patient()).text
+    assert "the cells that came back are clone B, 190 of the 200 malignant plasma cells" in known

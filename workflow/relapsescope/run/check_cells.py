@@ -66,16 +66,17 @@ def check_cells(
 
 
 def check_contig_cells(table: Table, library: Library, column: str, contigs: Sequence[str]) -> None:
-    """Complain of contigs of which none is a cell of the library's matrix; warn where few are."""
+    """Complain of contigs of which none is a cell of the library's matrix."""
+    if len(contigs) < MANY_CONTIGS:
+        return
     try:
         cells = _barcodes(library.counts)
     except InputProblem:
         # The matrix has its own complaint.
         return
     matched = match_barcodes(contigs, cells)
-    if len(cells) and len(contigs) and not matched.share:
-        tell = table.problem if len(contigs) >= MANY_CONTIGS else table.warn
-        tell(
+    if len(cells) and not matched.share:
+        table.problem(
             library.line,
             column,
             f"none of its barcodes (e.g. {contigs[0]}) is in the matrix (e.g. {cells[0]})",

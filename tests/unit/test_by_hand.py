@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 from relapsescope.antigens import anxa1
 from relapsescope.antigens.anxa1_contrasts import Contrast
+from relapsescope.antigens.cell_groups import Group
 from relapsescope.antigens.detection import detection_rows
 from relapsescope.antigens.outside import _enough_cells
-from relapsescope.antigens.tallies import HIGH_P, high_rows
+from relapsescope.antigens.records import Counted, Kind, Subset
+from relapsescope.antigens.references import Cohort
+from relapsescope.antigens.tallies import HIGH_P, high_records
 from relapsescope.antigens.verdicts import share_told, verdict_of
 from relapsescope.car_t.exhaustion import _unit
 from relapsescope.clones import malignant_cells, subclone_posterior
@@ -42,7 +45,7 @@ from relapsescope.statistics.rates import Interval
 from relapsescope.t_cells.clonotype_tables import _coverage
 from scipy import sparse, stats
 
-from ..cohorts.molecule_cohort import CLONES, group, molecules
+from ..cohorts.molecule_cohort import CLONES, NO_POOL, STEADY, group, molecules
 from ..cohorts.relapse_evidence import SHEET, patient
 
 
@@ -124,14 +127,16 @@ def test_cells_that_hold_more_of_a_gene_than_twice_the_usual_rate_explains():
         native=10_000.0 + umi,
         profile_umi=np.ones(1),
     )
-    whole = SimpleNamespace(kind="all_malignant", members=np.ones(3, bool), clone_id="all")
-    (row,) = high_rows(rna, whole, [], "ANXA1", 1000.0)
-    assert (row["kind"], row["clone_id"], row["stratum"]) == ("all_malignant:high", "all", -1)
-    assert (row["n_cells"], row["high_cells"]) == (3, 1)
-    assert row["high_chance"] == pytest.approx(stats.poisson.sf(limit - 1, 10))
-    clone = SimpleNamespace(kind="clone", members=np.ones(3, bool), clone_id="A")
-    assert high_rows(rna, clone, [], "ANXA1", 1000.0) == []
-    assert high_rows(rna, whole, [], "TNFRSF17", 1000.0) == []
+    settings = SimpleNamespace(gene="ANXA1", usual_cpm=1000.0)
+    whole = Group(Kind.ALL_MALIGNANT, "all", np.ones(3, bool))
+    (record,) = high_records(rna, "S", whole, [], settings)
+    assert record.key == Counted("S", "all_malignant", "all", "ANXA1", measure="high")
+    assert (record.n_cells, record.high_cells) == (3, 1)
+    assert record.high_chance == pytest.approx(stats.poisson.sf(limit - 1, 10))
+    assert high_records(rna, "S", Group(Kind.CLONE, "A", np.ones(3, bool)), [], settings) == []
+    cycling = replace(whole, subset=Subset.CYCLING)
+    assert high_records(rna, "S", cycling, [], settings) == []
+    assert high_records(rna, "S", whole, [], SimpleNamespace(gene="TNFRSF17", usual_cpm=1)) == []
 
 
 def test_detection_is_told_by_stratum():
@@ -144,7 +149,7 @@ def test_detection_is_told_by_stratum():
         genes=(),
         reference=SimpleNamespace(min_cells=1, min_exposure=1.0, min_umi=1.0, min_other_patients=9),
     )
-    found = detection_rows(molecules(*rows), CLONES, settings)
+    found = detection_rows(Cohort(molecules(*rows), NO_POOL, STEADY, CLONES, settings))
     (row,) = found
     assert (row["stratum"], row["n_cells"], row["clone_id"]) == (0, 50, "B")
     # 200,000 UMIs in 50 cells; 30 of the 50 have a molecule.
@@ -642,8 +647,8 @@ def test_files_of_bulk_cohorts():
 def test_the_share_of_high_cells_before_treatment_has_clopper_and_pearsons_limits():
     def high(sample, n_high):
         return group(
-            sample, "all_malignant:high", "all_malignant", "ANXA1", 0, n_cells=10,
-            high_cells=n_high, high_chance=0.01,
+            sample, "all_malignant", "all_malignant", "ANXA1", 0, n_cells=10,
+            measure="high", high_cells=n_high, high_chance=0.01,
         )  # fmt: skip
 
     rows = [high("U1", 3), high("U2", 0), high("U3", 10), high("relapse", 9)]

@@ -541,6 +541,7 @@ def test_the_cellxgene_file_opens(finished):
 FAILING = """
 from relapsescope.atlas import jobs as atlas
 from relapsescope.microenvironment import jobs as microenvironment
+from relapsescope.t_cells import jobs as t_cells
 
 
 def failing(real):
@@ -554,22 +555,35 @@ def failing(real):
 
 atlas.atlas = failing(atlas.atlas)
 microenvironment.suppression = failing(microenvironment.suppression)
+
+real_states = t_cells.t_cell_states
+
+
+def t_cell_states(job):
+    if "/P1/" in job.outputs["states"] and job.inputs["cells"][0].startswith("results"):
+        raise ValueError("made to fail <here>")
+    real_states(job)
+
+
+t_cells.t_cell_states = t_cell_states
 """
 
 
 def test_what_does_not_need_a_failed_step_still_comes(finished, tmp_path, monkeypatch):
-    """The atlas and a table fail: clones, antigens, course and a page that says so are there."""
+    """The atlas, a table and a patient's step fail: the rest is there, and a page that says so."""
     folder = tmp_path / "copy"
     shutil.copytree(finished.folder, folder)
     copy = replace(finished, folder=folder)
     (tmp_path / "sitecustomize.py").write_text(FAILING)
     with monkeypatch.context() as patched:
         patched.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-        run = copy.snakemake("--rerun-triggers", "mtime", "--forcerun", "atlas", cores=2)
+        again = ("--forcerun", "atlas", "t_cell_states")
+        run = copy.snakemake("--rerun-triggers", "mtime", *again, cores=2)
     assert run.returncode == 1
     last = run.stderr.strip().splitlines()
-    (line,) = [line for line in last if line.startswith("2 steps failed: atlas (ValueError: ")]
+    (line,) = [line for line in last if line.startswith("3 steps failed: atlas (ValueError: ")]
     assert "suppression (ValueError: made to fail <here>; details: " in line
+    assert "t_cell_states: P1 (ValueError: made to fail <here>; details: " in line
     for name in ("clones", "antigens", "course", "microenvironment", "mechanisms"):
         assert len((copy.results / f"tables/{name}.tsv").read_text().splitlines()) > 1, name
     cells = pd.read_parquet(copy.results / "tables/cells.parquet")
@@ -578,10 +592,15 @@ def test_what_does_not_need_a_failed_step_still_comes(finished, tmp_path, monkey
     for page in ("index.html", "patients/P1.html"):
         text = (copy.results / "report" / page).read_text()
         assert "atlas (ValueError: made to fail &lt;here&gt;; details: " in text
+        assert "t_cell_states: P1 (ValueError: made to fail &lt;here&gt;; details: " in text
+    assert set(cells.loc[cells["t_cell_state"].notna(), "patient_id"]) == {"H1"}
+    assert not (copy.results / "patients/P1/t_cell_states.parquet").exists()
+    assert (copy.results / "patients/H1/t_cell_states.parquet").exists()
     assert json.loads((copy.results / "run_manifest.json").read_text())["state"] == "failed"
     assert not (copy.results / "atlas/embedding.parquet").exists()
     planned = copy.planned("--rerun-triggers", "mtime")
     assert {"atlas", "suppression", "cells", "page"} <= planned.keys()
+    assert copy.planned()["t_cell_states"] == 1
     assert not {"clones", "library", "antigens"} & planned.keys()
 
 

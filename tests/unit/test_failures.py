@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from relapsescope.figures import draw
 from relapsescope.figures.draw import draw_figures
@@ -18,13 +19,14 @@ from relapsescope.provenance.failures import (
     failures_of,
     forget_failures,
     reason_of,
+    times_failed,
     without_libraries,
 )
 from relapsescope.provenance.job import Job
 from relapsescope.report import page
 from relapsescope.report.context import Section
 from relapsescope.run.job_log import run
-from relapsescope.tables import write_tsv
+from relapsescope.tables import read_columns, write_parquet, write_tsv
 
 from ..cohorts.small_run import write_results
 
@@ -67,9 +69,66 @@ def test_a_step_of_the_cohort_that_fails_leaves_empty_tables_and_a_note(tmp_path
     assert failures_of(results) == []
 
 
-def test_a_step_of_one_patient_that_fails_ends_with_an_error(tmp_path):
+def of_patient(folder):
+    """Return what the script of a patient's step is given: two libraries of two cells each."""
+    asked = given(folder, patient="P1")
+    for name in "ab":
+        barcodes = np.array(["x", "y"], dtype=object)
+        write_parquet(folder / name, {"barcode": barcodes, "qc_pass": np.array([True, False])})
+    asked.input = {"cells": [str(folder / "a"), str(folder / "b")], "panel": "p"}
+    asked.params["rows"][0]["tcr_contigs"] = "contigs.csv"
+    return asked
+
+
+def fails_on_a_cell(job):
+    passed = [read_columns(path)["qc_pass"].any() for path in job.inputs["cells"]]
+    write_tsv(Path(job.outputs["markers"]), ["gene"], [{"gene": n} for n in passed])
+    if any(passed) or job.params["rows"][0].get("tcr_contigs"):
+        raise ValueError("a cell too many")
+
+
+def test_a_step_of_one_patient_that_fails_is_left_as_if_no_cell_had_passed(tmp_path):
+    run(fails_on_a_cell, of_patient(tmp_path))
+    (failure,) = failures_of(tmp_path / "results")
+    assert failure.told.startswith("atlas: P1 (ValueError: a cell too many; details: ")
+    # Both libraries are there; none has a cell.
+    assert len((tmp_path / "results/markers.tsv").read_text().splitlines()) == 3
+    assert read_columns(tmp_path / "a")["qc_pass"].any()
+    forget_failures(tmp_path / "results")
+    assert not (tmp_path / "results/markers.tsv").exists()
+    assert times_failed(tmp_path / "results") == {"atlas": 1, "atlas P1": 1}
+    forget_failures(tmp_path / "results")
+    run(fails_on_a_cell, of_patient(tmp_path))
+    forget_failures(tmp_path / "results")
+    assert times_failed(tmp_path / "results") == {"atlas": 2, "atlas P1": 2}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[1]", '{"a": null}'])
+def test_counts_that_cannot_be_read_are_none(tmp_path, text):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/times_failed.json").write_text(text)
+    assert times_failed(tmp_path) == {}
+
+
+def test_a_patient_that_wants_more_memory_is_left_to_the_next_attempt(tmp_path):
+    def wants_more(job):
+        write_tsv(Path(job.outputs["markers"]), ["gene"], [])
+        raise MemoryError
+
     with pytest.raises(SystemExit):
-        run(fails_on_cells, given(tmp_path, patient="P1"))
+        run(wants_more, of_patient(tmp_path))
+    assert failures_of(tmp_path / "results") == []
+
+
+def test_half_written_results_of_a_step_that_fails_twice_do_not_stand_in(tmp_path):
+    def always(job):
+        write_tsv(Path(job.outputs["markers"]), ["gene"], [{"gene": "half"}])
+        raise ValueError("no")
+
+    with pytest.raises(SystemExit):
+        run(always, of_patient(tmp_path))
+    with pytest.raises(SystemExit):
+        run(always, given(tmp_path))
     assert failures_of(tmp_path / "results") == []
 
 

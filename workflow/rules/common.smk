@@ -23,6 +23,7 @@ from relapsescope.reference.files import ATLAS as ATLAS_NAMES
 from relapsescope.reference.files import has_atlas, reference_files, reference_folder
 from relapsescope.reference.manifest import read_manifest
 from relapsescope.provenance.code import code_of, stamps
+from relapsescope.provenance.failures import times_failed
 from relapsescope.run.fork_server import leave_server, start_server
 from relapsescope.run.resource_models import batch_request, batches, request
 from relapsescope.run.start import begin_or_exit
@@ -31,6 +32,7 @@ RUN = begin_or_exit(config, check=workflow.is_main_process, files=workflow.confi
 RESULTS = RUN.results
 if not workflow.is_main_process:
     leave_server()
+TIMES_FAILED = times_failed(Path(RESULTS))
 REFERENCE = config["reference"]
 REFERENCE_FOLDER = reference_folder(REFERENCE)
 REFERENCE_MANIFEST = read_manifest(REFERENCE_FOLDER) if REFERENCE_FOLDER else None
@@ -46,6 +48,7 @@ def made_by(script):
     return {
         "code": code_of(script),
         "numeric_threads": lookup(dpath="numeric_threads", within=config),
+        "times_failed": lambda wildcards: TIMES_FAILED.get(" ".join([script, *wildcards]), 0),
     }
 
 

@@ -6,6 +6,7 @@ the next one makes the step anew.
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,8 +14,11 @@ from pathlib import Path
 from relapsescope.provenance.job import Job
 
 FOLDER = Path("logs") / "failed"
+TIMES = Path("logs") / "times_failed.json"
 NOTHING_OF = ("rows", "patients")
 """Parameters that list what a step is about."""
+PASSED = "qc_pass"
+CONTIGS = ("tcr_contigs", "bcr_contigs")
 LONGEST_REASON = 300
 
 
@@ -62,6 +66,34 @@ def without_libraries(job: Job) -> Job:
     return replace(job, inputs=inputs, params=params)
 
 
+def without_cells(job: Job, folder: Path) -> Job:
+    """Return a patient's job as it is where no cell passed and nobody sequenced receptors.
+
+    Parameters
+    ----------
+    folder
+        Where the cells are written, none of which passed.
+
+    Raises
+    ------
+    KeyError
+        For a job that reads no cells.
+    """
+    # They come with numpy, and every job imports this module.
+    import pyarrow
+    import pyarrow.parquet
+
+    paths = []
+    for number, path in enumerate(job.inputs["cells"]):
+        cells = pyarrow.parquet.read_table(path)
+        nobody = pyarrow.array([False] * len(cells))
+        cells = cells.set_column(cells.column_names.index(PASSED), PASSED, nobody)
+        paths.append(str(folder / f"{number}.parquet"))
+        pyarrow.parquet.write_table(cells, paths[-1])
+    rows = [row | dict.fromkeys(CONTIGS) for row in job.params["rows"]]
+    return replace(job, inputs={**job.inputs, "cells": paths}, params={**job.params, "rows": rows})
+
+
 def note_failure(results: Path, failure: Failure) -> None:
     """Write down what failed, for the page and for the end of the run."""
     # It comes with pyarrow, and every job imports this module.
@@ -89,12 +121,15 @@ def failures_of(results: Path) -> list[Failure]:
 
 
 def forget_failures(results: Path) -> None:
-    """Remove the notes, and every stand-in, so that the next run makes the steps anew.
+    """Remove the notes, and every stand-in; count the failures, so that the steps are made anew.
 
     Results travel, and a note says what it likes: nothing outside of them is removed.
     """
+    from relapsescope.tables import write_json
+
     home = results.resolve()
-    for failure in failures_of(results):
+    failures = failures_of(results)
+    for failure in failures:
         for path in map(Path, failure.stand_ins):
             if home not in path.resolve().parents:
                 continue
@@ -103,6 +138,24 @@ def forget_failures(results: Path) -> None:
             else:
                 path.unlink(missing_ok=True)
     shutil.rmtree(results / FOLDER, ignore_errors=True)
+    times = Counter(times_failed(results))
+    for failure in failures:
+        times.update({failure.step, f"{failure.step} {failure.part}".strip()})
+    if failures:
+        write_json(results / TIMES, times)
+
+
+def times_failed(results: Path) -> dict[str, int]:
+    """Return how often steps have failed in a folder of results, by rule, and its subject if any.
+
+    Rules have it for a parameter. Snakemake does not miss a file that only others were made of,
+    and would not remake what had stood in for it.
+    """
+    try:
+        found = json.loads((results / TIMES).read_text(encoding="utf-8"))
+        return {str(step): int(times) for step, times in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
 
 
 def failure_lines(failures: Sequence[Failure]) -> list[str]:

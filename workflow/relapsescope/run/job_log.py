@@ -5,6 +5,7 @@ import importlib
 import os
 import resource
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from relapsescope.errors import InputProblem
-from relapsescope.provenance.failures import Failure, note_failure, reason_of, without_libraries
+from relapsescope.provenance.failures import (
+    Failure,
+    note_failure,
+    reason_of,
+    without_cells,
+    without_libraries,
+)
 from relapsescope.provenance.job import Job
 from relapsescope.run.fork_server import hand_over
 
@@ -30,7 +37,7 @@ def run(function: Callable[[Job], str | None], snakemake: Any) -> None:
     given = {name: getattr(snakemake, name) for name in ("input", "output", "params", "wildcards")}
     inputs, outputs, params, wildcards = (_plain(dict(one.items())) for one in given.values())
     job = (str(snakemake.rule), inputs, outputs, params, _plain(snakemake.config))
-    arguments = (job, str(snakemake.log[0]), bool(wildcards))
+    arguments = (job, str(snakemake.log[0]), " ".join(map(str, wildcards.values())))
     if hasattr(sys.modules.get(function.__module__), function.__name__):
         status = hand_over(do_job, (function.__module__, function.__name__, *arguments))
         if status is not None:
@@ -40,19 +47,21 @@ def run(function: Callable[[Job], str | None], snakemake: Any) -> None:
     _do(function, *arguments)
 
 
-def do_job(module: str, name: str, job: tuple[Any, ...], log: str, of_one: bool) -> None:
+def do_job(module: str, name: str, job: tuple[Any, ...], log: str, subject: str) -> None:
     """Do a job whose function is named: what the server is asked for."""
-    _do(getattr(importlib.import_module(module), name), job, log, of_one)
+    _do(getattr(importlib.import_module(module), name), job, log, subject)
 
 
 def _do(
-    function: Callable[[Job], str | None], values: tuple[Any, ...], log: str, of_one: bool
+    function: Callable[[Job], str | None], values: tuple[Any, ...], log: str, subject: str
 ) -> None:
     """Do a job with the rule's log, and write what it cost.
 
-    What the function returns is printed on the terminal, for the person who waits. Of a step of
-    the whole cohort that fails, empty tables are left, so that what does not need it still comes;
-    a step of a library or a patient (`of_one`) ends with exit status 1.
+    What the function returns is printed on the terminal, for the person who waits. Of a step that
+    fails, tables are left as they are without any library, a patient's (`subject`) as they are
+    where no cell passed, so that what does not need it still comes. It ends with exit status 1
+    where there are no such tables, and where a patient's step wanted more memory than there was,
+    which a cluster gives at the next attempt.
     """
     began = time.monotonic()
     job = Job(*values)
@@ -61,12 +70,12 @@ def _do(
         with job_log(log):
             told = function(job)
     except SystemExit as end:
-        if of_one or not _left_empty(function, job):
-            raise
         # What ended the job; `raise … from None` hides it from tracebacks alone.
-        reason = reason_of(end.__context__ or end)
+        error = end.__context__ or end
+        if (subject and isinstance(error, MemoryError)) or not _left_empty(function, job, subject):
+            raise
         stand_ins = tuple(map(str, job.outputs.values()))
-        failure = Failure(job.rule, "", reason, log, stand_ins)
+        failure = Failure(job.rule, subject, reason_of(error), log, stand_ins)
         note_failure(Path(job.config["results"]), failure)
     _write_benchmark(Path(log), time.monotonic() - began)
     if told:
@@ -103,10 +112,13 @@ def _write_benchmark(log: Path, seconds: float) -> None:
     path.write_text("\t".join(values) + "\n" + "\t".join(values.values()) + "\n")
 
 
-def _left_empty(function: Callable[[Job], str | None], job: Job) -> bool:
-    """Return whether a step could write its results as they are without a library."""
-    with contextlib.suppress(Exception), contextlib.redirect_stdout(None):
-        function(without_libraries(job))
+def _left_empty(function: Callable[[Job], str | None], job: Job, subject: str) -> bool:
+    """Return whether a step could write its results as they are without a library, or a cell."""
+    try:
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
+            function(without_cells(job, Path(folder)) if subject else without_libraries(job))
+    except Exception:
+        return False
     return all(isinstance(path, str) and Path(path).exists() for path in job.outputs.values())
 
 

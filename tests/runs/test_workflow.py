@@ -604,6 +604,12 @@ def test_what_does_not_need_a_failed_step_still_comes(finished, tmp_path, monkey
     assert not {"clones", "library", "antigens"} & planned.keys()
 
 
+def test_a_limit_of_the_verdicts_counts_no_molecule_again(finished):
+    planned = finished.planned("--config", "antigens={lost_below: 0.11}")
+    assert {"antigens", "answers"} <= planned.keys()
+    assert not {"library", "clones", "molecules", "programmes"} & planned.keys()
+
+
 # Columns by the gene sets that the configuration names, and by the arms of the genome.
 VARYING = re.compile(r"exhaustion_.*|(wherry2007|cartex)_.*|\d+[pq]")
 

@@ -6,7 +6,6 @@ Steps: molecules (a patient) -> antigens (the cohort).
 """
 
 MOLECULAR = molecular_paths(RESULTS)
-MOLECULAR_SETTINGS = ("antigens", "anxa1")
 
 
 rule molecules:
@@ -20,9 +19,7 @@ rule molecules:
         "../../envs/relapsescope.yaml"
     params:
         rows=lambda wildcards: rows_of(SAMPLES_OF[wildcards.patient]),
-        settings={
-            section: lookup(dpath=section, within=config) for section in MOLECULAR_SETTINGS
-        },
+        settings=leaves_of(TALLIED),
         **made_by("molecules"),
     resources:
         **requests("molecules"),
@@ -52,7 +49,7 @@ rule antigens:
         "../../envs/relapsescope.yaml"
     params:
         settings={
-            section: lookup(dpath=section, within=config) for section in MOLECULAR_SETTINGS
+            section: lookup(dpath=section, within=config) for section in ("antigens", "anxa1")
         },
         reference=REFERENCE_MANIFEST.terms() if REFERENCE_MANIFEST else {},
         **made_by("antigens"),

@@ -8,8 +8,10 @@ import re
 
 from relapsescope.course.files import bulk_files, clinical_files, course_paths
 from relapsescope.programmes.files import gmt_files
+from relapsescope.programmes.settings import COMPARED
 from relapsescope.intake.judged_genes import judged_genes
 from relapsescope.paths import REPOSITORY
+from relapsescope.antigens.settings import TALLIED
 from relapsescope.antigens.files import MOLECULE_FILES, molecular_paths
 from relapsescope.car_t.files import CAR_FILES, CAR_TABLES as CAR_TABLE_NAMES
 from relapsescope.clones.files import CLONE_FILES
@@ -40,6 +42,15 @@ CELLXGENE = [f"{RESULTS}/cellxgene/cohort.h5ad"] if config["cellxgene"] else []
 
 
 CATEGORY = re.compile(r"^\.\. category: (.+)$", re.M)
+
+
+# A key that is not among a job's parameters cannot run it again.
+def leaves_of(keys):
+    """Return values of the configuration by section and key, as parameters."""
+    return {
+        section: {name: lookup(dpath=f"{section}/{name}", within=config) for name in names}
+        for section, names in keys.items()
+    }
 
 
 # Parameters that are functions of `input` are not compared by Snakemake: stamps take wildcards.

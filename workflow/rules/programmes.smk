@@ -22,10 +22,8 @@ rule programmes:
     params:
         rows=[library.as_params() for library in RUN.libraries.values()],
         patients=list(SAMPLES_OF),
-        settings={
-            section: lookup(dpath=section, within=config)
-            for section in ("programmes", *MOLECULAR_SETTINGS)
-        },
+        settings={"programmes": lookup(dpath="programmes", within=config)}
+        | leaves_of(COMPARED),
         seed=lookup(dpath="seed", within=config),
         gene_sets=stamps(gmt_files(config["programmes"]["gene_sets"])),
         **made_by("programmes"),

@@ -1,6 +1,6 @@
 """Numbers of the verdicts on antigens and ANXA1; `config/README.md` explains each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar
 
 from relapsescope.settings import (
@@ -34,11 +34,25 @@ class ReferenceLimits:
 
 
 @dataclass(frozen=True)
-class AntigenSettings:
-    """The section `antigens`."""
+class CountedAntigens:
+    """The keys of `antigens` that molecules are counted by; the others judge what was counted."""
 
     genes: tuple[Gene, ...]
     car_target: Gene
+    dispersion: NotNegative
+    dispersion_sd: NotNegative
+    core_probability: Share
+
+    @property
+    def rates(self) -> RateSettings:
+        """How cells of a group are taken to differ."""
+        return RateSettings(self.dispersion, self.dispersion_sd)
+
+
+@dataclass(frozen=True)
+class AntigenSettings(CountedAntigens):
+    """The section `antigens`."""
+
     lost_below: Positive
     reduced_below: Positive
     stray_share: Share
@@ -53,9 +67,6 @@ class AntigenSettings:
     library_log_sd: NotNegative
     patient_log_sd: Positive
     patient_prior_df: Positive
-    dispersion: NotNegative
-    dispersion_sd: NotNegative
-    core_probability: Share
     protein_present: Share
     protein_absent: Share
 
@@ -70,11 +81,6 @@ class AntigenSettings:
         return self.lost_below, self.reduced_below
 
     @property
-    def rates(self) -> RateSettings:
-        """How cells of a group are taken to differ."""
-        return RateSettings(self.dispersion, self.dispersion_sd)
-
-    @property
     def reference(self) -> ReferenceLimits:
         """From when a group of cells may serve as a reference."""
         return ReferenceLimits(
@@ -87,17 +93,30 @@ class AntigenSettings:
 
 
 @dataclass(frozen=True)
-class Anxa1Settings:
-    """The section `anxa1`."""
+class CountedAnxa1:
+    """The keys of `anxa1` that molecules are counted by; the others judge what was counted."""
 
     gene: Gene
+    usual_cpm: NotNegative
+    contaminants: dict[str, tuple[Gene, ...]]
+    coexpressed: tuple[Gene, ...]
+    cycle_genes: tuple[Gene, ...]
+
+
+@dataclass(frozen=True)
+class Anxa1Settings(CountedAnxa1):
+    """The section `anxa1`."""
+
     high_log2_ratio: Positive
     min_cells: Count
     min_reference_umi: NotNegative
     max_null_share: Probability
-    usual_cpm: NotNegative
     patient_log_sd: Positive
     patient_prior_df: Positive
-    contaminants: dict[str, tuple[Gene, ...]]
-    coexpressed: tuple[Gene, ...]
-    cycle_genes: tuple[Gene, ...]
+
+
+TALLIED = {
+    "antigens": tuple(field.name for field in fields(CountedAntigens)),
+    "anxa1": tuple(field.name for field in fields(CountedAnxa1)),
+}
+"""Keys by section that molecules are counted by."""

@@ -18,7 +18,7 @@ from relapsescope.antigens.cell_groups import Group, cell_groups
 from relapsescope.antigens.counted_cells import CellKey, cell_columns, counted_cells
 from relapsescope.antigens.mixture import Mixed, add_mixed, mixed_exposure
 from relapsescope.antigens.records import Kind, Library, Measure, Record, record_columns
-from relapsescope.antigens.settings import AntigenSettings, Anxa1Settings
+from relapsescope.antigens.settings import TALLIED, CountedAntigens, CountedAnxa1
 from relapsescope.antigens.surface import surface_records
 from relapsescope.clones.files import PROBABILITY
 from relapsescope.libraries.library_rna import LibraryRna, gene_in_cells, read_library
@@ -55,11 +55,15 @@ def tally_molecules(
         by depth and molecules of each gene) and `pooled` (every gene's UMIs in the groups that
         stand for a lineage or a clone).
     settings
-        Sections `antigens` and `anxa1` of the configuration.
+        Of the sections `antigens` and `anxa1` of the configuration the keys `TALLIED`.
     """
+    counting = {
+        section: {name: settings[section][name] for name in names}
+        for section, names in TALLIED.items()
+    }
     asked = Asked(
-        settings_of(AntigenSettings, settings["antigens"], name="antigens"),
-        settings_of(Anxa1Settings, settings["anxa1"], name="anxa1"),
+        settings_of(CountedAntigens, counting["antigens"], name="antigens"),
+        settings_of(CountedAnxa1, counting["anxa1"], name="anxa1"),
     )
     calls = _clone_calls(clone_cells_path)
     found: list[LibraryTallies] = []
@@ -81,8 +85,8 @@ def tally_molecules(
 class Asked:
     """What is counted."""
 
-    antigens: AntigenSettings
-    anxa1: Anxa1Settings
+    antigens: CountedAntigens
+    anxa1: CountedAnxa1
 
     @property
     def genes(self) -> tuple[str, ...]:
@@ -189,7 +193,7 @@ def rna_records(rna: LibraryRna, sample_id: str, group: Group, asked: Asked) -> 
 
 
 def coexpression_records(
-    rna: LibraryRna, sample_id: str, group: Group, settings: Anxa1Settings
+    rna: LibraryRna, sample_id: str, group: Group, settings: CountedAnxa1
 ) -> list[Record]:
     """Return how many cells with and without ANXA1 hold each other gene, for groups of plasma."""
     place = {symbol: i for i, symbol in enumerate(rna.counts.symbols)}
@@ -222,7 +226,7 @@ def high_records(
     sample_id: str,
     group: Group,
     groups: Sequence[Group],
-    settings: Anxa1Settings,
+    settings: CountedAnxa1,
 ) -> list[Record]:
     """Return how many malignant cells hold more ANXA1 than twice the usual rate explains.
 

@@ -21,6 +21,10 @@ PATIENT, COHORT = "patient", "cohort"
 NEITHER = "neither"
 
 
+COMPARED = {"antigens": ("library_log_sd",), "anxa1": ("contaminants", "min_reference_umi")}
+"""Keys of other sections that programmes are compared by."""
+
+
 @dataclass(frozen=True)
 class ProgrammeSettings:
     """`config/README.md`, section `programmes`, explains each."""

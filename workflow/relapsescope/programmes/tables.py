@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from relapsescope.antigens.molecules import read_clones
-from relapsescope.antigens.settings import AntigenSettings, Anxa1Settings
 from relapsescope.programmes.arms import arm_of_symbols, changed_arms
 from relapsescope.programmes.gene_sets import read_gene_sets
 from relapsescope.programmes.paired_test import PairedTest, test_over_patients
@@ -74,7 +73,7 @@ def write_programmes(
     outputs
         Paths `programmes`, `programme_comparisons` and `enrichment`.
     settings
-        Sections `programmes`, `antigens` and `anxa1` of the configuration.
+        The section `programmes` of the configuration, and of others the keys `COMPARED`.
 
     Raises
     ------
@@ -82,12 +81,13 @@ def write_programmes(
         With one line for each thing that is wrong with the gene sets.
     """
     own = settings_of(ProgrammeSettings, settings["programmes"], name="programmes")
-    antigens = settings_of(AntigenSettings, settings["antigens"], name="antigens")
-    high = settings_of(Anxa1Settings, settings["anxa1"], name="anxa1")
+    anxa1 = settings["anxa1"]
     sets = read_gene_sets(own.gene_sets)
     clones = read_clones(clones_paths)
     arms, arm_of = changed_arms(clones_paths), arm_of_symbols()
-    effects = _effects(libraries, list(pooled_paths.values()), antigens.library_log_sd)
+    effects = _effects(
+        libraries, list(pooled_paths.values()), settings["antigens"]["library_log_sd"]
+    )
     compared: list[Compared] = []
     summary: list[dict[str, Any]] = []
     genes: list[dict[str, Any]] = []
@@ -100,12 +100,12 @@ def write_programmes(
             before,
             bulks,
             clones,
-            contaminants=high.contaminants,
+            contaminants=anxa1["contaminants"],
             min_cells=own.min_cells,
         )
         summary += [_refused(patient, clone, reason) for clone, reason in refused]
         for pair in pairs:
-            one = Compared(pair, pair.changes(effects, own, high.min_reference_umi))
+            one = Compared(pair, pair.changes(effects, own, anxa1["min_reference_umi"]))
             compared.append(one)
             summary.append(_summary(one))
             changed = arms.get((patient, pair.clone_id), {})

@@ -6,15 +6,15 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.antigens import anxa1
+from relapsescope.antigens import anxa1, verdicts
 from relapsescope.antigens.anxa1_contrasts import Contrast
-from relapsescope.antigens.cell_groups import Group
+from relapsescope.antigens.cell_groups import FOREIGN_P, Group, _unexplained
 from relapsescope.antigens.detection import detection_rows
 from relapsescope.antigens.outside import _enough_cells
 from relapsescope.antigens.records import Counted, Kind, Subset
 from relapsescope.antigens.references import Cohort
 from relapsescope.antigens.tallies import HIGH_P, high_records
-from relapsescope.antigens.verdicts import share_told, verdict_of
+from relapsescope.antigens.verdicts import MOST_PARTIAL, percent, share_told, verdict_of
 from relapsescope.car_t.exhaustion import _unit
 from relapsescope.clones import malignant_cells, subclone_posterior
 from relapsescope.clones.fates import CloneCount, fate, share_limits
@@ -23,7 +23,7 @@ from relapsescope.clones.lost_identity import CELL_VARIANCE, _fit
 from relapsescope.clones.malignant_cells import patient_cells
 from relapsescope.clones.normal_plasma import own_counts
 from relapsescope.clones.programme_split import _slope, absent_somewhere
-from relapsescope.clones.tables import _expected_shares
+from relapsescope.clones.tables import _expected_shares, shared_arms
 from relapsescope.course import salvage
 from relapsescope.course.files import bulk_files
 from relapsescope.course.imwg import _m_protein
@@ -303,6 +303,11 @@ def test_of_several_marrows_in_remission_the_fullest_counts():
         ),
         ("REDUCED", {"partial_probability": 0.89}, ""),
         ("REDUCED", {"retaining_share_ci_high": 1.0}, ""),
+        (
+            "REDUCED",
+            {"retaining_share_ci_high": MOST_PARTIAL},
+            f"; lost in about 70 % of the cells, kept by 1.0 % to {percent(MOST_PARTIAL)}",
+        ),
     ],
 )
 def test_how_a_partial_loss_is_told(verdict, changes, told):
@@ -567,6 +572,7 @@ def test_the_chance_of_a_molecule_in_a_resting_cell():
 def test_a_profile_of_nothing_is_even():
     assert _profile(np.array([3.0, 1, 0])).tolist() == [0.75, 0.25, 0]
     assert _profile(np.zeros(4)).tolist() == [0.25] * 4
+    assert _profile(np.zeros(1)).tolist() == [1]
 
 
 def test_the_picture_of_arms_is_counts_over_what_a_normal_cell_would_show():
@@ -673,3 +679,68 @@ def test_where_no_clone_came_back_it_is_said_why():
     assert told.endswith(".")
     known = came_back(patient()).text
     assert "the cells that came back are clone B, 190 of the 200 malignant plasma cells" in known
+
+
+def test_molecules_that_would_have_decided_by_hand(monkeypatch):
+    """An error of 0.1 of libraries: near a limit more are needed, within the error none help."""
+    monkeypatch.setattr(verdicts, "log_error", lambda base: 0.0)
+    limits = (0.1, 0.6)
+    least = verdicts.ZERO_COUNT_LIMIT / 0.1 * np.exp(1.96 * 0.1)
+
+    def needed(estimate, expected):
+        return verdicts.needed_umi(Interval(estimate, 0.0, 9.0), expected, None, 0.1, limits)
+
+    # Fewer than ten molecules say nothing of where the ratio lies.
+    assert needed(0.5, 19.8) == pytest.approx(least, rel=1e-3)
+    margin = np.log(0.6 / 0.45)
+    more = 1 / ((margin / 1.96) ** 2 - 0.01) / 0.45
+    assert more > least
+    assert needed(0.45, 1000) == pytest.approx(more, rel=1e-3)
+    assert needed(0.55, 1000) == np.inf
+    assert needed(2.0, 1000) == pytest.approx(least, rel=1e-3)
+
+
+def test_more_of_some_genes_than_ambient_rna_explains():
+    """Of 100 ambient molecules a tenth is of either gene: twenty are expected."""
+    counts = SimpleNamespace(
+        symbols=np.array(["A", "B", "C"]),
+        gene_ids=np.array(["1", "2", "3"]),
+        matrix=sparse.csr_matrix(np.array([[20, 0, 9], [40, 0, 0], [0, 0, 0], [0, 45, 0]])),
+    )
+    profile = np.array([0.1, 0.1, 0.8])
+    found = _unexplained(counts, ("A", "B"), np.full(4, 100.0), profile)
+    chance = [stats.poisson.sf(n - 1, 20) <= FOREIGN_P for n in (20, 40, 0, 45)]
+    assert found.tolist() == chance == [False, True, False, True]
+
+
+def test_arms_shared_with_what_was_there_before():
+    def clone(name, *events):
+        return SimpleNamespace(clone_id=name, events=events)
+
+    clones = [clone("A", "+1q", "-13q"), clone("B", "-16p"), clone("C", "+1q", "-16p", "-17p")]
+    counted = {
+        "A": {"before": SimpleNamespace(n_cells=5)},
+        "B": {"before": SimpleNamespace(n_cells=0)},
+        "C": {"before": SimpleNamespace(n_cells=0)},
+    }
+    assert shared_arms(clones[2], clones, counted, ["before"]) == ("+1q",)
+    counted["B"]["before"].n_cells = 1
+    assert shared_arms(clones[2], clones, counted, ["before"]) == ("+1q", "-16p")
+    assert shared_arms(clones[2], clones, counted, []) == ()
+
+
+def test_another_clone_of_another_verdict_stands_against():
+    other = {"clone_id": "C", "n_cells": "40", "verdict": "LOST"}
+    words = "clone C (40 cells) beside it: lost"
+
+    def against(values):
+        found = patient()
+        row = next(r for r in found.tables["antigens"] if r["antigen"] == "TNFRSF17")
+        more = rows_of("antigens", [dict(row.values) | other | values])
+        tables = dict(found.tables) | {"antigens": [*found.tables["antigens"], *more]}
+        rows = mechanism_rows(replace(found, tables=tables))
+        return next(r for r in rows if r["mechanism"] == "antigen_escape")["against"]
+
+    assert words in against({})
+    assert "beside it" not in against({"verdict": "RETAINED"})
+    assert "beside it" not in against({"verdict": "INDETERMINATE"})

@@ -29,9 +29,9 @@ def answer_rows(
         The patient's rows of `mechanisms.tsv`; none for a patient without relapse.
     """
     if not mechanisms:
-        told = [(CAME_BACK, _no_relapse(patient))]
+        words = [(CAME_BACK, _no_relapse(patient))]
     else:
-        told = [
+        words = [
             (CAME_BACK, came_back(patient)),
             (WHY, why_not_killed(mechanisms, rules)),
             (HOW_SURE, how_sure(mechanisms, rules, patient.beliefs, outside_marrow(patient))),
@@ -44,7 +44,7 @@ def answer_rows(
             "answer": answer.text,
             "answer_cells": answer.code,
         }
-        for place, (question, answer) in enumerate(told, 1)
+        for place, (question, answer) in enumerate(words, 1)
     ]
 
 
@@ -80,32 +80,32 @@ def why_not_killed(mechanisms: Sequence[Mapping[str, Any]], rules: Rules) -> Cit
     if first:
         row = first[0]
         title = rules.title(row["mechanism"])
-        told = Cited(f"{title} stands out: ") + parse_cited(row["evidence"], row["evidence_cells"])
-        return told + (f"; also supported: {names}." if names else "; nothing else is supported.")
+        words = Cited(f"{title} stands out: ") + parse_cited(row["evidence"], row["evidence_cells"])
+        return words + (f"; also supported: {names}." if names else "; nothing else is supported.")
     likely = [row for row in mechanisms if row["primary_leaning"]]
     if likely:
-        told = _leaning_answer(likely[0], rules)
+        words = _leaning_answer(likely[0], rules)
     else:
-        told = Cited(f"No mechanism stands out: {mechanisms[0]['primary_reason']}")
+        words = Cited(f"No mechanism stands out: {mechanisms[0]['primary_reason']}")
     others = [row for row in others if not row["primary_leaning"]]
     names = _named([row["mechanism"] for row in others], rules)
-    return told + (f"; supported: {names}." if names else ".")
+    return words + (f"; supported: {names}." if names else ".")
 
 
 def _leaning_answer(values: Mapping[str, Any], rules: Rules) -> Cited:
     """Return the mechanism that the evidence leans to, its probability and the evidence."""
     title = lower_title(rules, values["mechanism"])
-    told = parse_cited(values["evidence"], values["evidence_cells"])
+    words = parse_cited(values["evidence"], values["evidence_cells"])
     if values["verdict"] == SUPPORTED:
         lead = Cited(f"{rules.title(values['mechanism'])} is supported and most probably decides")
-        return lead + ", though what would come before it is open: " + told
+        return lead + ", though what would come before it is open: " + words
     row = _row_of(values)
     lead = cited(
         "No mechanism is shown; the evidence leans to {title} (probability {p}): ",
         title=title,
         p=row.number("leaning"),
     )
-    return lead + told
+    return lead + words
 
 
 def is_leaning(row: Mapping[str, Any] | Row) -> bool:
@@ -186,14 +186,14 @@ def how_sure(
 def _no_relapse(patient: PatientEvidence) -> Cited:
     given = bool(patient.tables["course"])
     course = "no confirmed progression after CAR-T" if given else "there are no clinical tables"
-    told = Cited(
+    words = Cited(
         f"No relapse is recorded: there is no library at relapse, and {course}; so there is "
         "nothing to explain."
     )
     line = patient.car_line
     if line is not None and line["best_response"] not in ("", "NE"):
-        told += cited(" The best response was {best}.", best=line.word("best_response"))
-    return told
+        words += cited(" The best response was {best}.", best=line.word("best_response"))
+    return words
 
 
 def _named(names: Sequence[str], rules: Rules) -> str:

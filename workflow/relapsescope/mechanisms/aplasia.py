@@ -172,9 +172,9 @@ def _confounders(
     before: Mapping[str, Any],
 ) -> list[str]:
     """Return what else than CAR-T cells may have taken the normal plasma cells away."""
-    told = []
+    words = []
     if library["timepoint"] == AFTER[0]:
-        told.append("soon after lymphodepletion")
+        words.append("soon after lymphodepletion")
     day = float(library["day"]) if library.get("day") else math.inf
     own = [row for row in tables["course"] if row["patient_id"] == library["patient_id"]]
     starts = [row.value("start_day") for row in own if row["therapy_class"] == "car_t"]
@@ -183,10 +183,10 @@ def _confounders(
         for row in own
         if starts and row["therapy_class"] != "car_t" and min(starts) < row.value("start_day") < day
     ]
-    told += [f"{row['therapy_class'].replace('_', ' ')} since the infusion" for row in later]
+    words += [f"{row['therapy_class'].replace('_', ' ')} since the infusion" for row in later]
     tumour, earlier = (
         one["n_malignant"] / max(1, one["n_malignant"] + one["n_beside"]) for one in (now, before)
     )
     if tumour > earlier:
-        told.append("more malignant cells than before, which displace normal ones")
-    return list(dict.fromkeys(told))
+        words.append("more malignant cells than before, which displace normal ones")
+    return list(dict.fromkeys(words))

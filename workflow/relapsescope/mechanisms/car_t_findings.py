@@ -74,8 +74,8 @@ def _by_transgene(patient: PatientEvidence, row: Row) -> Finding:
     verdict = row["persistence_verdict"]
     if verdict == "INDETERMINATE":
         leaning = row.value("persistence_leaning") * _ever_there(patient)
-        told = row.word("persistence_reason")
-        return Finding("undecided", evidence, not_assessed=told, leaning=leaning)
+        words = row.word("persistence_reason")
+        return Finding("undecided", evidence, not_assessed=words, leaning=leaning)
     if verdict == "PERSISTENT":
         return Finding("present", evidence, 0.0)
     earlier = [r for r in patient.car_t(WITH_CAR_T) if _shows_car_t(r)]
@@ -90,9 +90,9 @@ def _by_transgene(patient: PatientEvidence, row: Row) -> Finding:
         return Finding("gone", evidence + seen, _share_gone(row, peak))
     line = patient.car_line
     if line is not None and line["best_response"] in RESPONDED:
-        told = cited("; response to the infusion: {best}", best=line.word("best_response"))
+        words = cited("; response to the infusion: {best}", best=line.word("best_response"))
         late = Cited("no earlier library shows the CAR-T cells")
-        return Finding("gone_after_response", evidence + told, BY_RESPONSE_ONLY, not_assessed=late)
+        return Finding("gone_after_response", evidence + words, BY_RESPONSE_ONLY, not_assessed=late)
     why = Cited("neither an earlier library nor a response shows that CAR-T cells were ever there")
     return Finding("never_shown", evidence, not_assessed=why, leaning=_ever_there(patient))
 
@@ -103,14 +103,14 @@ def _share_seen(row: Row) -> Cited:
     if row["detection_limit"]:
         limit = cited("; the library would have shown {l} %", l=row.percent("detection_limit"))
     if row.value("n_cells") == 0:
-        told = cited(
+        words = cited(
             "none of {t} T cells in {sample} shows the transgene: at most {high} % are CAR-T cells",
             t=row.number("n_t_cells"),
             sample=row.word("sample_id"),
             high=row.percent("fraction_ci_high"),
         )
-        return told + limit
-    told = cited(
+        return words + limit
+    words = cited(
         "{n} of {t} T cells in {sample} show the transgene: {share} % are CAR-T cells (interval "
         "{interval} %)",
         n=row.number("n_cells"),
@@ -119,7 +119,7 @@ def _share_seen(row: Row) -> Cited:
         share=row.percent("fraction_of_t"),
         interval=row.interval("fraction_ci_low", "fraction_ci_high", percent=True),
     )
-    return told + limit
+    return words + limit
 
 
 def _ever_there(patient: PatientEvidence) -> float:
@@ -192,12 +192,12 @@ def t_cell_exhaustion(patient: PatientEvidence) -> Finding:
 
 def _compared_with(row: Row) -> Cited:
     """Return whose scores the CAR-T cells' are compared with."""
-    base = row["compared_with"]
+    reference = row["compared_with"]
     if row["contrast"] == "same_library":
-        told = Cited("T cells of the same library that do not show the transgene")
-        if base == row["sample_id"]:
-            return told
-        return cited("{told} and T cells of {before}", told=told, before=row.word("compared_with"))
+        words = Cited("T cells of the same library that do not show the transgene")
+        if reference == row["sample_id"]:
+            return words
+        return cited("{told} and T cells of {before}", told=words, before=row.word("compared_with"))
     return cited("the CAR-T cells of {sample}", sample=row.word("compared_with"))
 
 

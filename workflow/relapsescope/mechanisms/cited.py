@@ -125,8 +125,8 @@ class Row:
     def fold(self, column: str) -> Cited:
         """Return a log2 change as a factor: ``6.1-fold up``."""
         value = self.value(column)
-        told = self._cited(readable(2 ** abs(value)), column)
-        return told + ("-fold up" if value >= 0 else "-fold down")
+        words = self._cited(readable(2 ** abs(value)), column)
+        return words + ("-fold up" if value >= 0 else "-fold down")
 
     def interval(self, low: str, high: str, *, percent: bool = False) -> Cited:
         """Return ``low to high``; a missing end means that there is no limit."""
@@ -160,27 +160,27 @@ def readable(value: float) -> str:
 
 def share_words(fraction: float) -> str:
     """Return a fraction in per cent; what only rounding would make all or nothing is not."""
-    told = readable(100 * fraction)
-    return ">99" if told == "100" and fraction < 1 else told
+    words = readable(100 * fraction)
+    return ">99" if words == "100" and fraction < 1 else words
 
 
 def cited(template: str, **parts: "Cited | str") -> Cited:
     """Return a template filled in, e.g. ``cited("ratio {r}", r=row.number("ratio"))``."""
-    told = Cited("")
+    words = Cited("")
     for literal, name, _, _ in string.Formatter().parse(template):
-        told += literal
+        words += literal
         if name is not None:
-            told += parts[name]
-    return told
+            words += parts[name]
+    return words
 
 
 def joined(parts: Sequence["Cited | str"], separator: str = "; ") -> Cited:
     """Return the texts that are not empty, one after another."""
-    told = Cited("")
+    words = Cited("")
     for part in parts:
         if part:
-            told = told + separator + part if told else told + part
-    return told
+            words = words + separator + part if words else words + part
+    return words
 
 
 def parse_cited(text: str, code: str) -> Cited:
@@ -192,10 +192,10 @@ def parse_cited(text: str, code: str) -> Cited:
     return Cited(text, tuple(spans))
 
 
-def uncited_numbers(told: Cited) -> list[str]:
+def uncited_numbers(words: Cited) -> list[str]:
     """Return the numbers of a text that no cell stands behind; a page must show none."""
     return [
         found.group()
-        for found in NUMBER.finditer(told.text)
-        if not any(a <= found.start() and found.end() <= b for a, b, _ in told.spans)
+        for found in NUMBER.finditer(words.text)
+        if not any(a <= found.start() and found.end() <= b for a, b, _ in words.spans)
     ]

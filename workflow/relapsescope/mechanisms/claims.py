@@ -114,12 +114,12 @@ def _share(cases: Sequence[Shown | None], published: float | None, min_decided: 
     if outcome.verdict in (NOT_ASSESSABLE, NOT_DECIDED):
         return outcome
     decided = [case.shows for case in outcome.cases if case.shows is not None]
-    here = exact_proportion(sum(decided), len(decided))
-    told = f"{outcome.reason} (95 % interval {100 * here.low:.0f} to {100 * here.high:.0f} %)"
+    shown = exact_proportion(sum(decided), len(decided))
+    words = f"{outcome.reason} (95 % interval {100 * shown.low:.0f} to {100 * shown.high:.0f} %)"
     verdict = NOT_COMPARED
     if published is not None:
-        verdict = COMPATIBLE if here.low <= published <= here.high else DIFFERS
-    return replace(outcome, verdict=verdict, reason=told)
+        verdict = COMPATIBLE if shown.low <= published <= shown.high else DIFFERS
+    return replace(outcome, verdict=verdict, reason=words)
 
 
 def _row(claim: Mapping[str, Any], outcome: Outcome, settings: ClaimSettings) -> dict[str, Any]:
@@ -300,9 +300,9 @@ def _untreated_and_outcome(tables: Mapping[str, Sequence[Row]]) -> Outcome:
     )
     adverse = row.value("low") > 0
     verdict = REPRODUCED if adverse and there else NOT_REPRODUCED
-    told = joined([*(case.words for case in cells), hazard])
+    words = joined([*(case.words for case in cells), hazard])
     why = f"{part}; hazard adjusted for myeloid genes {'is' if adverse else 'is not'} raised"
-    return Outcome(verdict, why, tuple(cells), told)
+    return Outcome(verdict, why, tuple(cells), words)
 
 
 def _wet_laboratory(patients: Sequence[PatientEvidence]) -> Outcome:

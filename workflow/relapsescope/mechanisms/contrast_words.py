@@ -89,13 +89,13 @@ def contrast_sentence(rows: Sequence[Mapping[str, str]]) -> str:
         )
     different = [measure_words(row["measure"]) for row in tested if row["verdict"] == DIFFERENT]
     found = f"different in {'; '.join(different)}" if different else "no difference is shown"
-    told = f"{found} ({len(tested)} of {_measures(len(rows))} could be tested)"
+    words = f"{found} ({len(tested)} of {_measures(len(rows))} could be tested)"
     reach = min(float(row["detectable_sd"]) for row in tested)
     power = (
         f" A difference of {reach:.2g} standard deviations between patients would be shown four "
         "times in five; a smaller one may be there."
     )
-    return lead + told + "." + power
+    return lead + words + "." + power
 
 
 def power_words(row: Mapping[str, str]) -> str:

@@ -107,21 +107,21 @@ def residual_disease(patient: PatientEvidence) -> Finding:
         state = "reported_cr" if reported in COMPLETE else "reported_below_cr"
         strength = 0.0 if reported in COMPLETE else RANKS.get(reported, math.nan)
         return Finding(state, evidence, strength, not_assessed=line.word("reason"))
-    told = cited("best response {best}", best=line.word("best_response"))
+    words = cited("best response {best}", best=line.word("best_response"))
     if line["best_response_day"]:
-        told += cited(" on day {day}", day=line.number("best_response_day"))
+        words += cited(" on day {day}", day=line.number("best_response_day"))
     if best not in COMPLETE:
-        return Finding("below_cr", told, RANKS.get(best, math.nan))
+        return Finding("below_cr", words, RANKS.get(best, math.nan))
     tests = _mrd_tests(patient, line)
     if line["mrd_status"] == "negative":
-        told += cited(", MRD negative on day {day}", day=line.number("mrd_day"))
-        return Finding("cr_mrd_negative", told, 0.0)
+        words += cited(", MRD negative on day {day}", day=line.number("mrd_day"))
+        return Finding("cr_mrd_negative", words, 0.0)
     if tests and all(test["mrd"] == "positive" for test in tests):
         days = joined([test.number("day") for test in tests], ", ")
-        told += cited(", MRD positive on day {days}", days=days)
-        return Finding("mrd_positive", told, RANKS["mrd_positive"])
+        words += cited(", MRD positive on day {days}", days=days)
+        return Finding("mrd_positive", words, RANKS["mrd_positive"])
     why = Cited("MRD was not tested to the criteria's sensitivity while the response lasted")
-    return Finding("cr", told, 0.0, not_assessed=why)
+    return Finding("cr", words, 0.0, not_assessed=why)
 
 
 def _left_in_remission(patient: PatientEvidence) -> tuple[Cited, float]:
@@ -146,17 +146,17 @@ def _left_in_remission(patient: PatientEvidence) -> tuple[Cited, float]:
             least=LEAST_RESIDUAL,
             prior=1 - patient.beliefs.prior,
         )
-        told = cited(
+        words = cited(
             "{n} of {total} cells of {sample} in remission are malignant",
             n=counted[0].number("n_malignant") if counted else "none",
             total=row.number("n_pass"),
             sample=row.word("sample_id"),
         )
-        found.append((1 - gone, told))
+        found.append((1 - gone, words))
     if not found:
         return NOTHING, math.nan
-    leaning, told = max(found, key=lambda one: one[0])
-    return told, leaning
+    leaning, words = max(found, key=lambda one: one[0])
+    return words, leaning
 
 
 def _mrd_tests(patient: PatientEvidence, line: Row) -> list[Row]:

@@ -130,9 +130,9 @@ class PatientEvidence:
         Where plasma cells were set aside before any could be judged, how many.
         """
         rows = [r for r in self.tables["clones"] if r["timepoint"] == TIMEPOINTS[-1]]
-        told = [row.word("reason") for row in rows if not row["clone_id"] and row["reason"]]
+        words = [row.word("reason") for row in rows if not row["clone_id"] and row["reason"]]
         why = self.why_no_relapse() or (
-            told[0] if told else Cited("malignant cells could not be told at relapse")
+            words[0] if words else Cited("malignant cells could not be told at relapse")
         )
         for row in self.at_relapse("samples"):
             if row["n_plasma_set_aside"] not in ("", "0"):

@@ -101,8 +101,8 @@ def make_answers(
 
 def as_rows(name: str, records: Iterable[Mapping[str, Any]]) -> list[Row]:
     """Return rows that were just made as their readers see them, all fields text."""
-    told = ({key: "" if v is None else str(v) for key, v in row.items()} for row in records)
-    return rows_of(name, list(told))
+    words = ({key: "" if v is None else str(v) for key, v in row.items()} for row in records)
+    return rows_of(name, list(words))
 
 
 def table_path(results: Path, name: str) -> Path:

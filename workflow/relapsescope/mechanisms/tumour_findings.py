@@ -33,11 +33,11 @@ def antigen_escape(patient: PatientEvidence) -> Finding:
     genetics = patient.target_genetics
     if genetics.state not in (GENETIC_LOSS, EPITOPE_MUTATED):
         return by_rna
-    told = Cited("genetics: " + ", ".join(words_of(row) for row in genetics.rows))
+    words = Cited("genetics: " + ", ".join(words_of(row) for row in genetics.rows))
     return replace(
         by_rna,
         state=by_rna.state if by_rna.state == "lost" else genetics.state,
-        evidence=joined([by_rna.evidence, told]),
+        evidence=joined([by_rna.evidence, words]),
         strength=_genetic_strength(by_rna, genetics),
         against=_against_genetics(by_rna, genetics),
         not_assessed=NOTHING,
@@ -56,16 +56,16 @@ def _genetic_strength(by_rna: Finding, genetics: TargetGenetics) -> float:
 
 
 def _against_genetics(by_rna: Finding, genetics: TargetGenetics) -> Cited:
-    told: list[Cited | str] = []
+    words: list[Cited | str] = []
     if by_rna.state == "retained":
-        told.append(
+        words.append(
             "its RNA is retained, as it is where only the epitope is changed"
             if genetics.state == EPITOPE_MUTATED
             else "its RNA is retained although both alleles are hit: cells of different clones?"
         )
     if genetics.state == EPITOPE_MUTATED:
-        told.append("whether the change lies in the part that the CAR binds is not judged here")
-    return joined(told)
+        words.append("whether the change lies in the part that the CAR binds is not judged here")
+    return joined(words)
 
 
 def _escape_by_rna(patient: PatientEvidence) -> Finding:
@@ -108,7 +108,7 @@ def _target_seen(row: Row) -> Cited:
             n=row.number("n_cells"),
             all=row.number("n_clone_cells"),
         )
-    told = cited(
+    words = cited(
         "{antigen} in relapse clone {clone}: {umi} {molecules} {cells}",
         antigen=Cited(antigen_name(row["antigen"])),
         clone=row.word("clone_id"),
@@ -117,18 +117,18 @@ def _target_seen(row: Row) -> Cited:
         cells=cells,
     )
     if row["reference"] in REFERENCES and row["expected_umi"]:
-        told += cited(
+        words += cited(
             " where {expected} would be expected from {reference}",
             expected=row.number("expected_umi"),
             reference=REFERENCES[row["reference"]] + SOURCE_WORDS.get(row["reference_source"], ""),
         )
     if row["ratio"]:
-        told += cited(
+        words += cited(
             "; ratio {ratio} (interval {interval})",
             ratio=row.number("ratio"),
             interval=row.interval("ratio_ci_low", "ratio_ci_high"),
         )
-    return told + cited(": {verdict}", verdict=row.verdict())
+    return words + cited(": {verdict}", verdict=row.verdict())
 
 
 def _target_leanings(row: Row, patient: PatientEvidence) -> tuple[float, float]:
@@ -166,22 +166,22 @@ def _retained_share(row: Row) -> Cited | str:
 
 def _identity(row: Row, clone: Row) -> Cited | str:
     """Return whether the target went with the cells' identity, and which cells had lost it."""
-    told: Cited | str = ""
+    words: Cited | str = ""
     if row.value("n_identity_lost") > 0:
-        told = cited(
+        words = cited(
             "; {n} of its cells no longer show a plasma cell's markers and were told by the "
             "clone's own immunoglobulin, arms and genes",
             n=row.number("n_identity_lost"),
         )
     if row["identity_loss"] not in WENT:
-        return told
+        return words
     went = cited(
         "; {went} ({share} % of the programme is left, interval {interval} %)",
         went=WENT[row["identity_loss"]],
         share=clone.percent("identity_ratio"),
         interval=clone.interval("identity_ci_low", "identity_ci_high", percent=True),
     )
-    return told + went if told else went
+    return words + went if words else went
 
 
 WENT = {
@@ -262,10 +262,10 @@ def _excluded_by(genetics: TargetGenetics) -> str:
     if genetics.state == INTACT:
         read = ", ".join(dict.fromkeys(row["assay"] for row in genetics.rows))
         return f"excluded by RNA and sequencing ({read}), not at the surface"
-    told = "excluded at the level of RNA only: a changed epitope or lost surface protein is not"
+    words = "excluded at the level of RNA only: a changed epitope or lost surface protein is not"
     if genetics.state == ONE_ALLELE:
-        told += f"; one allele is hit ({', '.join(words_of(row) for row in genetics.rows)})"
-    return told
+        words += f"; one allele is hit ({', '.join(words_of(row) for row in genetics.rows)})"
+    return words
 
 
 def clonal_evolution(patient: PatientEvidence) -> Finding:
@@ -325,12 +325,12 @@ ANTIGEN_ARMS = {"16p": "TNFRSF17", "12p": "GPRC5D"}
 def lost_arms(clone: Row) -> Cited:
     """Return which antigens' arms the clone lost by its own copy number; empty where none."""
     lost = [event[1:] for event in clone["cnv_events"].split(";") if event.startswith("-")]
-    told = [
+    words = [
         f"{arm}, which carries {antigen_name(ANTIGEN_ARMS[arm])}"
         for arm in lost
         if arm in ANTIGEN_ARMS
     ]
-    return Cited(f"; they lost one copy or more of {' and of '.join(told)}" if told else "")
+    return Cited(f"; they lost one copy or more of {' and of '.join(words)}" if words else "")
 
 
 def relation_words(clone: Row) -> Cited:
@@ -339,11 +339,11 @@ def relation_words(clone: Row) -> Cited:
     if relation == "same_ig_same_subclone" and not clone.is_true("cnv_evaluable"):
         return Cited("the same immunoglobulin as before CAR-T; subclones could not be told apart")
     if relation in RELATIONS:
-        told = Cited(RELATIONS[relation])
+        words = Cited(RELATIONS[relation])
         return (
-            cited("{told} ({why})", told=told, why=clone.word("reason"))
+            cited("{told} ({why})", told=words, why=clone.word("reason"))
             if (relation == "same_ig_new_subclone" and clone["reason"])
-            else told
+            else words
         )
     if clone.is_true("same_immunoglobulin"):
         return Cited("the same immunoglobulin as before CAR-T; subclones could not be told apart")

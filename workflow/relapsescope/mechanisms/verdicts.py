@@ -121,9 +121,9 @@ def primary_mechanism(states: Mapping[str, str], rules: Rules) -> Primary:
     return Primary("", "no mechanism is supported by what could be assessed")
 
 
-def leaning_of(name: str, found: Finding, rules: Rules) -> float:
+def leaning_of(name: str, finding: Finding, rules: Rules) -> float:
     """Return the probability that a mechanism holds where its verdict is open; NaN elsewhere."""
-    return found.leaning if rules.verdict(name, found.state) == NOT_ASSESSABLE else math.nan
+    return finding.leaning if rules.verdict(name, finding.state) == NOT_ASSESSABLE else math.nan
 
 
 def primary_leaning(findings: Mapping[str, Finding], rules: Rules, beliefs: LeaningSettings) -> str:
@@ -147,14 +147,16 @@ def primary_leaning(findings: Mapping[str, Finding], rules: Rules, beliefs: Lean
 
 
 def _step_probability(
-    step: PrimaryRule, found: Finding, rules: Rules, beliefs: LeaningSettings
+    step: PrimaryRule, finding: Finding, rules: Rules, beliefs: LeaningSettings
 ) -> float:
-    if rules.verdict(step.mechanism, found.state) != NOT_ASSESSABLE:
-        return float(found.state in step.states)
-    if found.state in step.excluded_by:
+    if rules.verdict(step.mechanism, finding.state) != NOT_ASSESSABLE:
+        return float(finding.state in step.states)
+    if finding.state in step.excluded_by:
         return 0.0
-    own = [found.states_leaning[state] for state in step.states if state in found.states_leaning]
-    chance = sum(own) if own else found.leaning
+    own = [
+        finding.states_leaning[state] for state in step.states if state in finding.states_leaning
+    ]
+    chance = sum(own) if own else finding.leaning
     return beliefs.prior if math.isnan(chance) else chance
 
 
@@ -192,8 +194,8 @@ def mechanism_rows(patient: PatientEvidence, rules: Rules | None = None) -> list
     return rows
 
 
-def _nothing_known(found: Finding) -> Cited:
-    return Cited("not assessable: ") + found.not_assessed
+def _nothing_known(finding: Finding) -> Cited:
+    return Cited("not assessable: ") + finding.not_assessed
 
 
 def supported(rows: Sequence[Mapping[str, Any]]) -> list[str]:

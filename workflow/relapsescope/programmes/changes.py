@@ -140,7 +140,7 @@ def _called(
     direction = np.full(len(use), "", dtype=object)
 
     def limits(gene: int, level: float) -> tuple[float, float]:
-        found = ratio(
+        change = ratio(
             _tally(now, gene),
             _tally(then, gene),
             log_sd=float(noise[gene]),
@@ -148,7 +148,7 @@ def _called(
             level=level,
         )
         with np.errstate(divide="ignore"):
-            return float(np.log2(found.low)), float(np.log2(found.high))
+            return float(np.log2(change.low)), float(np.log2(change.high))
 
     for gene in np.flatnonzero(use):
         low[gene], high[gene] = limits(gene, 0.95)
@@ -209,14 +209,14 @@ def _excess_variance(values: np.ndarray, noise: np.ndarray) -> float:
     return float(max(spread**2 - np.median(noise), 0.0))
 
 
-def _tally(one: Pseudobulk, gene: int) -> Tally:
+def _tally(arm: Pseudobulk, gene: int) -> Tally:
     return Tally(
-        n_cells=one.n_cells,
-        umi=float(one.umi[gene]),
-        exposure=float(one.own_exposure[gene]),
-        ambient=float(one.foreign[gene]),
-        ambient_sd=float(one.foreign_sd[gene]),
+        n_cells=arm.n_cells,
+        umi=float(arm.umi[gene]),
+        exposure=float(arm.own_exposure[gene]),
+        ambient=float(arm.foreign[gene]),
+        ambient_sd=float(arm.foreign_sd[gene]),
         spread=1.0,
-        dispersion=float(one.variation[gene]),
-        n_libraries=len(one.samples),
+        dispersion=float(arm.variation[gene]),
+        n_libraries=len(arm.samples),
     )

@@ -69,7 +69,7 @@ def rank_sets(
     order = order[np.isfinite(order)]
     # Equal scores are put in the genes' order, so that the result does not depend on the sort.
     order = order.sort_index(kind="stable").sort_values(ascending=False, kind="stable")
-    wanted = {one.name: [s for s in one.symbols if s in order.index] for one in sets}
+    wanted = {gene_set.name: [s for s in gene_set.symbols if s in order.index] for gene_set in sets}
     wanted = {n: found for n, found in wanted.items() if min_genes <= len(found) <= max_genes}
     if not wanted or len(order) < 2:
         return {}

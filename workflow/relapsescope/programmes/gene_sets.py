@@ -41,13 +41,13 @@ def gene_set_problems(names: Sequence[str]) -> list[str]:
         else:
             found, wrong = parse_gmt(Path(name))
             problems += wrong
-        for one in found:
-            if one.name in seen:
+        for gene_set in found:
+            if gene_set.name in seen:
                 problems.append(
-                    f"config programmes.gene_sets: the set {one.name} is in {seen[one.name]} and "
-                    f"in {name}; rename one of them"
+                    f"config programmes.gene_sets: the set {gene_set.name} is in "
+                    f"{seen[gene_set.name]} and in {name}; rename one of them"
                 )
-            seen.setdefault(one.name, name)
+            seen.setdefault(gene_set.name, name)
     return problems
 
 

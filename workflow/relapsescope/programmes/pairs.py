@@ -73,14 +73,16 @@ def relapsed_patients(
     libraries: Sequence[Mapping[str, Any]],
 ) -> dict[str, tuple[list[str], list[str]]]:
     """Return each patient with a marrow at relapse: its marrows at relapse, and before CAR-T."""
-    marrows = [one for one in libraries if one["tissue"] == REFERENCE_TISSUE]
-    patients = dict.fromkeys(one["patient_id"] for one in marrows if one["timepoint"] == "relapse")
+    marrows = [library for library in libraries if library["tissue"] == REFERENCE_TISSUE]
+    patients = dict.fromkeys(
+        library["patient_id"] for library in marrows if library["timepoint"] == "relapse"
+    )
     return {
         patient: tuple(
             [
-                one["sample_id"]
-                for one in marrows
-                if one["patient_id"] == patient and one["timepoint"] in timepoints
+                library["sample_id"]
+                for library in marrows
+                if library["patient_id"] == patient and library["timepoint"] in timepoints
             ]
             for timepoints in (("relapse",), BEFORE_TREATMENT)
         )
@@ -155,7 +157,7 @@ def _pair(patient, clone, now_keys, then_keys, bulks, *, contaminants, same_tumo
             name: bulks.sum_of([(s, "lineage", name) for s in samples], genes)
             for name in REFERENCE_LINEAGES
         }
-        own = {name: one for name, one in own.items() if one.n_cells}
+        own = {name: bulk for name, bulk in own.items() if bulk.n_cells}
         arms.append(without_doublets(bulks.sum_of(keys, genes), own, genes, contaminants))
         lineages.append(own)
     both = [name for name in lineages[0] if name in lineages[1]]
@@ -185,21 +187,21 @@ def _together(pairs: Sequence[Pair]) -> Pair:
     nows = [_at(pair.now, place) for pair, place in zip(pairs, places, strict=True)]
     now = replace(
         nows[0],
-        umi=np.sum([one.umi for one in nows], axis=0),
-        foreign=np.sum([one.foreign for one in nows], axis=0),
-        foreign_sd=np.sum([one.foreign_sd for one in nows], axis=0),
-        variance=np.sum([one.variance for one in nows], axis=0),
-        exposure=sum(one.exposure for one in nows),
-        n_cells=sum(one.n_cells for one in nows),
+        umi=np.sum([bulk.umi for bulk in nows], axis=0),
+        foreign=np.sum([bulk.foreign for bulk in nows], axis=0),
+        foreign_sd=np.sum([bulk.foreign_sd for bulk in nows], axis=0),
+        variance=np.sum([bulk.variance for bulk in nows], axis=0),
+        exposure=sum(bulk.exposure for bulk in nows),
+        n_cells=sum(bulk.n_cells for bulk in nows),
     )
     return replace(pairs[0], genes=genes, now=now, then=_at(pairs[0].then, places[0]))
 
 
-def _at(one: Pseudobulk, place: np.ndarray) -> Pseudobulk:
+def _at(bulk: Pseudobulk, place: np.ndarray) -> Pseudobulk:
     return replace(
-        one,
-        umi=one.umi[place],
-        foreign=one.foreign[place],
-        foreign_sd=one.foreign_sd[place],
-        variance=one.variance[place],
+        bulk,
+        umi=bulk.umi[place],
+        foreign=bulk.foreign[place],
+        foreign_sd=bulk.foreign_sd[place],
+        variance=bulk.variance[place],
     )

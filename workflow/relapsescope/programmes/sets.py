@@ -29,23 +29,23 @@ SET_COLUMNS = (
 
 
 def patient_sets(
-    one: Compared, sets: Sequence[NamedSet], settings: ProgrammeSettings, seed: int
+    comparison: Compared, sets: Sequence[NamedSet], settings: ProgrammeSettings, seed: int
 ) -> list[dict[str, Any]]:
     """Return each set's place in one patient's ranking, and its mean change: descriptive."""
-    found = one.changes
-    use = found.aside == ""
-    scores = _ranked(found.genes[use], found.score[use], sets, settings, seed)
+    estimates = comparison.changes
+    use = estimates.aside == ""
+    scores = _ranked(estimates.genes[use], estimates.score[use], sets, settings, seed)
     rows = []
     for gene_set in sets:
         row = {
             "comparison": PATIENT,
-            "patient_id": one.pair.patient_id,
-            "clone_id": one.pair.clone_id,
+            "patient_id": comparison.pair.patient_id,
+            "clone_id": comparison.pair.clone_id,
             "n_patients": 1,
-            "mean_log2_change": _set_change(one, gene_set),
-            "reference_mean_log2_change": _reference_change(one, gene_set),
+            "mean_log2_change": _set_change(comparison, gene_set),
+            "reference_mean_log2_change": _reference_change(comparison, gene_set),
         }
-        rows.append(row | _set_row(gene_set, scores, found.genes[use], settings, DESCRIPTIVE))
+        rows.append(row | _set_row(gene_set, scores, estimates.genes[use], settings, DESCRIPTIVE))
     return rows
 
 
@@ -63,11 +63,13 @@ def cohort_sets(
     for gene_set in sets:
         own: dict[str, list[float]] = {}
         reference: dict[str, list[float]] = {}
-        for one in compared:
-            if one.pair.same_tumour:
-                own.setdefault(one.pair.patient_id, []).append(_set_change(one, gene_set))
-                reference.setdefault(one.pair.patient_id, []).append(
-                    _reference_change(one, gene_set)
+        for comparison in compared:
+            if comparison.pair.same_tumour:
+                own.setdefault(comparison.pair.patient_id, []).append(
+                    _set_change(comparison, gene_set)
+                )
+                reference.setdefault(comparison.pair.patient_id, []).append(
+                    _reference_change(comparison, gene_set)
                 )
         whole = over_patients({patient: float(np.mean(v)) for patient, v in own.items()})
         beside = over_patients({patient: float(np.mean(v)) for patient, v in reference.items()})
@@ -131,16 +133,16 @@ def _set_row(
     }
 
 
-def _set_change(one: Compared, gene_set: NamedSet) -> float:
-    found = one.changes
+def _set_change(comparison: Compared, gene_set: NamedSet) -> float:
+    estimates = comparison.changes
     return mean_change(
-        found.genes, np.where(found.aside == "", found.did, np.nan), gene_set.symbols
+        estimates.genes, np.where(estimates.aside == "", estimates.did, np.nan), gene_set.symbols
     )
 
 
-def _reference_change(one: Compared, gene_set: NamedSet) -> float:
+def _reference_change(comparison: Compared, gene_set: NamedSet) -> float:
     """Return the set's mean change in the reference lineages of the same libraries, pooled."""
-    found, pairs = one.changes, one.pair.references.values()
+    estimates, pairs = comparison.changes, comparison.pair.references.values()
     if not pairs:
         return np.nan
     sides = [np.sum([pair[i].native for pair in pairs], axis=0) for i in (0, 1)]
@@ -150,5 +152,5 @@ def _reference_change(one: Compared, gene_set: NamedSet) -> float:
         logs = np.log(sides[0] / exposure[0]) - np.log(sides[1] / exposure[1])
     logs = np.where(seen, logs - np.median(logs[seen]) if seen.any() else np.nan, np.nan)
     return mean_change(
-        found.genes, np.where(found.aside == "", logs / LOG2, np.nan), gene_set.symbols
+        estimates.genes, np.where(estimates.aside == "", logs / LOG2, np.nan), gene_set.symbols
     )

@@ -105,13 +105,13 @@ def write_programmes(
         )
         summary += [_refused(patient, clone, reason) for clone, reason in refused]
         for pair in pairs:
-            one = Compared(pair, pair.changes(effects, own, anxa1["min_reference_umi"]))
-            compared.append(one)
-            summary.append(_summary(one))
+            comparison = Compared(pair, pair.changes(effects, own, anxa1["min_reference_umi"]))
+            compared.append(comparison)
+            summary.append(_summary(comparison))
             changed = arms.get((patient, pair.clone_id), {})
-            genes += _gene_rows(one, arm_of, changed)
-            enriched += patient_sets(one, sets, own, seed)
-    together = one_per_patient([one.pair for one in compared])
+            genes += _gene_rows(comparison, arm_of, changed)
+            enriched += patient_sets(comparison, sets, own, seed)
+    together = one_per_patient([comparison.pair for comparison in compared])
     if len(together) >= own.min_patients:
         test = test_over_patients(together, own)
         summary.append(_test_summary(test, together, own))
@@ -134,9 +134,9 @@ def _effects(
     pooled = read_pooled(pooled_paths)
     present = {key[0] for key in pooled.row}
     marrows = {
-        one["sample_id"]: one["patient_id"]
-        for one in libraries
-        if one["tissue"] == REFERENCE_TISSUE and one["sample_id"] in present
+        library["sample_id"]: library["patient_id"]
+        for library in libraries
+        if library["tissue"] == REFERENCE_TISSUE and library["sample_id"] in present
     }
     return library_effects(pooled, marrows, assumed_sd=assumed_sd)
 
@@ -151,9 +151,9 @@ def _refused(patient: str, clone: str, reason: str) -> dict[str, Any]:
     }
 
 
-def _summary(one: Compared) -> dict[str, Any]:
-    pair, found = one.pair, one.changes
-    direction = found.direction
+def _summary(comparison: Compared) -> dict[str, Any]:
+    pair, estimates = comparison.pair, comparison.changes
+    direction = estimates.direction
     reason = "one patient: effect sizes with intervals, no test"
     if not pair.same_tumour:
         reason += "; another immunoglobulin than before: these are differences of two tumours"
@@ -170,31 +170,31 @@ def _summary(one: Compared) -> dict[str, Any]:
         "before_samples": ";".join(pair.then.samples),
         "n_cells_relapse": pair.now.n_cells,
         "n_cells_before": pair.then.n_cells,
-        "n_genes": int((found.aside == "").sum()),
-        "n_set_aside": int((~np.isin(found.aside, ("", FEW))).sum()),
+        "n_genes": int((estimates.aside == "").sum()),
+        "n_set_aside": int((~np.isin(estimates.aside, ("", FEW))).sum()),
         "n_up": int((direction == "up").sum()),
         "n_down": int((direction == "down").sum()),
-        "library_log_sd": found.library_log_sd,
+        "library_log_sd": estimates.library_log_sd,
     }
 
 
 def _gene_rows(
-    one: Compared, arm_of: Mapping[str, str], changed: Mapping[str, str]
+    comparison: Compared, arm_of: Mapping[str, str], changed: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """Return a row a gene with enough molecules; genes set aside have their counts only."""
-    pair, found = one.pair, one.changes
-    direction = found.direction
+    pair, estimates = comparison.pair, comparison.changes
+    direction = estimates.direction
     rows = []
-    for gene in np.flatnonzero(found.aside != FEW):
+    for gene in np.flatnonzero(estimates.aside != FEW):
         row: dict[str, Any] = {
             "comparison": PATIENT,
             "patient_id": pair.patient_id,
             "clone_id": pair.clone_id,
-            "gene": str(found.genes[gene]),
+            "gene": str(estimates.genes[gene]),
             "status": DESCRIPTIVE,
-            "set_aside": found.aside[gene],
+            "set_aside": estimates.aside[gene],
             "n_patients": 1,
-            "arm": arm_of.get(str(found.genes[gene]), ""),
+            "arm": arm_of.get(str(estimates.genes[gene]), ""),
         }
         row["arm_change"] = changed.get(row["arm"], "")
         for name, arm in (("before", pair.then), ("relapse", pair.now)):
@@ -203,15 +203,15 @@ def _gene_rows(
                 f"foreign_fraction_{name}": _foreign_share(arm, gene),
                 f"rate_{name}_cpm": 1e6 * arm.native[gene] / arm.own_exposure[gene],
             }
-        if not found.aside[gene]:
+        if not estimates.aside[gene]:
             row |= {
-                "log2_fold_change": found.plain[gene],
-                "reference_log2_change": found.reference[gene],
-                "did_log2_fold_change": found.did[gene],
-                "ci_low": found.low[gene],
-                "ci_high": found.high[gene],
+                "log2_fold_change": estimates.plain[gene],
+                "reference_log2_change": estimates.reference[gene],
+                "did_log2_fold_change": estimates.did[gene],
+                "ci_low": estimates.low[gene],
+                "ci_high": estimates.high[gene],
                 "change": direction[gene] or NEITHER,
-                "score": found.score[gene],
+                "score": estimates.score[gene],
             }
         rows.append(row)
     return rows

@@ -110,15 +110,15 @@ def _paule_mandel(blocks: Sequence[Sequence[Estimate]], df: int) -> float:
 
 
 def _weighted_squares(block: Sequence[Estimate], between: float) -> float:
-    value = np.array([one.value for one in block])
-    weight = 1 / np.maximum([one.variance + between for one in block], 1e-12)
+    value = np.array([library.value for library in block])
+    weight = 1 / np.maximum([library.variance + between for library in block], 1e-12)
     return float((weight * (value - np.average(value, weights=weight)) ** 2).sum())
 
 
 def common_mean(libraries: Sequence[Estimate], variation: Variation) -> Estimate:
     """Return the mean of libraries that vary, with the variance of that mean."""
-    value = np.array([one.value for one in libraries])
-    weight = 1 / np.array([one.variance + variation.sd**2 for one in libraries])
+    value = np.array([library.value for library in libraries])
+    weight = 1 / np.array([library.variance + variation.sd**2 for library in libraries])
     return Estimate(float(np.average(value, weights=weight)), float(1 / weight.sum()))
 
 
@@ -143,11 +143,11 @@ class Contrast:
     p_raised: float
 
 
-def contrast(one: Estimate, others: Sequence[Estimate], variation: Variation) -> Contrast:
-    """Return `one` library against the mean of `others` (at least one)."""
+def contrast(library: Estimate, others: Sequence[Estimate], variation: Variation) -> Contrast:
+    """Return `library` library against the mean of `others` (at least one)."""
     mean = common_mean(others, variation)
-    error = float(np.sqrt(one.variance + variation.sd**2 + mean.variance))
-    difference = one.value - mean.value
+    error = float(np.sqrt(library.variance + variation.sd**2 + mean.variance))
+    difference = library.value - mean.value
     reach = variation.quantile(0.975) * error
     return Contrast(
         difference=difference,

@@ -153,48 +153,50 @@ def pool(tallies: Sequence[Tally]) -> Tally:
 
     Ambient errors of different libraries are independent.
     """
-    tallies = [one for one in tallies if one.n_cells > 0]
+    tallies = [part for part in tallies if part.n_cells > 0]
     if not tallies:
         return Tally(0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0)
-    exposure = np.array([one.exposure for one in tallies])
+    exposure = np.array([part.exposure for part in tallies])
     total = exposure.sum()
     share = exposure / total if total > 0 else np.full(len(tallies), 1 / len(tallies))
-    spread = share**2 * [one.spread for one in tallies]
+    spread = share**2 * [part.spread for part in tallies]
     # A group's cells vary in proportion to its own rate, half a molecule at least.
-    rates = np.array([max(one.umi - one.ambient, 0.5) / max(one.exposure, 1.0) for one in tallies])
+    rates = np.array(
+        [max(part.umi - part.ambient, 0.5) / max(part.exposure, 1.0) for part in tallies]
+    )
     relative = (rates / max(float((share * rates).sum()), 1e-300)) ** 2
-    between = float((spread * relative * [one.dispersion for one in tallies]).sum())
+    between = float((spread * relative * [part.dispersion for part in tallies]).sum())
     return Tally(
-        n_cells=sum(one.n_cells for one in tallies),
-        umi=sum(one.umi for one in tallies),
+        n_cells=sum(part.n_cells for part in tallies),
+        umi=sum(part.umi for part in tallies),
         exposure=float(total),
-        ambient=sum(one.ambient for one in tallies),
-        ambient_sd=float(np.sqrt(sum(one.ambient_sd**2 for one in tallies))),
+        ambient=sum(part.ambient for part in tallies),
+        ambient_sd=float(np.sqrt(sum(part.ambient_sd**2 for part in tallies))),
         spread=float(spread.sum()),
         dispersion=between / float(spread.sum()) if spread.sum() > 0 else 0.0,
-        n_libraries=sum(one.n_libraries for one in tallies),
+        n_libraries=sum(part.n_libraries for part in tallies),
     )
 
 
-def uncorrected(one: Tally) -> Tally:
+def uncorrected(group: Tally) -> Tally:
     """Return the tally as if there were no ambient RNA."""
-    return replace(one, ambient=0.0, ambient_sd=0.0)
+    return replace(group, ambient=0.0, ambient_sd=0.0)
 
 
-def with_floor(one: Tally, umi: float, sd: float) -> Tally:
+def with_floor(group: Tally, umi: float, sd: float) -> Tally:
     """Return the tally with further foreign UMIs (e.g. of unseen doublets) taken off."""
-    total_sd = float(np.hypot(one.ambient_sd, sd))
-    return replace(one, ambient=one.ambient + umi, ambient_sd=total_sd)
+    total_sd = float(np.hypot(group.ambient_sd, sd))
+    return replace(group, ambient=group.ambient + umi, ambient_sd=total_sd)
 
 
-def estimate(one: Tally) -> float:
+def estimate(group: Tally) -> float:
     """Return the rate in molecules per million; NaN for a group without exposure."""
-    if one.exposure <= 0:
+    if group.exposure <= 0:
         return np.nan
-    return PER_MILLION * max(one.umi - one.ambient, 0.0) / one.exposure
+    return PER_MILLION * max(group.umi - group.ambient, 0.0) / group.exposure
 
 
-def rate(one: Tally, *, level: float = 0.95) -> Interval:
+def rate(group: Tally, *, level: float = 0.95) -> Interval:
     """Return the rate per million and its interval.
 
     The limits invert tail probabilities of the observed sum: Poisson (exact, as Garwood 1936),
@@ -203,13 +205,13 @@ def rate(one: Tally, *, level: float = 0.95) -> Interval:
     doi:10.1088/0954-3899/28/10/313): it does not shrink below that of zero counts where chance
     left fewer molecules than ambient RNA should give.
     """
-    if one.exposure <= 0:
+    if group.exposure <= 0:
         return Interval(np.nan, 0.0, np.inf)
-    below, above = _limits(one)
+    below, above = _limits(group)
     tail = (1 - level) / 2
-    to_rate = PER_MILLION / one.exposure
+    to_rate = PER_MILLION / group.exposure
     low, high = below.quantile(np.array([tail])), above.quantile(np.array([1 - tail]))
-    return _around(estimate(one), float(low[0]) * to_rate, float(high[0]) * to_rate)
+    return _around(estimate(group), float(low[0]) * to_rate, float(high[0]) * to_rate)
 
 
 def ratio(
@@ -257,14 +259,14 @@ def _around(estimate: float, low: float, high: float) -> Interval:
     return Interval(estimate, min(low, estimate), max(high, estimate))
 
 
-def log_error(one: Tally) -> float:
+def log_error(group: Tally) -> float:
     """Return the rough standard error of a log rate."""
-    native = max(one.umi - one.ambient, 0.5)
-    counted = max(one.umi, 0.5) + one.ambient_sd**2
-    return float(np.sqrt(counted / native**2 + one.dispersion * one.spread))
+    native = max(group.umi - group.ambient, 0.5)
+    counted = max(group.umi, 0.5) + group.ambient_sd**2
+    return float(np.sqrt(counted / native**2 + group.dispersion * group.spread))
 
 
-def _limits(one: Tally) -> tuple[Confidence, Confidence]:
+def _limits(group: Tally) -> tuple[Confidence, Confidence]:
     """Return the distributions of the tally's native molecules for lower and upper limits."""
-    variation = one.dispersion * one.spread
-    return confidence(one.umi, one.ambient, one.ambient_sd, variation)
+    variation = group.dispersion * group.spread
+    return confidence(group.umi, group.ambient, group.ambient_sd, variation)

@@ -255,11 +255,11 @@ def retention(
             ambient = np.maximum(counts.ambient * factor, LEAST_AMBIENT)
             uniform.append(_uniform(counts, rate, ambient, levels, spread=value, strayed=strayed))
             mixed.append(_mixture(counts, rate, ambient, kept, value))
-    top = max(one.max() for one in (*uniform, *mixed))
+    top = max(curve.max() for curve in (*uniform, *mixed))
     weights = np.tile(weights, N_SPREADS) / N_SPREADS
-    flat = np.average([np.exp(one - top) for one in uniform], axis=0, weights=weights)
+    flat = np.average([np.exp(curve - top) for curve in uniform], axis=0, weights=weights)
     flat = flat * _whole_prior(levels) * np.gradient(logs)
-    table = np.average([np.exp(one - top) for one in mixed], axis=0, weights=weights)
+    table = np.average([np.exp(curve - top) for curve in mixed], axis=0, weights=weights)
     table = _without_strayed(table, strayed, strayed_sd)
     with np.errstate(divide="ignore"):
         likelihood = np.log(table @ _level_prior()) + top
@@ -289,7 +289,7 @@ def _best_level(uniform: Sequence[np.ndarray], weights: np.ndarray, levels: np.n
 
     Less than `LEAST_LEVEL` in all of its cells is what strayed cells and ambient RNA look like too.
     """
-    kept = np.stack([one[levels >= LEAST_LEVEL] for one in uniform])
+    kept = np.stack([curve[levels >= LEAST_LEVEL] for curve in uniform])
     together = special.logsumexp(kept, axis=0, b=weights[:, None])
     return float(together.max(initial=-np.inf))
 
@@ -457,26 +457,28 @@ class Compared:
         return float(self.probability[np.log(ratio) <= GRID].sum())
 
 
-def counted(one: Tally, rate: float) -> np.ndarray:
+def counted(group: Tally, rate: float) -> np.ndarray:
     """Return (n_grid,) probabilities of the log ratio of a group's rate to `rate`, from its sums.
 
     For groups that are no mixture. `rate` is in molecules a native UMI.
     """
-    return _molecules(one, 1.0, np.log(max(rate * one.exposure, 1e-12)))
+    return _molecules(group, 1.0, np.log(max(rate * group.exposure, 1e-12)))
 
 
-def reference_rate(base: Tally) -> float:
+def reference_rate(reference: Tally) -> float:
     """Return a reference's molecules a native UMI; half a molecule where it holds none."""
-    return max(base.umi - base.ambient, 0.5) / max(base.exposure, 1.0)
+    return max(reference.umi - reference.ambient, 0.5) / max(reference.exposure, 1.0)
 
 
-def _molecules(one: Tally, sign: float, origin: float) -> np.ndarray:
+def _molecules(group: Tally, sign: float, origin: float) -> np.ndarray:
     """Return the probabilities of `sign` × (log native molecules - `origin`) over `GRID`.
 
     Halfway between the two confidence distributions of a count, so that neither limit is wider
     than promised (mid-P: Lancaster 1961, doi:10.1080/01621459.1961.10482105).
     """
-    below, above = confidence(one.umi, one.ambient, one.ambient_sd, one.dispersion * one.spread)
+    below, above = confidence(
+        group.umi, group.ambient, group.ambient_sd, group.dispersion * group.spread
+    )
     middle = np.maximum.accumulate((below.probability + above.probability) / 2)
     mass = np.diff(np.r_[0.0, middle, 1.0])
     logs = np.log(np.maximum(np.r_[below.molecules, below.molecules[-1]], 1e-12))
@@ -489,7 +491,7 @@ def _molecules(one: Tally, sign: float, origin: float) -> np.ndarray:
 
 def compared(
     ratio: np.ndarray,
-    base: Tally,
+    reference: Tally,
     rate: float,
     *,
     log_sd: float = 0.0,
@@ -504,7 +506,7 @@ def compared(
         (n_grid,) probabilities of `GRID`, against `rate`.
     rate
         The reference's molecules a native UMI that `ratio` is relative to.
-    base
+    reference
         The reference; its error is that of its molecules and cells.
     log_sd, df
         What else makes the two sides differ: scale and degrees of freedom of a t distribution of
@@ -512,15 +514,15 @@ def compared(
     shift
         Log ratio that the libraries show without the cells having changed; taken off.
     """
-    errors = _molecules(base, -1.0, np.log(rate * base.exposure) - shift)
+    errors = _molecules(reference, -1.0, np.log(rate * reference.exposure) - shift)
     both = _summed(ratio, errors)
     both = _smoothed(both, log_sd, df)
     return Compared(both / both.sum())
 
 
 def counted_interval(
-    one: Tally,
-    base: Tally,
+    group: Tally,
+    reference: Tally,
     *,
     log_sd: float = 0.0,
     df: float = np.inf,
@@ -531,14 +533,14 @@ def counted_interval(
 
     For groups that are no mixture; the parameters are those of `compared` and of its interval.
     """
-    if one.exposure <= 0 or base.exposure <= 0:
+    if group.exposure <= 0 or reference.exposure <= 0:
         return Interval(np.nan, 0.0, np.inf)
-    rate = reference_rate(base)
-    below = base.umi - base.ambient
-    own = max(one.umi - one.ambient, 0.0) / one.exposure
-    middle = own / (below / base.exposure) * np.exp(-shift) if below > 0 else np.nan
-    found = compared(counted(one, rate), base, rate, log_sd=log_sd, df=df, shift=shift)
-    return found.interval(middle, tail=tail)
+    rate = reference_rate(reference)
+    below = reference.umi - reference.ambient
+    group_rate = max(group.umi - group.ambient, 0.0) / group.exposure
+    middle = group_rate / (below / reference.exposure) * np.exp(-shift) if below > 0 else np.nan
+    likelihood = compared(counted(group, rate), reference, rate, log_sd=log_sd, df=df, shift=shift)
+    return likelihood.interval(middle, tail=tail)
 
 
 def _smoothed(table: np.ndarray, log_sd: float, df: float) -> np.ndarray:

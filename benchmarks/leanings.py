@@ -33,13 +33,14 @@ from relapsescope.car_t.exhaustion import exhaustion_leaning  # noqa: E402
 from relapsescope.course.settings import CourseSettings  # noqa: E402
 from relapsescope.mechanisms.cited import rows_of  # noqa: E402
 from relapsescope.mechanisms.patient_evidence import PatientEvidence, patient_evidence  # noqa: E402
-from relapsescope.mechanisms.verdicts import NOT_ASSESSABLE, mechanism_rows  # noqa: E402
+from relapsescope.mechanisms.verdicts import mechanism_rows  # noqa: E402
 from relapsescope.microenvironment.settings import SuppressionSettings  # noqa: E402
 from relapsescope.microenvironment.suppression import OVERALL, suppression_rows  # noqa: E402
 from relapsescope.run.config_file import default_values  # noqa: E402
 from relapsescope.settings import settings_of  # noqa: E402
 from relapsescope.statistics.leanings import small_share_leaning  # noqa: E402
 from relapsescope.statistics.settings import LeaningSettings  # noqa: E402
+from relapsescope.vocabulary import NOT_ASSESSABLE  # noqa: E402
 
 CONFIG = default_values()
 BELIEFS = settings_of(LeaningSettings, CONFIG["leaning"], name="leaning")

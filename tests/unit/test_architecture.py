@@ -9,6 +9,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from relapsescope import vocabulary
 from relapsescope.paths import REPOSITORY
 
 PACKAGE = REPOSITORY / "workflow/relapsescope"
@@ -132,3 +133,45 @@ def test_settings_of_every_room_need_the_standard_library_only():
     # yaml comes with the workflow, which has read the configuration by then.
     assert loaded & HEAVY == set()
     assert "relapsescope" in loaded
+
+
+def words_of_verdicts() -> set[str]:
+    return {
+        value
+        for name, value in vars(vocabulary).items()
+        if isinstance(value, str) and re.fullmatch(r"[A-Z_]{4,}", value) and name.isupper()
+    }
+
+
+def test_the_words_of_verdicts_stand_in_the_vocabulary_only():
+    """A word that is written again drifts; docstrings and sentences may hold it."""
+    words = words_of_verdicts()
+    assert {"LOST", "INDETERMINATE", "NOT_SUPPORTED"} <= words
+    found = [
+        (name, node.lineno, node.value)
+        for name in sorted(MODULES.keys() - {"vocabulary"})
+        for node in ast.walk(ast.parse(MODULES[name].read_text()))
+        if isinstance(node, ast.Constant) and node.value in words
+    ]
+    assert found == []
+
+
+def test_scanpy_is_imported_by_one_module_and_by_no_job_of_a_library_or_patient():
+    """Its import costs seconds of every process."""
+    having = {
+        name
+        for name, path in MODULES.items()
+        if re.search(r"^\s*(import|from) scanpy", path.read_text(), re.M)
+    }
+    assert having == {"atlas.graph"}
+
+    def reached(name: str, seen: set[str]) -> set[str]:
+        for other in imports_of(MODULES[name], late=True) - seen:
+            seen |= {other} | reached(other, seen | {other})
+        return seen
+
+    jobs = ("libraries.library", "clones.patient_clones", "antigens.tallies", "car_t.cells")
+    jobs += ("t_cells.patient_states", "t_cells.patient_receptors", "microenvironment.tallies")
+    for job in jobs:
+        assert not having & reached(job, set()), job
+    assert having & reached("atlas.build", set())

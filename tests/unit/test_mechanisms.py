@@ -6,14 +6,8 @@ import pytest
 from relapsescope.mechanisms.cited import Row, parse_cited, uncited_numbers
 from relapsescope.mechanisms.facts import FACTS
 from relapsescope.mechanisms.patient_evidence import relapsed_patients
-from relapsescope.mechanisms.verdicts import (
-    NOT_ASSESSABLE,
-    NOT_SUPPORTED,
-    SUPPORTED,
-    mechanism_rows,
-    primary_mechanism,
-    read_rules,
-)
+from relapsescope.mechanisms.verdicts import mechanism_rows, primary_mechanism, read_rules
+from relapsescope.vocabulary import NOT_ASSESSABLE, NOT_SUPPORTED, SUPPORTED
 
 from ..cohorts.relapse_evidence import SHEET, emptied, patient
 

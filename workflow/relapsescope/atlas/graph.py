@@ -7,9 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-MIN_DIST, SPREAD = 0.5, 1.0  # scanpy's defaults of sc.tl.umap
-LAYOUT_EPOCHS = {True: 200, False: 500}  # umap-learn's, by whether there are over 10,000 cells
-
 
 @dataclass(frozen=True)
 class Neighbours:
@@ -142,7 +139,8 @@ def leiden_clusters(graph: sparse.csr_matrix, *, resolution: float, seed: int) -
     """Return the cluster (n_cells,) of each cell, 0 the largest.
 
     Leiden (Traag et al. 2019, Scientific Reports 9:5233) for modularity, igraph's flavour with two
-    iterations, as scanpy recommends.
+    iterations, as scanpy recommends; igraph itself, because `scanpy.tl.leiden` holds every edge
+    twice and as Python objects (docs/atlas.md).
     """
     import igraph
 
@@ -227,29 +225,16 @@ def _lay_out(latent: np.ndarray, graph: sparse.csr_matrix, *, seed: int) -> np.n
     with warnings.catch_warnings():
         # umap-learn warns that tensorflow is not installed, which only its ParametricUMAP needs.
         warnings.simplefilter("ignore")
-        from umap.umap_ import find_ab_params, simplicial_set_embedding
-    a, b = find_ab_params(SPREAD, MIN_DIST)
-    coordinates, _ = simplicial_set_embedding(
-        data=latent,
-        graph=graph.copy(),
-        n_components=2,
-        initial_alpha=1.0,
-        a=a,
-        b=b,
-        gamma=1.0,
-        negative_sample_rate=5,
-        n_epochs=LAYOUT_EPOCHS[n_cells > 10_000],
-        init=_start(latent, seed),
-        random_state=np.random.RandomState(seed),  # umap-learn takes no Generator
-        metric="euclidean",
-        metric_kwds={},
-        densmap=False,
-        densmap_kwds={},
-        output_dens=False,
-        parallel=False,
-        verbose=False,
-    )
-    return np.asarray(coordinates, dtype=np.float32)
+        import anndata
+        import scanpy as sc
+        import umap  # noqa: F401
+    cells = anndata.AnnData(sparse.csr_matrix((n_cells, 0), dtype=np.float32))
+    cells.obsm["latent"], cells.obsm["start"] = latent, _start(latent, seed)
+    cells.obsp["connectivities"] = graph.copy()
+    of_umap = {"method": "umap", "use_rep": "latent"}
+    cells.uns["neighbors"] = {"connectivities_key": "connectivities", "params": of_umap}
+    sc.tl.umap(cells, init_pos="start", random_state=seed)
+    return np.asarray(cells.obsm["X_umap"], dtype=np.float32)
 
 
 def _start(latent: np.ndarray, seed: int) -> np.ndarray:

@@ -10,12 +10,8 @@ from relapsescope.libraries.settings import CycleSettings
 from relapsescope.statistics.leanings import small_share_leaning
 from relapsescope.statistics.proportions import Proportion, exact_proportion
 from relapsescope.statistics.settings import LeaningSettings
+from relapsescope.vocabulary import INDETERMINATE, NOT_PROLIFERATING, PROLIFERATING
 
-PROLIFERATING, NOT_PROLIFERATING, INDETERMINATE = (
-    "PROLIFERATING",
-    "NOT_PROLIFERATING",
-    "INDETERMINATE",
-)
 # Resting T cells that are called cycling (docs/car_t.md): fewer are not believed in.
 LEAST_DIVIDING = 0.01
 

@@ -7,8 +7,9 @@ from relapsescope.figures.evidence import Evidence
 from relapsescope.figures.panel import NotAssessableError, Panel, PanelData, PanelSettings
 from relapsescope.figures.theme import INK, ROW
 from relapsescope.figures.verdicts import with_numbers
-from relapsescope.mechanisms.verdicts import NOT_ASSESSABLE, NOT_SUPPORTED, SUPPORTED, read_rules
+from relapsescope.mechanisms.verdicts import read_rules
 from relapsescope.tables import is_true
+from relapsescope.vocabulary import NOT_ASSESSABLE, NOT_SUPPORTED, SUPPORTED
 
 # Dark, pale and white: told apart in grey too.
 FILLS = {SUPPORTED: "#A63B00", NOT_SUPPORTED: "#CFE0EC", NOT_ASSESSABLE: "#FFFFFF"}

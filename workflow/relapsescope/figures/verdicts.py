@@ -6,32 +6,49 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from relapsescope.vocabulary import (
+    EXHAUSTED,
+    HIGH,
+    INDETERMINATE,
+    LOST,
+    NOT_EXHAUSTED,
+    NOT_HIGH,
+    NOT_PERSISTENT,
+    NOT_PROLIFERATING,
+    NOT_RAISED,
+    PERSISTENT,
+    PROLIFERATING,
+    RAISED,
+    REDUCED,
+    RETAINED,
+)
+
 VERDICT_COLOURS = {
-    "LOST": "#C34E00",
-    "REDUCED": "#C88800",
-    "RETAINED": "#0072B2",
-    "HIGH": "#C34E00",
-    "NOT_HIGH": "#0072B2",
-    "RAISED": "#C34E00",
-    "NOT_RAISED": "#0072B2",
-    "EXHAUSTED": "#C34E00",
-    "NOT_EXHAUSTED": "#0072B2",
-    "PERSISTENT": "#0072B2",
-    "NOT_PERSISTENT": "#C34E00",
-    "PROLIFERATING": "#0072B2",
-    "NOT_PROLIFERATING": "#C34E00",
-    "INDETERMINATE": "#8A9097",
+    LOST: "#C34E00",
+    REDUCED: "#C88800",
+    RETAINED: "#0072B2",
+    HIGH: "#C34E00",
+    NOT_HIGH: "#0072B2",
+    RAISED: "#C34E00",
+    NOT_RAISED: "#0072B2",
+    EXHAUSTED: "#C34E00",
+    NOT_EXHAUSTED: "#0072B2",
+    PERSISTENT: "#0072B2",
+    NOT_PERSISTENT: "#C34E00",
+    PROLIFERATING: "#0072B2",
+    NOT_PROLIFERATING: "#C34E00",
+    INDETERMINATE: "#8A9097",
 }
 # Beside colour, so that verdicts can be told apart in grey and by colour-blind readers.
 VERDICT_SHAPES = {
-    "LOST": "triangle-down",
-    "REDUCED": "diamond",
-    "RETAINED": "circle",
-    "HIGH": "triangle-up",
-    "NOT_HIGH": "circle",
-    "RAISED": "triangle-up",
-    "NOT_RAISED": "circle",
-    "INDETERMINATE": "cross",
+    LOST: "triangle-down",
+    REDUCED: "diamond",
+    RETAINED: "circle",
+    HIGH: "triangle-up",
+    NOT_HIGH: "circle",
+    RAISED: "triangle-up",
+    NOT_RAISED: "circle",
+    INDETERMINATE: "cross",
 }
 DECADES = (0, 1, 10, 100, 1_000, 10_000, 100_000)
 

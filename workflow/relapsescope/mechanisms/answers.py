@@ -11,8 +11,9 @@ from relapsescope.mechanisms.beside import outside_marrow
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined, parse_cited
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
 from relapsescope.mechanisms.tumour_findings import lost_arms, relation_words
-from relapsescope.mechanisms.verdicts import NOT_ASSESSABLE, SUPPORTED, Rules
+from relapsescope.mechanisms.verdicts import Rules
 from relapsescope.statistics.settings import LeaningSettings
+from relapsescope.vocabulary import NOT_ASSESSABLE, SUPPORTED
 
 COLUMNS = ("patient_id", "place", "question", "answer", "answer_cells")
 CAME_BACK, WHY, HOW_SURE = "What came back", "Why it was not killed", "How sure this is"

@@ -14,7 +14,7 @@ import numpy as np
 
 from relapsescope.mechanisms.cited import Row
 from relapsescope.statistics.proportions import exact_limits, exact_proportion
-from relapsescope.vocabulary import CELL_TYPES
+from relapsescope.vocabulary import APLASIA, CELL_TYPES, INDETERMINATE, NO_APLASIA, NOT_ASSESSABLE
 
 COLUMNS = (
     *("patient_id", "sample_id", "timepoint", "compared_with", "n_plasma", "n_malignant"),
@@ -22,8 +22,6 @@ COLUMNS = (
     *("n_beside_before", "fraction", "fraction_ci_low", "fraction_ci_high", "ratio_ci_low"),
     *("ratio_ci_high", "verdict", "confounders", "reason", "n_b", "n_b_before"),
 )
-APLASIA, NO_APLASIA = "APLASIA", "NO_APLASIA"
-INDETERMINATE, NOT_ASSESSABLE = "INDETERMINATE", "NOT_ASSESSABLE"
 AFTER, BEFORE = ("expansion", "remission", "relapse"), "pre_infusion"
 MARROW, PLASMA, NORMAL = "bone_marrow", "Plasma", "normal_plasma"
 B_CELLS = ("B", *CELL_TYPES["B"])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from relapsescope.mechanisms.cited import Cited, Row, cited
 from relapsescope.mechanisms.patient_evidence import MARROW, PatientEvidence
+from relapsescope.vocabulary import LOST, RETAINED
 
 BCMA = "TNFRSF17"
 AGREES, CONTRADICTS, SILENT = "agrees", "contradicts", ""
@@ -27,7 +28,7 @@ def soluble_bcma(patient: PatientEvidence, verdict: str) -> Beside:
     back with hardly any of it speaks for a loss, with much of it against one in all cells. It is
     held against the value before the infusion, the patient's own.
     """
-    if patient.target != BCMA or verdict not in ("LOST", "RETAINED"):
+    if patient.target != BCMA or verdict not in (LOST, RETAINED):
         return Beside(SILENT, Cited(""))
     now = _nearest(patient)
     if now is None:
@@ -48,7 +49,7 @@ def soluble_bcma(patient: PatientEvidence, verdict: str) -> Beside:
         return Beside(SILENT, told + ": its height says nothing where the kidneys fail")
     if not absent and not present:
         return Beside(SILENT, told + ": neither absent nor as before")
-    if absent == (verdict == "LOST"):
+    if absent == (verdict == LOST):
         return Beside(AGREES, told + f": agrees with {'loss' if absent else 'retention'}")
     words = "contradicts retention" if absent else "contradicts a loss in all cells of the disease"
     return Beside(CONTRADICTS, told + f": {words}")

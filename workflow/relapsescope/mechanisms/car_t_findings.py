@@ -3,12 +3,20 @@
 import math
 from dataclasses import replace
 
-from relapsescope.mechanisms.aplasia import APLASIA, NO_APLASIA
 from relapsescope.mechanisms.beside import BCMA
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined
 from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
 from relapsescope.mechanisms.patient_evidence import WITH_CAR_T, PatientEvidence
-from relapsescope.vocabulary import RESPONDED
+from relapsescope.vocabulary import (
+    APLASIA,
+    EXHAUSTED,
+    INDETERMINATE,
+    NO_APLASIA,
+    NOT_PERSISTENT,
+    PERSISTENT,
+    PROLIFERATING,
+    RESPONDED,
+)
 
 # Strength where only the response shows that CAR-T cells were there.
 BY_RESPONSE_ONLY = 0.5
@@ -72,11 +80,11 @@ def _by_transgene(patient: PatientEvidence, row: Row) -> Finding:
     """Return what the CAR-T cells' row at relapse says of their persistence."""
     evidence = _share_seen(row)
     verdict = row["persistence_verdict"]
-    if verdict == "INDETERMINATE":
+    if verdict == INDETERMINATE:
         leaning = row.value("persistence_leaning") * _ever_there(patient)
         words = row.word("persistence_reason")
         return Finding("undecided", evidence, not_assessed=words, leaning=leaning)
-    if verdict == "PERSISTENT":
+    if verdict == PERSISTENT:
         return Finding("present", evidence, 0.0)
     earlier = [r for r in patient.car_t(WITH_CAR_T) if _shows_car_t(r)]
     if earlier:
@@ -131,7 +139,7 @@ def _ever_there(patient: PatientEvidence) -> float:
 
 
 def _shows_car_t(row: Row) -> bool:
-    return row["persistence_verdict"] == "PERSISTENT" or row.value("fraction_ci_low") >= SEEN_FROM
+    return row["persistence_verdict"] == PERSISTENT or row.value("fraction_ci_low") >= SEEN_FROM
 
 
 def _highest(rows: list[Row]) -> Row:
@@ -151,7 +159,7 @@ def t_cell_exhaustion(patient: PatientEvidence) -> Finding:
     if row is None:
         return Finding("no_data", NOTHING, not_assessed=why)
     persistence, _ = _car_t_at_relapse(patient, "persistence_verdict")
-    if persistence is not None and persistence["persistence_verdict"] == "NOT_PERSISTENT":
+    if persistence is not None and persistence["persistence_verdict"] == NOT_PERSISTENT:
         evidence = _share_seen(persistence) + "; too few to count as there"
         return Finding("gone", evidence, 0.0)
     if row.value("n_cells") == 0:
@@ -183,10 +191,10 @@ def t_cell_exhaustion(patient: PatientEvidence) -> Finding:
     raised = [row.value(f"{name}_effect_ci_low") > 0 for name in signatures]
     strength = sum(raised) / len(raised) if raised else math.nan
     verdict = row["exhaustion_verdict"]
-    if verdict == "INDETERMINATE":
+    if verdict == INDETERMINATE:
         leaning = row.value("exhaustion_leaning")
         return Finding("undecided", evidence, not_assessed=row.word("reason"), leaning=leaning)
-    state = "exhausted" if verdict == "EXHAUSTED" else "not_exhausted"
+    state = "exhausted" if verdict == EXHAUSTED else "not_exhausted"
     return Finding(state, evidence, strength, against=_against_exhaustion(row, state, signatures))
 
 
@@ -217,7 +225,7 @@ def _against_exhaustion(row: Row, state: str, signatures: list[str]) -> Cited:
     if differing:
         words = "not raised beyond its interval: " if shown else "raised beyond its interval: "
         told.append(words + ", ".join(SET_NAMES.get(name, name) for name in differing))
-    if shown and row["proliferation_verdict"] == "PROLIFERATING":
+    if shown and row["proliferation_verdict"] == PROLIFERATING:
         told.append(cited("{c} % of the CAR-T cells divide", c=row.percent("cycling_fraction")))
     return joined(told)
 
@@ -233,7 +241,7 @@ def _car_t_at_relapse(patient: PatientEvidence, verdict: str) -> tuple[Row | Non
     rows = [r for r in patient.at_relapse("car_t") if r["population"] == "car_detected"]
     if not rows:
         return None, patient.why_no_relapse() or Cited("the relapse library has no CAR feature")
-    decided = [row for row in rows if row[verdict] not in ("", "INDETERMINATE")]
+    decided = [row for row in rows if row[verdict] not in ("", INDETERMINATE)]
     row = (decided or rows)[0]
     if not row["n_cells"]:
         return None, row.word("persistence_reason") or row.word("reason")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from relapsescope.tables import is_true
+from relapsescope.vocabulary import INDETERMINATE, NOT_ASSESSABLE
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "samples": ("sample_id",),
@@ -29,7 +30,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 
 MISSING = "–"
 """A value that is not there, in tables; sentences leave its clause out."""
-UNDECIDED = {"INDETERMINATE": "undecided", "NOT_ASSESSABLE": "not assessable"}
+UNDECIDED = {INDETERMINATE: "undecided", NOT_ASSESSABLE: "not assessable"}
 NUMBER = re.compile(r"(?<![\w.,-])[-−]?\d+(?:,\d{3})*(?:\.\d+)?(?!\w)")
 """A number in a sentence; digits within a name (A01, TNFRSF17, +1q) are none."""
 _SPAN = re.compile(r"(\d+)-(\d+)=([^#\s]+)#([^#\s]*)#([^#\s%]+)(%?)")

@@ -16,7 +16,15 @@ from relapsescope.mechanisms.settings import ClaimSettings
 from relapsescope.mechanisms.tumour_findings import relation_words
 from relapsescope.paths import RESOURCES
 from relapsescope.statistics.proportions import exact_proportion
-from relapsescope.vocabulary import AT_LEAST_VGPR, RESPONDED
+from relapsescope.vocabulary import (
+    AT_LEAST_VGPR,
+    EXHAUSTED,
+    HIGH,
+    INDETERMINATE,
+    LOST,
+    NOT_PROLIFERATING,
+    RESPONDED,
+)
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 NOT_DECIDED = "not decided here"
@@ -77,8 +85,8 @@ def claim_rows(
     low, high = content["about_days"]
     of_patients = {
         1: [_remission(p, low, high) for p in patients],
-        2: [_car_t(p, "exhaustion_verdict", "EXHAUSTED") for p in patients],
-        3: [_car_t(p, "proliferation_verdict", "NOT_PROLIFERATING") for p in patients],
+        2: [_car_t(p, "exhaustion_verdict", EXHAUSTED) for p in patients],
+        3: [_car_t(p, "proliferation_verdict", NOT_PROLIFERATING) for p in patients],
         4: [_target(p) for p in patients],
         5: [_relation(p) for p in patients],
         6: [_anxa1(p) for p in patients],
@@ -173,7 +181,7 @@ def _remission(patient: PatientEvidence, low: float, high: float) -> Shown | Non
 
 def _car_t(patient: PatientEvidence, column: str, word: str) -> Shown | None:
     rows = [r for r in patient.at_relapse("car_t") if r["population"] == "car_detected"]
-    decided = [row for row in rows if row[column] not in ("", "INDETERMINATE")]
+    decided = [row for row in rows if row[column] not in ("", INDETERMINATE)]
     if not rows:
         return None
     row = (decided or rows)[0]
@@ -205,7 +213,7 @@ def _target(patient: PatientEvidence, antigen: str = "TNFRSF17") -> Shown | None
             r=row.number("ratio"),
             i=row.interval("ratio_ci_low", "ratio_ci_high"),
         )
-    return Shown(None if row["verdict"] == "INDETERMINATE" else row["verdict"] == "LOST", words)
+    return Shown(None if row["verdict"] == INDETERMINATE else row["verdict"] == LOST, words)
 
 
 def _first_salvage(patient: PatientEvidence) -> Shown | None:
@@ -266,7 +274,7 @@ def _anxa1(patient: PatientEvidence) -> Shown | None:
             r=row.number("did_log2_ratio"),
             i=row.interval("did_ci_low", "did_ci_high"),
         )
-    return Shown(None if row["verdict"] == "INDETERMINATE" else row["verdict"] == "HIGH", words)
+    return Shown(None if row["verdict"] == INDETERMINATE else row["verdict"] == HIGH, words)
 
 
 def _untreated_and_outcome(tables: Mapping[str, Sequence[Row]]) -> Outcome:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from relapsescope.mechanisms.patient_contrasts import DIFFERENT, DURABLE, EARLY, TOO_FEW
+from relapsescope.mechanisms.patient_contrasts import DURABLE, EARLY
 from relapsescope.mechanisms.settings import MEAN_SCORE
+from relapsescope.vocabulary import DIFFERENT, TOO_FEW
 
 WHEN = {
     "pre_infusion": "before CAR-T",

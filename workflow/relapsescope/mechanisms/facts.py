@@ -11,6 +11,7 @@ from relapsescope.mechanisms.tumour_findings import antigen_escape, clonal_evolu
 from relapsescope.microenvironment.suppression_measures import MEASURE_WORDS
 from relapsescope.statistics.leanings import logistic_leaning, small_share_leaning
 from relapsescope.statistics.settings import LeaningSettings
+from relapsescope.vocabulary import INDETERMINATE, NOT_RAISED, RAISED
 
 
 def suppressive_microenvironment(patient: PatientEvidence) -> Finding:
@@ -20,7 +21,7 @@ def suppressive_microenvironment(patient: PatientEvidence) -> Finding:
     if not joint:
         why = patient.why_no_relapse() or Cited("no relapse marrow was compared with earlier ones")
         return Finding("no_data", NOTHING, not_assessed=why)
-    decided = [row for row in joint if row["verdict"] != "INDETERMINATE"]
+    decided = [row for row in joint if row["verdict"] != INDETERMINATE]
     overall = (decided or joint)[0]
     single = [
         row
@@ -30,7 +31,7 @@ def suppressive_microenvironment(patient: PatientEvidence) -> Finding:
     evidence = cited(
         "{sample}: {reason}", sample=overall.word("sample_id"), reason=overall.word("reason")
     )
-    state = {"RAISED": "raised", "NOT_RAISED": "not_raised"}.get(overall["verdict"], "undecided")
+    state = {RAISED: "raised", NOT_RAISED: "not_raised"}.get(overall["verdict"], "undecided")
     if state == "undecided":
         return Finding(
             state,
@@ -38,13 +39,13 @@ def suppressive_microenvironment(patient: PatientEvidence) -> Finding:
             not_assessed=overall.word("reason"),
             leaning=_suppression_leaning(overall, patient.beliefs),
         )
-    contrary = "NOT_RAISED" if state == "raised" else "RAISED"
+    contrary = NOT_RAISED if state == "raised" else RAISED
     return Finding(
         state,
         evidence,
         clipped(1 - 2 ** -_least_rise(single)) if state == "raised" else 0.0,
         against=_listed(single, contrary),
-        not_assessed=_listed(single, "INDETERMINATE"),
+        not_assessed=_listed(single, INDETERMINATE),
     )
 
 
@@ -65,7 +66,7 @@ def _least_rise(rows: Sequence[Row]) -> float:
     """Return the rise (log2) of the measure that rose most, at least and over every comparison."""
     lows: dict[str, list[float]] = {}
     for row in rows:
-        if row["verdict"] == "RAISED" and row["log2_ratio_ci_low"]:
+        if row["verdict"] == RAISED and row["log2_ratio_ci_low"]:
             lows.setdefault(row["measure"], []).append(row.value("log2_ratio_ci_low"))
     return max((min(found) for found in lows.values()), default=0.0)
 
@@ -78,7 +79,7 @@ def _listed(rows: Sequence[Row], verdict: str) -> Cited:
     names = [
         MEASURE_WORDS.get(name, name) for name, found in verdicts.items() if found == {verdict}
     ]
-    words = {"RAISED": "raised", "NOT_RAISED": "not raised", "INDETERMINATE": "undecided"}
+    words = {RAISED: "raised", NOT_RAISED: "not raised", INDETERMINATE: "undecided"}
     return Cited(f"{words[verdict]}: {', '.join(names)}" if names else "")
 
 

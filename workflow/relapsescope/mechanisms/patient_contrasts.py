@@ -17,6 +17,7 @@ from relapsescope.mechanisms.cited import Row
 from relapsescope.mechanisms.settings import MEAN_SCORE, ContrastSettings
 from relapsescope.statistics.library_variation import holm
 from relapsescope.statistics.proportions import exact_proportion
+from relapsescope.vocabulary import DIFFERENT, NOT_SHOWN, TOO_FEW
 
 MEASURE_COLUMNS = (
     *("patient_id", "sample_id", "timepoint", "measure", "n_cells", "value", "value_ci_low"),
@@ -28,7 +29,6 @@ CONTRAST_COLUMNS = (
     *("least_p", "detectable_sd", "verdict", "reason"),
 )
 EARLY, DURABLE = "early_relapse", "durable"
-DIFFERENT, NOT_SHOWN, TOO_FEW = "DIFFERENT", "NOT_SHOWN", "TOO_FEW_PATIENTS"
 LEVEL, POWER = 0.05, 0.8
 # Of the rank test against the t-test where values are normal (Hodges and Lehmann 1956).
 RELATIVE_EFFICIENCY = 3 / math.pi

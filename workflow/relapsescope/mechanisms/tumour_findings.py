@@ -19,7 +19,14 @@ from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
 from relapsescope.statistics.leanings import ratio_leanings
 from relapsescope.statistics.retention import MOST_PARTIAL
-from relapsescope.vocabulary import SOURCE_WORDS, antigen_name
+from relapsescope.vocabulary import (
+    INDETERMINATE,
+    LOST,
+    REDUCED,
+    RETAINED,
+    SOURCE_WORDS,
+    antigen_name,
+)
 
 # Strength at most where the target is reduced and loss is not shown (the contract's "under 0.6").
 MOST_WITHOUT_LOSS = 0.59
@@ -151,7 +158,7 @@ def _retained_share(row: Row) -> Cited | str:
     """Return how many cells still show the target, where that tells more than the ratio."""
     if not row["retaining_share"]:
         return ""
-    if row["verdict"] == "LOST":
+    if row["verdict"] == LOST:
         most = row.percent("retaining_share_ci_high")
         return cited("; at most {most} % of its cells still show it", most=most)
     partial = row.value("partial_probability") >= PARTIAL
@@ -198,12 +205,12 @@ REFERENCES = {
 
 def _target_state(row: Row, lost_below: float) -> str:
     verdict = row["verdict"]
-    if verdict == "REDUCED":
+    if verdict == REDUCED:
         return "loss_likely" if row.value("ratio") < lost_below else "reduced"
-    if verdict == "INDETERMINATE":
+    if verdict == INDETERMINATE:
         excluded = row.value("ratio_ci_low") > lost_below
         return "undecided_not_lost" if excluded else "undecided"
-    return {"LOST": "lost", "RETAINED": "retained"}[verdict]
+    return {LOST: "lost", RETAINED: "retained"}[verdict]
 
 
 def _against_target(
@@ -237,7 +244,7 @@ def _against_target(
     for other in others:
         if other["clone_id"] != "all_malignant" and other["verdict"] not in (
             row["verdict"],
-            "INDETERMINATE",
+            INDETERMINATE,
         ):
             told.append(
                 cited(
@@ -254,7 +261,7 @@ def _against_target(
 
 def _lost_together(one: Row, target: Row) -> bool:
     same = all(one[name] == target[name] for name in ("clone_id", "sample_id"))
-    return same and one["antigen"] != target["antigen"] and one["verdict"] == "LOST"
+    return same and one["antigen"] != target["antigen"] and one["verdict"] == LOST
 
 
 def _excluded_by(genetics: TargetGenetics) -> str:

@@ -19,8 +19,8 @@ from relapsescope.mechanisms.patient_evidence import PatientEvidence
 from relapsescope.paths import RESOURCES
 from relapsescope.statistics.settings import LeaningSettings
 from relapsescope.tables import is_true
+from relapsescope.vocabulary import NOT_ASSESSABLE, SUPPORTED
 
-SUPPORTED, NOT_SUPPORTED, NOT_ASSESSABLE = "SUPPORTED", "NOT_SUPPORTED", "NOT_ASSESSABLE"
 COLUMNS = (
     *("patient_id", "mechanism", "verdict", "evidence", "strength", "is_primary"),
     *("state", "against", "not_assessed", "primary_reason"),

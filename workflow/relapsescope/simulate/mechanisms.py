@@ -14,6 +14,15 @@ from relapsescope.simulate.truth import (
     relapse_clone,
     shares_before,
 )
+from relapsescope.vocabulary import (
+    EXHAUSTED,
+    INDETERMINATE,
+    NOT_EXHAUSTED,
+    NOT_PROLIFERATING,
+    NOT_SUPPORTED,
+    PROLIFERATING,
+    SUPPORTED,
+)
 
 TARGET = ANTIGENS[0]
 MECHANISMS = (
@@ -70,15 +79,15 @@ def _car_classes(item: Simulated, n: int) -> dict:
     if not n:
         return {
             "exhaustion_class": None,
-            "exhaustion_accept": "INDETERMINATE",
+            "exhaustion_accept": INDETERMINATE,
             "proliferation_class": None,
-            "proliferation_accept": "INDETERMINATE",
+            "proliferation_accept": INDETERMINATE,
         }
-    exhausted = "EXHAUSTED" if item.plan.car_exhausted >= EXHAUSTED_FROM else "NOT_EXHAUSTED"
-    cycling = "PROLIFERATING" if item.plan.car_cycling >= CYCLING_FROM else "NOT_PROLIFERATING"
+    exhausted = EXHAUSTED if item.plan.car_exhausted >= EXHAUSTED_FROM else NOT_EXHAUSTED
+    cycling = PROLIFERATING if item.plan.car_cycling >= CYCLING_FROM else NOT_PROLIFERATING
     few = n < FEW_CAR_T
-    strict = exhausted == "EXHAUSTED" and not few
-    decided = cycling == "NOT_PROLIFERATING" and n >= DECISIVE_CAR_T
+    strict = exhausted == EXHAUSTED and not few
+    decided = cycling == NOT_PROLIFERATING and n >= DECISIVE_CAR_T
     return {
         "exhaustion_class": exhausted,
         "exhaustion_accept": exhausted if strict else f"{exhausted}|INDETERMINATE",
@@ -97,9 +106,9 @@ def mechanism_truth(items: list[Simulated]) -> pd.DataFrame:
         true = _true_mechanisms(group)
         primary = next((m for m in PRIMARY_ORDER if m in true), None)
         for mechanism in MECHANISMS:
-            verdict = "SUPPORTED" if mechanism in true else "NOT_SUPPORTED"
+            verdict = SUPPORTED if mechanism in true else NOT_SUPPORTED
             accept = verdict
-            if mechanism == "t_cell_exhaustion" and verdict == "NOT_SUPPORTED":
+            if mechanism == "t_cell_exhaustion" and verdict == NOT_SUPPORTED:
                 accept = "NOT_SUPPORTED|NOT_ASSESSABLE"
             also = mechanism == "residual_disease" and mechanism in true
             rows.append(

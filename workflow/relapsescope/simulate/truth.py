@@ -11,6 +11,7 @@ from relapsescope.simulate.counts import Library
 from relapsescope.simulate.donors import ANTIGENS, Donor
 from relapsescope.simulate.expression import Genome
 from relapsescope.simulate.plan import LibraryPlan, PatientPlan
+from relapsescope.vocabulary import HIGH, INDETERMINATE, LOST, NOT_HIGH, REDUCED, RETAINED
 
 BEFORE = ("untreated", "pre_infusion")
 NEW_CLONE = 0.05
@@ -244,7 +245,7 @@ def _antigen(
     reference = earlier if treated else normal
     ratio = rate / reference
     expected = exposure * reference / 1e6
-    true_class = "LOST" if ratio < 0.10 else "REDUCED" if ratio < 0.60 else "RETAINED"
+    true_class = LOST if ratio < 0.10 else REDUCED if ratio < 0.60 else RETAINED
     return {
         "n_cells": n,
         "expected_umi": round(expected, 1),
@@ -261,11 +262,11 @@ def _accept_antigen(ratio: float, true_class: str, expected: float) -> str:
     """Return the verdicts that are right: both near a border, INDETERMINATE with few molecules."""
     accept = {true_class}
     if 0.45 < ratio < 0.80:
-        accept |= {"REDUCED", "RETAINED"}
+        accept |= {REDUCED, RETAINED}
     if 0.07 < ratio < 0.15:
-        accept |= {"LOST", "REDUCED"}
+        accept |= {LOST, REDUCED}
     if expected < FEW_UMI:
-        accept.add("INDETERMINATE")
+        accept.add(INDETERMINATE)
     return "|".join(sorted(accept))
 
 
@@ -286,11 +287,11 @@ def anxa1_truth(items: list[Simulated], genes: Genome) -> pd.DataFrame:
                 continue
             change = float(np.log2(now / earlier))
             high = change >= 1.0
-            accept = {"HIGH" if high else "NOT_HIGH"}
+            accept = {HIGH if high else NOT_HIGH}
             if 0.6 < change < 1.4:
-                accept |= {"HIGH", "NOT_HIGH", "INDETERMINATE"}
+                accept |= {HIGH, NOT_HIGH, INDETERMINATE}
             if name == "normal_plasma" or n < FEW_CELLS:
-                accept.add("INDETERMINATE")
+                accept.add(INDETERMINATE)
             rows.append(
                 {
                     "patient_id": last.patient.patient_id,
@@ -299,7 +300,7 @@ def anxa1_truth(items: list[Simulated], genes: Genome) -> pd.DataFrame:
                     "compartment": name,
                     "n_cells": n,
                     "true_log2_ratio": round(change, 3) + 0.0,
-                    "true_class": "HIGH" if high else "NOT_HIGH",
+                    "true_class": HIGH if high else NOT_HIGH,
                     "accept": "|".join(sorted(accept)),
                     "confounder": "doublets" if last.cells["doublet"].mean() > 0.08 else None,
                 }

@@ -14,6 +14,7 @@ import pandas as pd
 
 from relapsescope.statistics.proportions import exact_limits, exact_proportion
 from relapsescope.t_cells.settings import CarCloneSettings
+from relapsescope.vocabulary import EXPANDED, NOT_ASSESSABLE, NOT_EXPANDED
 
 COLUMNS = (
     *("patient_id", "sample_id", "timepoint", "sorting", "day", "clonotype_id", "cell_type"),
@@ -23,7 +24,6 @@ COLUMNS = (
     *("in_product", "n_cycling", "cycling_fraction", "cycling_ci_low", "cycling_ci_high"),
     *("verdict", "reason"),
 )
-EXPANDED, NOT_EXPANDED, NOT_ASSESSABLE = "EXPANDED", "NOT_EXPANDED", "NOT_ASSESSABLE"
 # CAR-T cells are meant to be many then; manufacture and the first weeks may select few clones.
 BEFORE_CONTRACTION = ("infusion_product", "expansion")
 # Sorted for the CAR or for plasma cells, a sample says nothing of a clone's share of all T cells.

@@ -11,8 +11,8 @@ from relapsescope.mechanisms.contrast_words import (
     power_words,
     value_words,
 )
-from relapsescope.mechanisms.patient_contrasts import DIFFERENT, TOO_FEW
 from relapsescope.report.context import Context, Section
+from relapsescope.vocabulary import DIFFERENT, TOO_FEW
 
 VERDICTS = {DIFFERENT: "different", TOO_FEW: "too few patients"}
 MARKS = {DIFFERENT: "●", TOO_FEW: "?"}

@@ -4,10 +4,11 @@ from typing import Any
 
 from relapsescope.mechanisms.answers import is_leaning, leaning_words
 from relapsescope.mechanisms.cited import Cited, Row, parse_cited
-from relapsescope.mechanisms.verdicts import NOT_ASSESSABLE, NOT_SUPPORTED, SUPPORTED, read_rules
+from relapsescope.mechanisms.verdicts import read_rules
 from relapsescope.report.context import PatientContext, Section
 from relapsescope.settings import settings_of
 from relapsescope.statistics.settings import LeaningSettings
+from relapsescope.vocabulary import NOT_ASSESSABLE, NOT_SUPPORTED, SUPPORTED
 
 VERDICT_WORDS = {
     SUPPORTED: "supported",

@@ -15,7 +15,7 @@ from relapsescope.report.sections.antigens import (
     with_interval,
 )
 from relapsescope.report.sections.clones import IMMUNOGLOBULIN, RELATIONS, events_of, short_relation
-from relapsescope.vocabulary import antigen_name
+from relapsescope.vocabulary import HIGH, INDETERMINATE, LOST, NOT_HIGH, antigen_name
 
 CONTRASTS = {
     "pre_treatment_malignant": "all malignant cells before CAR-T",
@@ -263,7 +263,7 @@ def share_is_told(row: Row) -> bool:
 
 def retained_share(row: Row) -> Cited:
     """Return the share of a clone's cells that still shows an antigen, in words."""
-    if row["verdict"] == "LOST":
+    if row["verdict"] == LOST:
         return cited("at most {most} %", most=row.percent("retaining_share_ci_high"))
     return cited(
         "{share} % ({interval} %)",
@@ -273,7 +273,7 @@ def retained_share(row: Row) -> Cited:
 
 
 def _anxa1(context: PatientContext, row: Row) -> dict[str, Any]:
-    words = {"HIGH": "high", "NOT_HIGH": "not high", "INDETERMINATE": "undecided"}
+    words = {HIGH: "high", NOT_HIGH: "not high", INDETERMINATE: "undecided"}
     if not row["did_log2_ratio"]:
         return {"verdict": words.get(row["verdict"], row["verdict"]), "change": row["reason"]}
     change = cited(

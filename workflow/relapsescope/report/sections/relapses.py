@@ -4,19 +4,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from relapsescope.mechanisms.cited import Row
-from relapsescope.mechanisms.verdicts import SUPPORTED, Rules, read_rules
+from relapsescope.mechanisms.verdicts import Rules, read_rules
 from relapsescope.report.context import Context
 from relapsescope.report.sections.clones import short_relation
-from relapsescope.vocabulary import antigen_name
+from relapsescope.vocabulary import (
+    EXHAUSTED,
+    NOT_EXHAUSTED,
+    NOT_PERSISTENT,
+    NOT_PROLIFERATING,
+    PERSISTENT,
+    PROLIFERATING,
+    SUPPORTED,
+    antigen_name,
+)
 
 NO_RELAPSE = "no relapse recorded"
 CAR_T_WORDS = {
-    "PERSISTENT": "there",
-    "NOT_PERSISTENT": "gone",
-    "EXHAUSTED": "exhausted",
-    "NOT_EXHAUSTED": "not exhausted",
-    "PROLIFERATING": "dividing",
-    "NOT_PROLIFERATING": "not dividing",
+    PERSISTENT: "there",
+    NOT_PERSISTENT: "gone",
+    EXHAUSTED: "exhausted",
+    NOT_EXHAUSTED: "not exhausted",
+    PROLIFERATING: "dividing",
+    NOT_PROLIFERATING: "not dividing",
 }
 
 

@@ -4,8 +4,8 @@ import pandas as pd
 
 from relapsescope.report.context import Context, PatientContext, Section
 from relapsescope.report.sections.antigens import number, with_interval
-from relapsescope.t_cells.car_clones import EXPANDED
 from relapsescope.tables import is_true
+from relapsescope.vocabulary import EXPANDED
 
 PANELS = ("t_cell_states", "clonotype_tracking")
 NO_CELLS = "no library holds a T cell that passed QC"

@@ -110,6 +110,10 @@ def test_a_reference_without_its_largest_cells_is_told_beside_the_ratio():
     assert "removed in before, so that the ratio may be too high" in row["reason"]
 
 
+def test_without_cells_assigned_to_it_alone_a_clone_has_those_of_its_group():
+    assert judged(*pair(290))["n_clone_cells"] == 200
+
+
 def test_an_antigen_that_the_matrix_does_not_hold_is_no_loss():
     settings = dataclasses.replace(SETTINGS, genes=("TNFRSF17", "GPRC5D"))
     rows = antigen_rows(Cohort(molecules(*pair(290)), NO_POOL, STEADY, CLONES, settings))

@@ -25,6 +25,7 @@ from relapsescope.clones.normal_plasma import own_counts
 from relapsescope.clones.programme_split import _slope, absent_somewhere
 from relapsescope.clones.tables import _expected_shares, shared_arms
 from relapsescope.course import salvage
+from relapsescope.course.clinical import _warn_of_other_patients
 from relapsescope.course.files import bulk_files
 from relapsescope.course.imwg import _m_protein
 from relapsescope.course.response import Call, best_response
@@ -744,3 +745,19 @@ def test_another_clone_of_another_verdict_stands_against():
     assert words in against({})
     assert "beside it" not in against({"verdict": "RETAINED"})
     assert "beside it" not in against({"verdict": "INDETERMINATE"})
+
+
+def test_patients_that_the_sheet_has_not_are_told_with_what_may_be_meant():
+    told = []
+    table = SimpleNamespace(
+        problem=lambda line, column, what, remedy: told.append(("problem", line, remedy)),
+        warn=lambda line, column, what, remedy: told.append(("warn", line, remedy)),
+    )
+    names = ("PAT01", "PAT02", "pat01", "XYZ999", "PAT02")
+    records = [{"patient_id": name, "line_number": i} for i, name in enumerate(names, start=2)]
+    _warn_of_other_patients(table, records, ["PAT01"])
+    assert told == [
+        ("warn", 3, "did you mean PAT01?"),
+        ("problem", 4, "write PAT01"),
+        ("warn", 5, "its rows are used for the course only"),
+    ]

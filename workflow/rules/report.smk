@@ -76,7 +76,8 @@ rule page:
         page=f"{RESULTS}/report/index.html",
         methods=f"{RESULTS}/report/methods.md",
         legends=f"{RESULTS}/figures/legends.md",
-        patients=expand(f"{RESULTS}/report/patients/{{patient}}.html", patient=RUN.patients),
+        # Of every output Snakemake keeps all inputs' hashes: one a patient would grow as n squared.
+        patients=directory(f"{RESULTS}/report/patients"),
     log:
         f"{RESULTS}/logs/page.log",
     conda:

@@ -79,6 +79,7 @@ def build_report(
     }
     # One context a page: it counts what the page carries.
     of_cohort = _sections(Context(**common), COHORT_SECTIONS)
+    (page.parent / "patients").mkdir(parents=True, exist_ok=True)
     for patient_id in patients:
         context = PatientContext(**common, patient_id=patient_id)
         sections = _sections(context, PATIENT_SECTIONS)

@@ -175,3 +175,13 @@ def test_scanpy_is_imported_by_one_module_and_by_no_job_of_a_library_or_patient(
     for job in jobs:
         assert not having & reached(job, set()), job
     assert having & reached("atlas.build", set())
+
+
+def test_principal_axes_have_one_home():
+    """Eigenvectors are asked of `statistics.principal_axes`, whoever needs them."""
+    having = {
+        name
+        for name, path in MODULES.items()
+        if re.search(r"linalg\.(eigh|eig|qr)\(", path.read_text())
+    }
+    assert having == {"statistics.principal_axes"}

@@ -8,11 +8,11 @@ import pytest
 from relapsescope.intake.counts import Counts
 from relapsescope.libraries.doublet_simulation import (
     nearest_columns,
-    principal_axes,
     simulate_pairs,
 )
 from relapsescope.libraries.doublets import call_doublets, score_threshold
 from relapsescope.libraries.settings import DoubletLimits
+from relapsescope.statistics.principal_axes import leading_axes
 from scipy import sparse
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -270,7 +270,7 @@ def test_principal_axes_are_those_of_the_centred_matrix(n_axes):
     strength = np.array([30.0, 12.0, 5.0])[:, None]
     values = rng.normal(size=(60, 3)) @ (strength * rng.normal(size=(3, 25))) + 40
     mean = values.mean(axis=0)
-    axes = principal_axes(sparse.csr_matrix(values), mean, n_axes, np.random.default_rng(1))
+    axes = leading_axes(sparse.csr_matrix(values), mean, n_axes, np.random.default_rng(1))
     expected = np.linalg.svd(values - mean, full_matrices=False)[2][:n_axes].T
     assert axes.shape == (25, n_axes)
     np.testing.assert_allclose(np.abs((axes * expected).sum(axis=0)), 1, atol=1e-4)

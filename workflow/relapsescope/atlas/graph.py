@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from relapsescope.statistics.principal_axes import gram_axes, of_one_sign
+
 
 @dataclass(frozen=True)
 class Neighbours:
@@ -244,10 +246,7 @@ def _start(latent: np.ndarray, seed: int) -> np.ndarray:
     """
     X = np.asarray(latent, dtype=np.float64)
     X = X - X.mean(axis=0)
-    _, axes = np.linalg.eigh(X.T @ X)
-    axes = axes[:, ::-1][:, :2]
-    axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])] < 0, -1, 1)
-    start = X @ axes
+    start = X @ of_one_sign(gram_axes(X, 2))
     if start.shape[1] < 2:
         start = np.column_stack([start, np.zeros(len(start))])
     start *= 10 / max(np.abs(start).max(), 1e-12)

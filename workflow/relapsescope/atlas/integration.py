@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from relapsescope.atlas.settings import IntegrationSettings
+from relapsescope.statistics.principal_axes import leading_axes, of_one_sign
 from relapsescope.vocabulary import ON_GPU
 
 BATCH_NORM_EPSILON = 1e-3  # scvi-tools' FCLayers
@@ -186,25 +187,14 @@ def principal_components(
 ) -> Encoder:
     """Return the projection on principal components of log-normalised counts.
 
-    Randomised subspace iteration (Halko et al. 2011) that centres without making the matrix dense.
+    Its axes are `statistics.principal_axes.leading_axes`.
     """
     X = log_normalised(counts, total_counts)
     n_cells, n_genes = X.shape
     mean = np.asarray(X.mean(axis=0), dtype=np.float32).ravel()
     n_components = max(1, min(n_components, n_cells - 1, n_genes))
-    width = min(n_components + 10, n_genes)
     random = np.random.default_rng(seed)
-    basis = random.standard_normal((n_genes, width)).astype(np.float32)
-    transposed = X.T.tocsr()
-    for _ in range(5):
-        basis = np.linalg.qr(basis)[0]
-        scores = X @ basis - mean @ basis
-        basis = transposed @ scores - np.outer(mean, scores.sum(axis=0))
-    basis = np.linalg.qr(basis)[0].astype(np.float64)
-    scores = X @ basis - mean @ basis
-    _, rotation = np.linalg.eigh(scores.T @ scores)
-    axes = basis @ rotation[:, ::-1][:, :n_components]
-    axes *= np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1, 1)
+    axes = of_one_sign(leading_axes(X, mean, n_components, random, dtype=np.float64))
     weight = axes.astype(np.float32)
     return Encoder((weight,), (-(mean @ weight),), "PCA")
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from relapsescope.statistics.principal_axes import gram_axes
+
 CLUSTERING_GENES = 600
 COMPONENTS = 12
 KMEANS_ROUNDS = 25
@@ -152,8 +154,7 @@ def cluster_cells(
     genes = _variable_genes(logs)
     values = logs[:, genes].toarray()
     values -= values.mean(axis=0)
-    vectors = np.linalg.eigh(values.T @ values)[1]
-    return _kmeans(values @ vectors[:, ::-1][:, :COMPONENTS], n_groups, draw)
+    return _kmeans(values @ gram_axes(values, COMPONENTS), n_groups, draw)
 
 
 def _variable_genes(logs: sparse.csr_matrix) -> np.ndarray:

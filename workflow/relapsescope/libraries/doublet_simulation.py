@@ -9,6 +9,7 @@ from scipy.special import log_ndtr
 
 from relapsescope.intake.counts import Counts, select_columns
 from relapsescope.intake.genes import gene_classes
+from relapsescope.statistics.principal_axes import leading_axes
 
 CHUNK = 512
 GROUPED = 16  # columns of which only the smallest value is looked at first
@@ -143,23 +144,6 @@ def doublet_counts(
     return summed
 
 
-def principal_axes(
-    matrix: sparse.csr_matrix, mean: np.ndarray, n_axes: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Return (n_genes, n_axes) leading axes of the centred matrix, by subspace iteration.
-
-    Halko 2011, SIAM Review 53:217; the matrix stays sparse, the mean is taken off each product.
-    """
-    width = min(n_axes + 10, *matrix.shape)
-    axes, _ = np.linalg.qr(rng.standard_normal((matrix.shape[1], width)).astype(np.float32))
-    for _ in range(5):
-        scores = matrix @ axes - mean @ axes
-        axes, _ = np.linalg.qr(matrix.T @ scores - np.outer(mean, scores.sum(axis=0)))
-    scores = matrix @ axes - mean @ axes
-    _, rotation = np.linalg.eigh(scores.T @ scores)
-    return axes @ rotation[:, ::-1][:, :n_axes]
-
-
 def embed(
     matrix: sparse.csr_matrix,
     depth: np.ndarray,
@@ -189,7 +173,7 @@ def embed(
     simulated = log_normalise(doublets, pair_depth, target)
     sample = observed if len(reference) == len(depth) else observed[reference]
     mean = np.asarray(sample.mean(axis=0), dtype=np.float32).ravel()
-    axes = principal_axes(sample, mean, n_components, rng)
+    axes = leading_axes(sample, mean, n_components, rng)
     cells, points = (part @ axes - mean @ axes for part in (observed, simulated))
 
     log_depth = np.log(depth)

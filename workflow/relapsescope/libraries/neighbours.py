@@ -10,6 +10,7 @@ from scipy import sparse
 
 from relapsescope.libraries.markers import Markers, lineage_numbers
 from relapsescope.libraries.state_model import softmax
+from relapsescope.statistics.principal_axes import gram_axes
 
 N_GENES = 500  # genes that vary most beyond sampling noise span the axes
 N_AXES = 15
@@ -165,7 +166,7 @@ def nearest_cells(
     scipy.sparse.csr_matrix
         (n_cells, n_cells); a row's `n_neighbours` entries (fewer in small libraries) sum to 1.
     """
-    coordinates = _principal_axes(matrix, counted)
+    coordinates = _coordinates(matrix, counted)
     n_cells = len(coordinates)
     step = -(-n_cells // MOST_CANDIDATES)
     candidates = np.arange(0, n_cells, step)
@@ -213,7 +214,7 @@ def share_composition(
     return posterior
 
 
-def _principal_axes(matrix: sparse.csr_matrix, counted: np.ndarray) -> np.ndarray:
+def _coordinates(matrix: sparse.csr_matrix, counted: np.ndarray) -> np.ndarray:
     """Return (n_cells, up to N_AXES) coordinates."""
     matrix = matrix.astype(np.float64)
     depth = np.maximum(matrix @ counted.astype(np.float64), 1.0)
@@ -221,8 +222,7 @@ def _principal_axes(matrix: sparse.csr_matrix, counted: np.ndarray) -> np.ndarra
     scaled = matrix[:, genes].toarray()
     scaled = np.sqrt(scaled * (np.median(depth) / depth)[:, None])
     scaled -= scaled.mean(axis=0)
-    axes = np.linalg.eigh(scaled.T @ scaled)[1][:, ::-1][:, :N_AXES]
-    return scaled @ axes
+    return scaled @ gram_axes(scaled, N_AXES)
 
 
 def _varying_genes(matrix: sparse.csr_matrix, counted: np.ndarray, depth: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from relapsescope.statistics.library_variation import (
     empirical_logit,
     holm,
     measured_variation,
+    random_effects_mean,
 )
 
 ASSUMED = {"assumed_sd": 0.5, "prior_df": 4.0, "least_sd": 0.1}
@@ -90,3 +91,12 @@ def test_holm_by_hand():
         {"a": 0.03, "c": 0.06, "b": 0.06}
     )
     assert holm({}) == {}
+
+
+def test_a_random_effects_mean_by_hand():
+    """Values 0 and 1 of variance 0.1 each: squares 5, one degree of freedom, scale 10."""
+    found = random_effects_mean([Estimate(0.0, 0.1), Estimate(1.0, 0.1)])
+    assert found == pytest.approx((0.5, np.sqrt((0.1 + 0.4) / 2)))
+    alike = random_effects_mean([Estimate(1.0, 0.1), Estimate(1.0, 0.3)])
+    assert alike == pytest.approx((1.0, np.sqrt(1 / (10 + 10 / 3))))
+    assert random_effects_mean([Estimate(2.0, 0.5)]) == pytest.approx((2.0, np.sqrt(0.5)))

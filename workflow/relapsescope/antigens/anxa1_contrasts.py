@@ -17,6 +17,7 @@ from relapsescope.antigens.references import (
 )
 from relapsescope.antigens.settings import Anxa1Settings
 from relapsescope.statistics.library_effects import Key
+from relapsescope.statistics.library_variation import Estimate, random_effects_mean
 from relapsescope.statistics.rates import Tally, estimate, log_error, pool, with_floor
 from relapsescope.vocabulary import BEFORE_TREATMENT
 
@@ -217,7 +218,7 @@ def reference_change(
     if contrast.same_library:
         return Change(0.0, 0.0, ("same library",))
     others = tuple(dict.fromkeys(key[0] for key in contrast.keys))
-    logs, variances, names = [], [], []
+    changes, names = [], []
     for lineage in REFERENCE_LINEAGES:
         if lineage == compartment or (compartment == "T" and lineage == "NK"):
             continue
@@ -226,17 +227,9 @@ def reference_change(
         least = min(now.umi - now.ambient, then.umi - then.ambient)
         if now.exposure <= 0 or then.exposure <= 0 or least < settings.min_reference_umi:
             continue
-        logs.append(np.log(estimate(now) / estimate(then)))
-        variances.append(log_error(now) ** 2 + log_error(then) ** 2)
+        variance = log_error(now) ** 2 + log_error(then) ** 2
+        changes.append(Estimate(np.log(estimate(now) / estimate(then)), variance))
         names.append(lineage)
-    if not logs:
+    if not changes:
         return Change(0.0, np.inf, ())
-    values, weight = np.array(logs), 1 / np.array(variances)
-    between = 0.0
-    if len(logs) > 1:
-        spread = float((weight * (values - np.average(values, weights=weight)) ** 2).sum())
-        scale = weight.sum() - (weight**2).sum() / weight.sum()
-        between = max((spread - len(logs) + 1) / scale, 0.0)
-    weight = 1 / (np.array(variances) + between)
-    mean = float(np.average(values, weights=weight))
-    return Change(mean, float(1 / np.sqrt(weight.sum())), tuple(names))
+    return Change(*random_effects_mean(changes), tuple(names))

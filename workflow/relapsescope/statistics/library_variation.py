@@ -122,6 +122,24 @@ def common_mean(libraries: Sequence[Estimate], variation: Variation) -> Estimate
     return Estimate(float(np.average(value, weights=weight)), float(1 / weight.sum()))
 
 
+def random_effects_mean(estimates: Sequence[Estimate]) -> tuple[float, float]:
+    """Return the random-effects mean of a few estimates and its standard error.
+
+    Moments as DerSimonian and Laird (1986, doi:10.1016/0197-2456(86)90046-2), nothing believed of
+    the variance between them before: one estimate that truly differs widens the error.
+    """
+    values = np.array([one.value for one in estimates])
+    variances = np.array([one.variance for one in estimates])
+    weight = 1 / variances
+    between = 0.0
+    if len(estimates) > 1:
+        squares = float((weight * (values - np.average(values, weights=weight)) ** 2).sum())
+        scale = weight.sum() - (weight**2).sum() / weight.sum()
+        between = max((squares - len(estimates) + 1) / scale, 0.0)
+    weight = 1 / (variances + between)
+    return float(np.average(values, weights=weight)), float(1 / np.sqrt(weight.sum()))
+
+
 @dataclass(frozen=True)
 class Contrast:
     """A library against others, on the measure's own scale.

@@ -104,32 +104,32 @@ def antigen_rows(cohort: Cohort) -> list[dict[str, Any]]:
             groups.append(MALIGNANT_KEY)
         for kind, clone in groups:
             for gene in dict.fromkeys([settings.car_target, *settings.genes]):
-                one = molecules.tally(sample, kind, clone, gene)
-                if one.n_cells == 0:
+                group = molecules.tally(sample, kind, clone, gene)
+                if group.n_cells == 0:
                     rows.append(_absent(molecules, (sample, kind, clone), gene, settings))
                 else:
-                    rows.append(_row(cohort, (sample, kind, clone), gene, one))
+                    rows.append(_row(cohort, (sample, kind, clone), gene, group))
     return rows
 
 
-def compare(cohort: Cohort, key: Key, gene: str, one: Tally, reference: Reference) -> Judged:
+def compare(cohort: Cohort, key: Key, gene: str, group: Tally, reference: Reference) -> Judged:
     """Return a group's antigen against a reference.
 
     Parameters
     ----------
-    one
+    group
         The group's molecules, those of other clones' cells among the foreign ones.
     """
     molecules, settings = cohort.molecules, cohort.settings
-    base = reference.tally(molecules, gene)
-    per_umi = reference_rate(base)
+    reference_tally = reference.tally(molecules, gene)
+    per_umi = reference_rate(reference_tally)
     spread = spread_weights(
         molecules.counted(reference.keys, gene),
         per_umi,
-        assumed=base.dispersion if reference.given else settings.dispersion,
+        assumed=reference_tally.dispersion if reference.given else settings.dispersion,
         assumed_log_sd=settings.dispersion_sd,
     )
-    base = replace(base, dispersion=mean_spread(spread))
+    reference_tally = replace(reference_tally, dispersion=mean_spread(spread))
     error = library_error(cohort.pooled, cohort.effects, gene, key, reference)
     parts = _parts(molecules, key) if key[1] == ALL_MALIGNANT else []
     if len(parts) > 1:
@@ -143,7 +143,7 @@ def compare(cohort: Cohort, key: Key, gene: str, one: Tally, reference: Referenc
             error=error,
             stray_share=settings.stray_share,
         )
-        against = compared(cells.ratio, base, per_umi, log_sd=error.log_sd, df=error.df)
+        against = compared(cells.ratio, reference_tally, per_umi, log_sd=error.log_sd, df=error.df)
     else:
         errors = {"log_sd": error.log_sd, "df": error.df}
         cells = _of_group(
@@ -155,10 +155,12 @@ def compare(cohort: Cohort, key: Key, gene: str, one: Tally, reference: Referenc
             stray_share=settings.stray_share,
             **errors,
         )
-        against = compared(cells.ratio, base, per_umi)
-    below = estimate(base)
-    middle = estimate(one) / below if below > 0 else np.nan
-    return Judged(base, error, cells, against, against.interval(middle, nothing=cells.nothing))
+        against = compared(cells.ratio, reference_tally, per_umi)
+    below = estimate(reference_tally)
+    middle = estimate(group) / below if below > 0 else np.nan
+    return Judged(
+        reference_tally, error, cells, against, against.interval(middle, nothing=cells.nothing)
+    )
 
 
 def _of_group(
@@ -176,14 +178,14 @@ def _of_group(
     Cells that are not the group's own are those that the posteriors name and those that nothing
     names (`stray_share`, an exponential variable: mean and error alike).
     """
-    one = molecules.tally(*key, gene)
+    group = molecules.tally(*key, gene)
     mixed, mixed_sd = _mixed(molecules, key, gene)
-    shown = per_umi * max(one.exposure, 1.0)
+    shown = per_umi * max(group.exposure, 1.0)
     return retention(
         molecules.counted([key], gene),
         per_umi,
         spread,
-        ambient_cv=one.ambient_sd / one.ambient if one.ambient > 0 else 0.0,
+        ambient_cv=group.ambient_sd / group.ambient if group.ambient > 0 else 0.0,
         strayed=min(mixed / shown + stray_share, 0.5),
         strayed_sd=float(np.hypot(mixed_sd / shown, stray_share)),
         **errors,
@@ -236,7 +238,7 @@ def _of_clones(
             for key, _, _ in parts
         ],
         [n for _, _, n in parts],
-        [one.exposure / max(one.n_cells, 1) for one in sizes],
+        [group.exposure / max(group.n_cells, 1) for group in sizes],
     )
 
 
@@ -272,14 +274,14 @@ def _absent(
     }
 
 
-def _row(cohort: Cohort, key: Key, gene: str, one: Tally) -> dict[str, Any]:
+def _row(cohort: Cohort, key: Key, gene: str, group: Tally) -> dict[str, Any]:
     molecules, settings = cohort.molecules, cohort.settings
     sample, _, clone = key
     mixed, mixed_sd = _mixed(molecules, key, gene)
-    ambient = one.ambient
-    one = with_floor(one, mixed, mixed_sd)
-    row = _measured(molecules, key, gene, one, settings) | {
-        "ambient_cpm": 1e6 * ambient / one.exposure if one.exposure > 0 else np.nan,
+    ambient = group.ambient
+    group = with_floor(group, mixed, mixed_sd)
+    row = _measured(molecules, key, gene, group, settings) | {
+        "ambient_cpm": 1e6 * ambient / group.exposure if group.exposure > 0 else np.nan,
         "other_clones_umi": mixed,
     }
     reference = reference_for(
@@ -297,61 +299,72 @@ def _row(cohort: Cohort, key: Key, gene: str, one: Tally) -> dict[str, Any]:
             "patients"
         )
         return row | {"verdict": INDETERMINATE, "reason": reason}
-    found = compare(cohort, key, gene, one, reference)
-    base, ratio_found = found.base, found.found
-    expected = estimate(base) * one.exposure / 1e6
-    share = found.cells.share_interval()
-    not_lost = found.cells.share_at_least(settings.lost_below)
-    likelier = found.cells.against_share(settings.lost_below)
+    comparison = compare(cohort, key, gene, group, reference)
+    reference_tally, ratio_found = comparison.base, comparison.found
+    expected = estimate(reference_tally) * group.exposure / 1e6
+    share = comparison.cells.share_interval()
+    not_lost = comparison.cells.share_at_least(settings.lost_below)
+    likelier = comparison.cells.against_share(settings.lost_below)
     row |= {
         "reference": reference.name,
         "reference_source": reference.source,
         "reference_samples": ";".join(reference.samples()),
-        "reference_cpm": estimate(base),
+        "reference_cpm": estimate(reference_tally),
         "expected_umi": expected,
         "ratio": ratio_found.estimate,
         "ratio_ci_low": ratio_found.low,
         "ratio_ci_high": ratio_found.high,
-        "library_log_sd": found.error.log_sd,
-        "needed_umi": needed_umi(ratio_found, expected, base, found.error.log_sd, settings.limits),
+        "library_log_sd": comparison.error.log_sd,
+        "needed_umi": needed_umi(
+            ratio_found, expected, reference_tally, comparison.error.log_sd, settings.limits
+        ),
         "retaining_share": share.estimate,
         "retaining_share_ci_low": share.low,
         "retaining_share_ci_high": share.high,
-        "retaining_cells": found.cells.showing,
-        "partial_probability": found.cells.partial,
+        "retaining_cells": comparison.cells.showing,
+        "partial_probability": comparison.cells.partial,
         "not_lost_probability": not_lost,
         "loss_log_likelihood": likelier,
         "verdict_strict_limits": verdict_of(ratio_found, settings.strict_limits),
         "verdict_lenient_limits": verdict_of(ratio_found, settings.lenient_limits),
     }
-    row["verdict"], why = judged(one, row, base, settings)
+    row["verdict"], why = judged(group, row, reference_tally, settings)
     row |= _other_ways(
-        molecules, key, gene, one, reference, base=base, noise=found.error.log_sd, settings=settings
+        molecules,
+        key,
+        gene,
+        group,
+        reference,
+        reference_tally=reference_tally,
+        noise=comparison.error.log_sd,
+        settings=settings,
     )
-    row |= _own_past(cohort, key, gene, one, reference, judged_now=found, verdict=row["verdict"])
+    row |= _own_past(
+        cohort, key, gene, group, reference, judged_now=comparison, verdict=row["verdict"]
+    )
     row["protein_agrees"] = _agreement(row, settings)
     censored = [s for s in reference.samples() if molecules.libraries[s].umi_ceiling]
-    told = identity_of(cohort.clones, molecules.clones(sample), sample, clone)
-    if told is not None:
-        row["n_identity_lost"] = told.n_lost
-        row["identity_loss"] = identity_loss(row, told, settings.reduced_below)
+    identity = identity_of(cohort.clones, molecules.clones(sample), sample, clone)
+    if identity is not None:
+        row["n_identity_lost"] = identity.n_lost
+        row["identity_loss"] = identity_loss(row, identity, settings.reduced_below)
     row["reason"] = _with_caveats(why, row, settings, censored)
-    if told is not None and identity_words(row, told):
-        row["reason"] += f"; {identity_words(row, told)}"
+    if identity is not None and identity_words(row, identity):
+        row["reason"] += f"; {identity_words(row, identity)}"
     return row
 
 
 def _measured(
-    molecules: Molecules, key: Key, gene: str, one: Tally, settings: AntigenSettings
+    molecules: Molecules, key: Key, gene: str, group: Tally, settings: AntigenSettings
 ) -> dict[str, Any]:
     """Return what was counted in a group, nothing compared."""
     sample, _, clone = key
     library = molecules.libraries[sample]
-    alone = rate(one)
+    alone = rate(group)
     n_assigned = molecules.cells_in(*key, subset=Subset.ASSIGNED)
 
     def share(column: str) -> float:
-        return molecules.number(column, Counted(*key, gene)) / one.n_cells
+        return molecules.number(column, Counted(*key, gene)) / group.n_cells
 
     row: dict[str, Any] = {
         "patient_id": library.patient_id,
@@ -359,18 +372,18 @@ def _measured(
         "sample_id": sample,
         "timepoint": library.timepoint,
         "antigen": gene,
-        "n_cells": one.n_cells,
-        "total_umi": round(one.exposure),
-        "antigen_umi": int(one.umi),
+        "n_cells": group.n_cells,
+        "total_umi": round(group.exposure),
+        "antigen_umi": int(group.umi),
         "rate_cpm": alone.estimate,
         "rate_ci_low": alone.low,
         "rate_ci_high": alone.high,
-        "n_clone_cells": n_assigned or one.n_cells,
+        "n_clone_cells": n_assigned or group.n_cells,
         "detected_fraction": share("detected"),
         "detected_twice_fraction": share("detected_twice"),
         "detected_above_ambient_fraction": share("detected_above_ambient"),
         "is_car_target": gene == settings.car_target,
-        "dispersion": one.dispersion,
+        "dispersion": group.dispersion,
         "umi_ceiling_suspected": library.umi_ceiling,
     }
     surface = Counted(*key, gene, measure=Measure.PROTEIN)
@@ -384,7 +397,7 @@ def _own_past(
     cohort: Cohort,
     key: Key,
     gene: str,
-    one: Tally,
+    group: Tally,
     reference: Reference,
     *,
     judged_now: Judged,
@@ -401,7 +414,7 @@ def _own_past(
     if past is None:
         return {}
     same = past.keys == reference.keys
-    since = (judged_now if same else compare(cohort, key, gene, one, past)).found
+    since = (judged_now if same else compare(cohort, key, gene, group, past)).found
     found: dict[str, Any] = {
         "own_past_ratio": since.estimate,
         "own_past_ci_low": since.low,
@@ -431,16 +444,16 @@ def _other_ways(
     molecules: Molecules,
     key: tuple[str, str, str],
     gene: str,
-    one: Tally,
+    group: Tally,
     reference: Reference,
     *,
-    base: Tally,
+    reference_tally: Tally,
     noise: float,
     settings: AntigenSettings,
 ) -> dict[str, Any]:
     """Return the sensitivity columns: what other choices would have given."""
-    bare = ratio(uncorrected(one), uncorrected(base), log_sd=noise)
-    wide = ratio(molecules.tally(*key, gene, subset=Subset.WIDE), base, log_sd=noise)
+    bare = ratio(uncorrected(group), uncorrected(reference_tally), log_sd=noise)
+    wide = ratio(molecules.tally(*key, gene, subset=Subset.WIDE), reference_tally, log_sd=noise)
     matched = depth_matched(molecules, key, gene, reference, noise=noise)
     return {
         "ratio_uncorrected": bare.estimate,
@@ -469,17 +482,19 @@ def depth_matched(
     tops, bases = [], []
     for stratum in range(6):
         top = molecules.tally(*key, gene, stratum=stratum)
-        base = pool([molecules.tally(*other, gene, stratum=stratum) for other in reference.keys])
-        if min(top.n_cells, base.n_cells) >= min_cells and base.exposure > 0:
-            scale = top.exposure / base.exposure
+        reference_tally = pool(
+            [molecules.tally(*other, gene, stratum=stratum) for other in reference.keys]
+        )
+        if min(top.n_cells, reference_tally.n_cells) >= min_cells and reference_tally.exposure > 0:
+            scale = top.exposure / reference_tally.exposure
             tops.append(top)
             bases.append(
                 replace(
-                    base,
-                    umi=base.umi * scale,
-                    exposure=base.exposure * scale,
-                    ambient=base.ambient * scale,
-                    ambient_sd=base.ambient_sd * scale,
+                    reference_tally,
+                    umi=reference_tally.umi * scale,
+                    exposure=reference_tally.exposure * scale,
+                    ambient=reference_tally.ambient * scale,
+                    ambient_sd=reference_tally.ambient_sd * scale,
                 )
             )
     return ratio(pool(tops), pool(bases), log_sd=noise)
@@ -498,23 +513,23 @@ def _agreement(row: Mapping[str, Any], settings: AntigenSettings) -> bool | None
 def _with_caveats(
     why: str, row: Mapping[str, Any], settings: AntigenSettings, censored: Sequence[str]
 ) -> str:
-    told = [why]
+    words = [why]
     if censored and not row["umi_ceiling_suspected"]:
-        told.append(
+        words.append(
             f"the reference's largest cells seem to have been removed in {', '.join(censored)}, so "
             "that the ratio may be too high"
         )
     if row["verdict"] == RETAINED:
-        told.append(EPITOPE)
+        words.append(EPITOPE)
     if row["verdict"] == LOST and row["verdict_uncorrected"] != LOST:
-        told.append("without ambient correction loss would not be shown")
+        words.append("without ambient correction loss would not be shown")
     if row.get("protein_agrees") is False:
-        told.append(
+        words.append(
             f"surface protein disagrees: {row['protein_fraction']:.0%} of the cells show it"
         )
     if row.get("origin") in ORIGINS:
-        told.append(ORIGINS[row["origin"]])
+        words.append(ORIGINS[row["origin"]])
     if row["reference"] != PRE_TREATMENT:
         whose = SOURCE_WORDS.get(row["reference_source"], "")
-        told.append(f"compared with {row['reference'].replace('_', ' ')}{whose}, not its own past")
-    return "; ".join(told)
+        words.append(f"compared with {row['reference'].replace('_', ' ')}{whose}, not its own past")
+    return "; ".join(words)

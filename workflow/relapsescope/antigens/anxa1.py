@@ -83,36 +83,38 @@ def _row(
 ) -> dict[str, Any] | None:
     molecules, clones, gene = cohort.molecules, cohort.clones, settings.gene
     plasma = compartment in ("relapse_clone", "other_malignant", "normal_plasma")
-    one, doublet_umi = _compartment(molecules, [(sample, *g) for g in groups], plasma, settings)
-    if one.n_cells == 0:
+    group, doublet_umi = _compartment(molecules, [(sample, *g) for g in groups], plasma, settings)
+    if group.n_cells == 0:
         return None
     library = molecules.libraries[sample]
-    alone = rate(one)
+    alone = rate(group)
     observed = pool([molecules.tally(sample, *g, gene) for g in groups])
     row: dict[str, Any] = {
         "patient_id": library.patient_id,
         "sample_id": sample,
         "timepoint": library.timepoint,
         "compartment": compartment,
-        "n_cells": one.n_cells,
+        "n_cells": group.n_cells,
         "rate_cpm": alone.estimate,
         "rate_ci_low": alone.low,
         "rate_ci_high": alone.high,
         "ambient_cpm": 1e6 * observed.ambient / observed.exposure if observed.exposure else np.nan,
-        "doublet_cpm": 1e6 * doublet_umi / one.exposure if plasma and one.exposure else np.nan,
+        "doublet_cpm": 1e6 * doublet_umi / group.exposure if plasma and group.exposure else np.nan,
         "coexpression": _coexpression(molecules, sample, groups, settings) if plasma else None,
     }
     row |= _cycling(molecules, sample, groups, settings)
     contrast = contrast_for(molecules, clones, sample, compartment, groups, settings=settings)
     if contrast is None:
         return row | {"verdict": INDETERMINATE, "reason": "nothing to compare with"}
-    base, _ = _compartment(molecules, contrast.keys, plasma, settings)
+    comparison, _ = _compartment(molecules, contrast.keys, plasma, settings)
     change = reference_change(molecules, sample, contrast, compartment, settings)
     keys = [(sample, *g) for g in groups]
     _, logs, noise = matched_changes(cohort.pooled, gene, keys, contrast.keys)
-    plain, did, most = _ratios(one, base, contrast, change, cohort.effects, logs=logs, noise=noise)
+    plain, did, most = _ratios(
+        group, comparison, contrast, change, cohort.effects, logs=logs, noise=noise
+    )
     strict = pool([molecules.tally(sample, *g, gene, subset=Subset.STRICT) for g in groups])
-    below = contrast.rate.cpm if contrast.rate else estimate(base)
+    below = contrast.rate.cpm if contrast.rate else estimate(comparison)
     strict_log = _log2(estimate(strict) / below if below > 0 else np.nan) - change.mean / LOG2
     own = did.estimate * LOG2 if np.isfinite(did.estimate) else np.nan
     shifts = logs - (0.0 if contrast.same_library else np.median(logs) if logs.size else 0.0)
@@ -134,17 +136,17 @@ def _row(
         "null_share": share,
     }
     row["verdict"], row["reason"] = _judged(
-        one, base, did, change, contrast, row=row, settings=settings
+        group, comparison, did, change, contrast, row=row, settings=settings
     )
     past = own_past(molecules, clones, sample, groups) if plasma else None
     if past is not None and contrast.name == PRE_TREATMENT:
-        row |= _own_past(cohort, one, keys=keys, past=past, row=row, settings=settings)
+        row |= _own_past(cohort, group, keys=keys, past=past, row=row, settings=settings)
     return row
 
 
 def _own_past(
     cohort: Cohort,
-    one: Tally,
+    group: Tally,
     *,
     keys: Sequence[Key],
     past: Contrast,
@@ -158,23 +160,23 @@ def _own_past(
     excluded, or they exceeded the tumour that they lived in); empty where neither is shown.
     """
     molecules, sample = cohort.molecules, row["sample_id"]
-    base, _ = _compartment(molecules, past.keys, True, settings)
-    if base.n_cells == 0:
+    comparison, _ = _compartment(molecules, past.keys, True, settings)
+    if comparison.n_cells == 0:
         return {}
     change = reference_change(molecules, sample, past, "relapse_clone", settings)
     _, logs, noise = matched_changes(cohort.pooled, settings.gene, keys, past.keys)
-    _, did, _ = _ratios(one, base, past, change, cohort.effects, logs=logs, noise=noise)
+    _, did, _ = _ratios(group, comparison, past, change, cohort.effects, logs=logs, noise=noise)
     found: dict[str, Any] = {
         "own_past_log2_ratio": did.estimate,
         "own_past_ci_low": did.low,
         "own_past_ci_high": did.high,
-        "own_past_cells": base.n_cells,
+        "own_past_cells": comparison.n_cells,
     }
     if row["verdict"] != HIGH:
         return found
     samples = dict.fromkeys(key[0] for key in past.keys)
     tumour, _ = _compartment(molecules, [(s, *MALIGNANT_KEY) for s in samples], True, settings)
-    then = _in_log2(counted_interval(base, tumour))
+    then = _in_log2(counted_interval(comparison, tumour))
     limit = settings.high_log2_ratio
     if did.low >= limit:
         found["origin"] = INDUCED
@@ -190,29 +192,29 @@ def _compartment(
     if not plasma:
         return pool([molecules.tally(*key, settings.gene) for key in keys]), 0.0
     parts = [with_doublets(molecules, key[0], key[1:], settings) for key in keys]
-    one, doublets = pool([part[0] for part in parts]), sum(part[1] for part in parts)
-    return _with_own_spread(molecules, keys, one, settings), doublets
+    group, doublets = pool([part[0] for part in parts]), sum(part[1] for part in parts)
+    return _with_own_spread(molecules, keys, group, settings), doublets
 
 
 def _with_own_spread(
-    molecules: Molecules, keys: Sequence[Key], one: Tally, settings: Anxa1Settings
+    molecules: Molecules, keys: Sequence[Key], group: Tally, settings: Anxa1Settings
 ) -> Tally:
     """Return a tally whose cells vary as they are likeliest to, each cell looked at."""
     counts = molecules.counted(keys, settings.gene)
-    if counts.n_cells != one.n_cells or one.n_cells == 0:
-        return one
+    if counts.n_cells != group.n_cells or group.n_cells == 0:
+        return group
     spread = spread_weights(
         counts,
-        reference_rate(one),
+        reference_rate(group),
         assumed=ASSUMED.dispersion,
         assumed_log_sd=ASSUMED.dispersion_sd,
     )
-    return replace(one, dispersion=mean_spread(spread))
+    return replace(group, dispersion=mean_spread(spread))
 
 
 def _ratios(
-    one: Tally,
-    base: Tally,
+    group: Tally,
+    comparison: Tally,
     contrast: Contrast,
     change: Change,
     effects: LibraryEffects,
@@ -225,10 +227,10 @@ def _ratios(
     And what the latter is at most: its one-sided 95 % limit.
     """
     if contrast.same_library:
-        return _both(one, base, {}, {})
+        return _both(group, comparison, {}, {})
     if contrast.rate is not None:
         rate = contrast.rate
-        base = rate.as_tally()
+        comparison = rate.as_tally()
         # What a new patient may show is their error.
         library = own = max(rate.between.sd, effects.total_sd)
         terms = {"df": rate.between.df}
@@ -242,27 +244,27 @@ def _ratios(
         own = max(effects.own_sd * libraries, np.sqrt(max(library**2 - total**2, 0.0)))
         terms = {}
     if not np.isfinite(change.error):
-        plain = _in_log2(counted_interval(one, base, log_sd=library, **terms))
+        plain = _in_log2(counted_interval(group, comparison, log_sd=library, **terms))
         return plain, Interval(np.nan, -np.inf, np.inf), np.inf
     error = {"log_sd": float(np.hypot(change.error, own)), "shift": change.mean}
-    return _both(one, base, {"log_sd": library} | terms, error | terms)
+    return _both(group, comparison, {"log_sd": library} | terms, error | terms)
 
 
 def _both(
-    one: Tally, base: Tally, plain: Mapping[str, float], both: Mapping[str, float]
+    group: Tally, comparison: Tally, plain: Mapping[str, float], both: Mapping[str, float]
 ) -> tuple[Interval, Interval, float]:
     """Return the log2 ratio with the errors of either comparison, and the second's limit."""
-    one_sided = counted_interval(one, base, **both, tail=ONE_SIDED)
+    one_sided = counted_interval(group, comparison, **both, tail=ONE_SIDED)
     return (
-        _in_log2(counted_interval(one, base, **plain)),
-        _in_log2(counted_interval(one, base, **both)),
+        _in_log2(counted_interval(group, comparison, **plain)),
+        _in_log2(counted_interval(group, comparison, **both)),
         _log2(one_sided.high),
     )
 
 
 def _judged(
-    one: Tally,
-    base: Tally,
+    group: Tally,
+    comparison: Tally,
     did: Interval,
     change: Change,
     contrast: Contrast,
@@ -280,31 +282,31 @@ def _judged(
     if np.isfinite(did.estimate):
         way = "up" if did.estimate >= 0 else "down"
         fold = f"{2 ** abs(did.estimate):.1f}-fold {way}: "
-    told = (
+    words = (
         f"{fold}log2 change {middle} beyond that of {beside}, 95 % interval {low} to {high}, "
         f"against {contrast.name.replace('_', ' ')}"
     )
     if not change.lineages:
         return INDETERMINATE, "too few reference cells to take out library effects"
-    if one.n_cells < settings.min_cells or base.n_cells < settings.min_cells:
-        fewest = min(one.n_cells, base.n_cells)
-        return INDETERMINATE, f"only {fewest} cells on one side: {told}"
+    if group.n_cells < settings.min_cells or comparison.n_cells < settings.min_cells:
+        fewest = min(group.n_cells, comparison.n_cells)
+        return INDETERMINATE, f"only {fewest} cells on one side: {words}"
     if did.low >= limit:
         strict, share = row["strict_did_log2_ratio"], row["null_share"]
         if np.isfinite(strict) and strict < limit:
             return INDETERMINATE, (
-                f"{told}; without cells that hold other lineages' genes it would be {strict:.2f}"
+                f"{words}; without cells that hold other lineages' genes it would be {strict:.2f}"
             )
         if np.isfinite(share) and share > settings.max_null_share:
             return INDETERMINATE, (
-                f"{told}; {share:.0%} of {row['null_genes']} genes of like expression rose as much"
+                f"{words}; {share:.0%} of {row['null_genes']} genes of like expression rose as much"
             )
-        return HIGH, told
+        return HIGH, words
     most = row["did_at_most"]
     if most < limit:
         at_most = f"; at most {most:.2f} (one-sided 95 % limit)" if did.high >= limit else ""
-        return NOT_HIGH, told + at_most
-    return INDETERMINATE, f"{told}; this includes both twice and less than twice the comparison"
+        return NOT_HIGH, words + at_most
+    return INDETERMINATE, f"{words}; this includes both twice and less than twice the comparison"
 
 
 def _coexpression(
@@ -314,7 +316,7 @@ def _coexpression(
     settings: Anxa1Settings,
 ) -> str:
     """Return how often cells with and without ANXA1 hold other lineages' genes, in words."""
-    told = []
+    cells_with = []
     for other in settings.coexpressed:
         keys = [Counted(sample, *g, other, measure=Measure.COEXPRESSION) for g in groups]
         cells = {
@@ -323,12 +325,12 @@ def _coexpression(
         }
         if cells["n_cells"] + cells["n_without"] == 0:
             continue
-        told.append(
+        cells_with.append(
             f"{other} in {cells['detected']:.0f} of {cells['n_cells']:.0f} cells with "
             f"{settings.gene}, in {cells['detected_without']:.0f} of {cells['n_without']:.0f} "
             "without"
         )
-    return "; ".join(told)
+    return "; ".join(cells_with)
 
 
 def _cycling(
@@ -391,8 +393,8 @@ def untreated_rows(molecules: Molecules, settings: Anxa1Settings) -> list[dict[s
     return rows
 
 
-def _in_log2(found: Interval) -> Interval:
-    return Interval(_log2(found.estimate), _log2(found.low), _log2(found.high))
+def _in_log2(interval: Interval) -> Interval:
+    return Interval(_log2(interval.estimate), _log2(interval.low), _log2(interval.high))
 
 
 def _log2(value: float) -> float:

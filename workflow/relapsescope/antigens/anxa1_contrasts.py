@@ -159,38 +159,47 @@ def with_doublets(
     RNA in the group; the lineage's rate of the gene times this share is a floor, as for ambient
     RNA, with its counting error.
     """
-    one = molecules.tally(sample, *group, settings.gene)
+    corrected = molecules.tally(sample, *group, settings.gene)
     total = 0.0
     for lineage, genes in settings.contaminants.items():
-        own = pool_genes(molecules, (sample, Kind.LINEAGE, lineage), genes)
-        here = pool_genes(molecules, (sample, *group), genes)
+        identity = pool_genes(molecules, (sample, Kind.LINEAGE, lineage), genes)
+        identity_here = pool_genes(molecules, (sample, *group), genes)
         source = molecules.tally(sample, Kind.LINEAGE, lineage, settings.gene)
-        if own.n_cells < settings.min_cells or estimate(own) <= 0 or one.exposure <= 0:
+        if (
+            identity.n_cells < settings.min_cells
+            or estimate(identity) <= 0
+            or corrected.exposure <= 0
+        ):
             continue
-        per_molecule = estimate(source) / estimate(own) * one.exposure / max(here.exposure, 1.0)
-        native = max(here.umi - here.ambient, 0.0)
+        per_molecule = (
+            estimate(source)
+            / estimate(identity)
+            * corrected.exposure
+            / max(identity_here.exposure, 1.0)
+        )
+        native = max(identity_here.umi - identity_here.ambient, 0.0)
         floor = native * per_molecule
-        error = per_molecule * np.sqrt(max(here.umi, 1.0) + here.ambient_sd**2)
-        one = with_floor(one, floor, float(error))
+        error = per_molecule * np.sqrt(max(identity_here.umi, 1.0) + identity_here.ambient_sd**2)
+        corrected = with_floor(corrected, floor, float(error))
         total += floor
-    return one, total
+    return corrected, total
 
 
 def pool_genes(molecules: Molecules, key: Key, genes: Sequence[str]) -> Tally:
     """Return several genes' molecules in one group together."""
     tallies = [molecules.tally(*key, gene) for gene in genes]
-    tallies = [one for one in tallies if one.n_cells]
+    tallies = [part for part in tallies if part.n_cells]
     if not tallies:
         return pool([])
     return Tally(
         n_cells=tallies[0].n_cells,
-        umi=sum(one.umi for one in tallies),
+        umi=sum(part.umi for part in tallies),
         exposure=tallies[0].exposure,
-        ambient=sum(one.ambient for one in tallies),
+        ambient=sum(part.ambient for part in tallies),
         # One library's ambient amount is wrong for all genes alike.
-        ambient_sd=sum(one.ambient_sd for one in tallies),
+        ambient_sd=sum(part.ambient_sd for part in tallies),
         spread=tallies[0].spread,
-        dispersion=max(one.dispersion for one in tallies),
+        dispersion=max(part.dispersion for part in tallies),
     )
 
 

@@ -40,12 +40,12 @@ def counted_cells(
 
 def cell_columns(found: Mapping[CellKey, CellCounts]) -> dict[str, np.ndarray]:
     """Return the counted cells as the columns of one table, groups one after the other."""
-    lengths = [len(one.cells) for one in found.values()]
+    lengths = [len(group.cells) for group in found.values()]
     text = {
         name: np.repeat(np.array([key[i] for key in found], dtype=object), lengths)
         for i, name in enumerate(KEY)
     }
-    parts = {name: [getattr(one, name) for one in found.values()] for name in NUMBERS}
+    parts = {name: [getattr(group, name) for group in found.values()] for name in NUMBERS}
     return text | {name: np.concatenate([np.array([]), *parts[name]]) for name in NUMBERS}
 
 

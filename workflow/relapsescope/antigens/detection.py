@@ -40,12 +40,12 @@ def detection_rows(cohort: Cohort) -> list[dict[str, Any]]:
                     outside=cohort.outside,
                 )
                 for stratum in range(len(DEPTH_EDGES) + 1):
-                    one = molecules.tally(sample, kind, clone, gene, stratum=stratum)
-                    if one.n_cells == 0:
+                    group = molecules.tally(sample, kind, clone, gene, stratum=stratum)
+                    if group.n_cells == 0:
                         continue
                     counted = Counted(sample, kind, clone, gene, stratum=stratum)
                     seen = molecules.number("detected", counted)
-                    depth = one.exposure / one.n_cells
+                    depth = group.exposure / group.n_cells
                     row = {
                         "patient_id": library.patient_id,
                         "sample_id": sample,
@@ -53,15 +53,15 @@ def detection_rows(cohort: Cohort) -> list[dict[str, Any]]:
                         "clone_id": clone,
                         "antigen": gene,
                         "stratum": stratum,
-                        "n_cells": one.n_cells,
+                        "n_cells": group.n_cells,
                         "mean_exposure": depth,
-                        "detected_fraction": seen / one.n_cells,
+                        "detected_fraction": seen / group.n_cells,
                     }
                     if reference is not None:
-                        base = reference.tally(molecules, gene)
-                        mean = estimate(base) * depth / 1e6
-                        size = 1 / max(base.dispersion, 1e-6)
-                        absent = (1 + mean / size) ** -size * np.exp(-one.ambient / one.n_cells)
+                        reference_tally = reference.tally(molecules, gene)
+                        mean = estimate(reference_tally) * depth / 1e6
+                        size = 1 / max(reference_tally.dispersion, 1e-6)
+                        absent = (1 + mean / size) ** -size * np.exp(-group.ambient / group.n_cells)
                         row |= {"expected_fraction": 1 - absent, "reference": reference.name}
                     rows.append(row)
     return rows

@@ -31,38 +31,38 @@ def identity_of(clones: Clones, names: Sequence[str], sample: str, clone: str) -
         return found[0]
     if not found:
         return None
-    sums = sum(one.n_lost for one in found), sum(one.n_cells for one in found)
+    sums = sum(part.n_lost for part in found), sum(part.n_cells for part in found)
     return Identity(*sums, np.nan, np.nan, np.nan)
 
 
-def identity_loss(row: Mapping[str, Any], told: Identity, reduced_below: float) -> str:
+def identity_loss(row: Mapping[str, Any], identity: Identity, reduced_below: float) -> str:
     """Return how a lost or reduced antigen stands to the programme, "" where neither is shown.
 
     `selective` where the programme's whole interval is that of an antigen that is kept
     (`reduced_below` and over). Where the programme is reduced itself, `beyond_programme` if the
     antigen's interval lies below the programme's, else `with_programme`.
     """
-    if row["verdict"] not in (LOST, REDUCED) or not np.isfinite(told.ratio):
+    if row["verdict"] not in (LOST, REDUCED) or not np.isfinite(identity.ratio):
         return ""
-    if told.low >= reduced_below:
+    if identity.low >= reduced_below:
         return SELECTIVE
-    if told.high >= reduced_below:
+    if identity.high >= reduced_below:
         return ""
-    return BEYOND_PROGRAMME if row["ratio_ci_high"] < told.low else WITH_PROGRAMME
+    return BEYOND_PROGRAMME if row["ratio_ci_high"] < identity.low else WITH_PROGRAMME
 
 
-def identity_words(row: Mapping[str, Any], told: Identity) -> str:
+def identity_words(row: Mapping[str, Any], identity: Identity) -> str:
     """Return what is to be said of the cells' identity beside an antigen's verdict, if anything."""
     words = []
-    if told.n_lost:
-        cells = f"{told.n_lost} of the clone's {told.n_cells} cells"
+    if identity.n_lost:
+        cells = f"{identity.n_lost} of the clone's {identity.n_cells} cells"
         words.append(
             f"{cells} no longer show a plasma cell's markers and were told by the clone's own "
             "immunoglobulin, arms and genes"
         )
     if row.get("identity_loss"):
         words.append(
-            f"{WORDS[row['identity_loss']]}, of which {percent(told.ratio)} is left (95 % interval "
-            f"{percent(told.low)} to {percent(told.high)})"
+            f"{WORDS[row['identity_loss']]}, of which {percent(identity.ratio)} is left (95 % "
+            f"interval {percent(identity.low)} to {percent(identity.high)})"
         )
     return "; ".join(words)

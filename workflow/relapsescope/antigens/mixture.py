@@ -63,25 +63,27 @@ def add_mixed(records: Sequence[Record], mixed: Sequence[Mixed]) -> None:
     clone without any says nothing. Strata of depth take their part by exposure.
     """
     kinds = (Kind.CLONE, Kind.NORMAL_PLASMA)
-    own = [one for one in records if one.key.kind in kinds and _is_tally_of_own(one.key)]
-    whole = [one for one in own if one.key.stratum == ALL_DEPTHS]
-    exposure = {one.key[:4]: one.tally.exposure for one in whole}
+    own = [
+        record for record in records if record.key.kind in kinds and _is_tally_of_own(record.key)
+    ]
+    whole = [record for record in own if record.key.stratum == ALL_DEPTHS]
+    exposure = {record.key[:4]: record.tally.exposure for record in whole}
     by_clone: dict[tuple[str, str], list[Tally]] = {}
-    for one in whole:
-        name = one.key.clone_id if one.key.kind == Kind.CLONE else NORMAL
-        by_clone.setdefault((name, one.key.gene), []).append(one.tally)
+    for record in whole:
+        name = record.key.clone_id if record.key.kind == Kind.CLONE else NORMAL
+        by_clone.setdefault((name, record.key.gene), []).append(record.tally)
     rates = {key: pool(tallies) for key, tallies in by_clone.items()}
     by_group: dict[tuple[str, str], list[Mixed]] = {}
     for part in mixed:
         by_group.setdefault((part.sample_id, part.clone_id), []).append(part)
-    for one in own:
-        parts = by_group.get((one.key.sample_id, one.key.clone_id))
-        if one.key.kind != Kind.CLONE or parts is None:
+    for record in own:
+        parts = by_group.get((record.key.sample_id, record.key.clone_id))
+        if record.key.kind != Kind.CLONE or parts is None:
             continue
-        umi, sd = _from_others(parts, one.key.gene, rates)
-        total = exposure[one.key[:4]]
-        share = one.tally.exposure / total if total > 0 else 0.0
-        one.mixed, one.mixed_sd = umi * share, sd * share
+        umi, sd = _from_others(parts, record.key.gene, rates)
+        total = exposure[record.key[:4]]
+        share = record.tally.exposure / total if total > 0 else 0.0
+        record.mixed, record.mixed_sd = umi * share, sd * share
 
 
 def _from_others(
@@ -89,14 +91,14 @@ def _from_others(
 ) -> tuple[float, float]:
     """Return the molecules of a gene that other clones left in a group, and their error."""
     umi, variance = 0.0, 0.0
-    for one in parts:
-        base = rates.get((one.other, gene))
-        if base is None or base.exposure <= 0:
+    for part in parts:
+        source = rates.get((part.other, gene))
+        if source is None or source.exposure <= 0:
             continue
-        rate = max(base.umi - base.ambient, 0.0) / base.exposure
-        umi += rate * one.exposure
-        error = CALIBRATION**2 + log_error(base) ** 2
-        variance += rate**2 * (one.variance + error * one.exposure**2)
+        rate = max(source.umi - source.ambient, 0.0) / source.exposure
+        umi += rate * part.exposure
+        error = CALIBRATION**2 + log_error(source) ** 2
+        variance += rate**2 * (part.variance + error * part.exposure**2)
     return umi, float(np.sqrt(variance))
 
 

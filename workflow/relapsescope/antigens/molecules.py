@@ -44,7 +44,7 @@ class Molecules:
             if subset == Subset.OWN:
                 self._names.setdefault((sample, kind), []).append(clone)
         self.libraries = {row["sample_id"]: _library(row) for row in _first_rows(frame)}
-        self.own = [name for name, one in self.libraries.items() if one.source == COHORT]
+        self.own = [name for name, library in self.libraries.items() if library.source == COHORT]
 
     def _column(self, name: str) -> list:
         return self._columns[name].tolist()
@@ -71,7 +71,7 @@ class Molecules:
     def counted(self, keys: Sequence[tuple[str, str, str]], gene: str) -> CellCounts:
         """Return the cells of groups (sample, kind, clone) by depth and molecules of a gene."""
         found = [self._counted.get((*key, gene)) for key in keys]
-        return joined([one for one in found if one is not None])
+        return joined([group for group in found if group is not None])
 
     def has(self, sample: str, kind: str, clone: str) -> bool:
         """Return whether a library has cells in a group."""

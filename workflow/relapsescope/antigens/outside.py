@@ -55,12 +55,12 @@ def _groups(
     )
 
 
-def _enough_cells(one: Tally, limits: ReferenceLimits) -> bool:
-    return one.n_cells >= limits.min_cells and one.exposure >= limits.min_exposure
+def _enough_cells(group: Tally, limits: ReferenceLimits) -> bool:
+    return group.n_cells >= limits.min_cells and group.exposure >= limits.min_exposure
 
 
-def _enough_molecules(one: Tally, limits: ReferenceLimits) -> bool:
-    return one.n_cells >= limits.min_cells and one.umi - one.ambient >= limits.min_umi
+def _enough_molecules(group: Tally, limits: ReferenceLimits) -> bool:
+    return group.n_cells >= limits.min_cells and group.umi - group.ambient >= limits.min_umi
 
 
 def _rates(
@@ -73,13 +73,13 @@ def _rates(
     stated = max((molecules.libraries[key[0]].between_log_sd for key in keys), default=0.0)
     found = {}
     for gene in genes:
-        one = pool([molecules.tally(*key, gene) for key in keys])
-        if not enough(one, limits):
+        group = pool([molecules.tally(*key, gene) for key in keys])
+        if not enough(group, limits):
             continue
         if stated > 0:
             between = Variation(stated, np.inf, 0)
-            error = 1 / np.sqrt(one.umi)
-            found[gene] = GivenRate(estimate(one), float(error), between, one.dispersion)
+            error = 1 / np.sqrt(group.umi)
+            found[gene] = GivenRate(estimate(group), float(error), between, group.dispersion)
         else:
             found[gene] = panel_rate(
                 molecules,

@@ -226,11 +226,11 @@ def panel_rate(
     found, tallies = [], []
     for patient in dict.fromkeys(molecules.libraries[key[0]].patient_id for key in keys):
         own = [key for key in keys if molecules.libraries[key[0]].patient_id == patient]
-        one = pool([molecules.tally(*key, gene) for key in own])
-        if one.exposure > 0:
-            rate = max(estimate(one), 0.5 * PER_MILLION / one.exposure)
-            found.append(Estimate(float(np.log(rate)), log_error(one) ** 2))
-            tallies.append(one)
+        group = pool([molecules.tally(*key, gene) for key in own])
+        if group.exposure > 0:
+            rate = max(estimate(group), 0.5 * PER_MILLION / group.exposure)
+            found.append(Estimate(float(np.log(rate)), log_error(group) ** 2))
+            tallies.append(group)
     between = measured_variation(
         [found],
         assumed_sd=assumed_sd,

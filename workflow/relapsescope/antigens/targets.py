@@ -58,8 +58,8 @@ def read_caveats() -> dict[str, str]:
     """Return what an antigen's RNA cannot say, by antigen: `resources/antigen_notes.tsv`."""
     path = RESOURCES / "antigen_notes.tsv"
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-    told = (table["note"] + " (" + table["source"] + ")").groupby(table["antigen"], sort=False)
-    return told.agg("; ".join).to_dict()
+    words = (table["note"] + " (" + table["source"] + ")").groupby(table["antigen"], sort=False)
+    return words.agg("; ".join).to_dict()
 
 
 def read_therapies(path: str | Path) -> dict[str, list[dict[str, str]]]:
@@ -141,7 +141,7 @@ def prior_exposure(antigen: str, agents: pd.DataFrame, lines: Sequence[Mapping[s
     classes = {THERAPY_CLASSES[name] for name in own if name in THERAPY_CLASSES}
     if antigen == "CD38":
         classes.add("cd38_antibody")
-    told = []
+    words = []
     for line in lines:
         kind, target = line["therapy_class"], line["target"]
         against = target == antigen or (antigen == "CD38" and kind == "cd38_antibody")
@@ -151,17 +151,17 @@ def prior_exposure(antigen: str, agents: pd.DataFrame, lines: Sequence[Mapping[s
         regimen = f" ({line['regimen']})" if line["regimen"] else ""
         aim = f" against {antigen_name(target)}" if target else ""
         same = "" if against else ", the same class"
-        told.append(f"line {line['line']}: {named}{regimen}{aim}, {_when(line)}{same}")
-    return "; ".join(told) or NO_EARLIER_LINE
+        words.append(f"line {line['line']}: {named}{regimen}{aim}, {_when(line)}{same}")
+    return "; ".join(words) or NO_EARLIER_LINE
 
 
 def genetic_note(hit: TargetGenetics) -> str:
     """Return what genetics says against agents; empty where it says nothing against them."""
-    told = ", ".join(words_of(row) for row in hit.rows)
+    words = ", ".join(words_of(row) for row in hit.rows)
     if hit.state == GENETIC_LOSS:
-        return f"lost by its gene ({told}): agents against it are not listed"
+        return f"lost by its gene ({words}): agents against it are not listed"
     if hit.state == EPITOPE_MUTATED:
-        return f"{CHANGED} ({told}): which agents still bind is not known, so that none is listed"
+        return f"{CHANGED} ({words}): which agents still bind is not known, so that none is listed"
     return ""
 
 
@@ -174,13 +174,13 @@ def _when(line: Mapping[str, str]) -> str:
 
 def agents_text(antigen: str, agents: pd.DataFrame) -> str:
     """Return the agents against an antigen with class, status and date, by the alphabet."""
-    told = []
+    words = []
     own = agents[agents["antigen"] == antigen].sort_values("agent")
     for agent in own.to_dict("records"):
         dated = f" {agent['approved_on']}" if agent["approved_on"] else ""
         authority = f" by {agent['authority']}" if agent["authority"] else ""
-        told.append(f"{agent['agent']} ({agent['class']}; {agent['status']}{authority}{dated})")
-    return "; ".join(told) or "none listed in resources/targets.tsv"
+        words.append(f"{agent['agent']} ({agent['class']}; {agent['status']}{authority}{dated})")
+    return "; ".join(words) or "none listed in resources/targets.tsv"
 
 
 def off_tumour(molecules: Molecules, sample: str, antigen: str) -> str:
@@ -192,11 +192,11 @@ def off_tumour(molecules: Molecules, sample: str, antigen: str) -> str:
     found, looked = [], 0
     types = [(Kind.CELL_TYPE, name) for name in molecules.cell_types(sample)]
     for kind, name in [NORMAL_KEY, *types]:
-        one = molecules.tally(sample, kind, name, antigen)
-        if one.n_cells < MIN_TYPE_CELLS:
+        group = molecules.tally(sample, kind, name, antigen)
+        if group.n_cells < MIN_TYPE_CELLS:
             continue
         looked += 1
-        alone = rate(one)
+        alone = rate(group)
         if alone.low > 0 and np.isfinite(alone.estimate):
             label = name or "normal plasma cells"
             found.append(
@@ -218,25 +218,25 @@ def note(row: Mapping[str, Any], caveat: str) -> str:
     """Return what must not be concluded from an antigen's verdict."""
     verdict, needed = row["verdict"], row.get("needed_umi")
     if verdict == LOST:
-        told = "lost in this clone: agents against it are not listed, whatever their class"
+        words = "lost in this clone: agents against it are not listed, whatever their class"
     elif verdict == REDUCED:
-        told = (
+        words = (
             "reduced: fewer molecules than before; whether enough are left is not known, so that "
             "agents are not listed"
         )
     elif verdict == INDETERMINATE:
-        told = (
+        words = (
             "not decided by these cells: neither loss nor presence may be concluded, so that "
             "agents are not listed"
         )
         if needed is not None and np.isfinite(needed):
-            told += f"; about {needed:.0f} expected molecules would decide it"
+            words += f"; about {needed:.0f} expected molecules would decide it"
     else:
         share = row.get("retaining_share_ci_low")
         cells = "" if share is None else f"shown by at least {percent(share)} of the cells; "
-        told = cells + EPITOPE
+        words = cells + EPITOPE
     if row.get("protein_agrees") is False:
-        told += "; RNA and surface protein disagree"
+        words += "; RNA and surface protein disagree"
     if caveat:
-        told += f"; {caveat}"
-    return f"{told}; {NOT_ADVICE}"
+        words += f"; {caveat}"
+    return f"{words}; {NOT_ADVICE}"

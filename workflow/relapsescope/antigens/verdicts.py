@@ -25,18 +25,18 @@ PARTIAL = 0.9
 MIN_PLAIN_PERCENT = 9.95
 
 
-def verdict_of(found: Interval, limits: Sequence[float]) -> str:
+def verdict_of(interval: Interval, limits: Sequence[float]) -> str:
     """Return the contract's verdict for a ratio to the reference.
 
     `LOST` when the upper limit is under the first of `limits`, `REDUCED` when it is under the
     second, `RETAINED` when the estimate is not and the lower limit is over the first.
     """
     lost, reduced = limits
-    if found.high < lost:
+    if interval.high < lost:
         return LOST
-    if found.high < reduced:
+    if interval.high < reduced:
         return REDUCED
-    if found.estimate >= reduced and found.low > lost:
+    if interval.estimate >= reduced and interval.low > lost:
         return RETAINED
     return INDETERMINATE
 
@@ -57,48 +57,48 @@ def loss_is_shown(row: Mapping[str, Any], settings: AntigenSettings) -> bool:
 
 
 def judged(
-    one: Tally, row: Mapping[str, Any], base: Tally, settings: AntigenSettings
+    group: Tally, row: Mapping[str, Any], reference: Tally, settings: AntigenSettings
 ) -> tuple[str, str]:
     """Return a verdict and the sentence that gives its numbers.
 
     Parameters
     ----------
-    one, base
+    group, reference
         The group's molecules and the reference's.
     row
         Of `antigens.tsv`, the ratio with its interval in it.
     """
-    found = Interval(row["ratio"], row["ratio_ci_low"], row["ratio_ci_high"])
+    interval = Interval(row["ratio"], row["ratio_ci_low"], row["ratio_ci_high"])
     mixed, needed = row["other_clones_umi"], row["needed_umi"]
-    foreign = f"{one.ambient - mixed:.1f} of them expected from ambient RNA"
+    foreign = f"{group.ambient - mixed:.1f} of them expected from ambient RNA"
     if mixed >= LEAST_TOLD:
         foreign += f", {mixed:.1f} from cells of other clones"
-    molecules = "molecule" if round(one.umi) == 1 else "molecules"
+    molecules = "molecule" if round(group.umi) == 1 else "molecules"
     seen = (
-        f"{one.umi:.0f} {molecules} in {one.n_cells} cells ({foreign}) where the reference would "
-        f"show {row['expected_umi']:.0f}"
+        f"{group.umi:.0f} {molecules} in {group.n_cells} cells ({foreign}) where the reference "
+        f"would show {row['expected_umi']:.0f}"
     )
     ratio, low, high = (
         f"{value:.2g}" if np.isfinite(value) else "none"
-        for value in (found.estimate, found.low, found.high)
+        for value in (interval.estimate, interval.low, interval.high)
     )
-    told = f"{seen}; ratio {ratio}, 95 % interval {low} to {high}"
-    if base.umi - base.ambient < settings.min_reference_umi:
-        told += f"; the reference itself holds only {base.umi:.0f} molecules"
-    if one.n_cells < settings.min_cells:
-        return INDETERMINATE, f"only {one.n_cells} cells: {told}{_needed(needed)}"
-    verdict = verdict_of(found, settings.limits)
+    words = f"{seen}; ratio {ratio}, 95 % interval {low} to {high}"
+    if reference.umi - reference.ambient < settings.min_reference_umi:
+        words += f"; the reference itself holds only {reference.umi:.0f} molecules"
+    if group.n_cells < settings.min_cells:
+        return INDETERMINATE, f"only {group.n_cells} cells: {words}{_needed(needed)}"
+    verdict = verdict_of(interval, settings.limits)
     if verdict == LOST and not loss_is_shown(row, settings):
         verdict = REDUCED
     if verdict in (LOST, REDUCED) and row["umi_ceiling_suspected"]:
         return INDETERMINATE, (
             "the library's largest cells seem to have been removed, which alone lowers the "
-            f"rate: {told}"
+            f"rate: {words}"
         )
-    told += share_told(row, verdict)
-    if verdict == REDUCED and found.estimate < settings.lost_below:
-        told += f"; the best estimate is loss, which is not shown{_needed(needed)}"
-    return verdict, told + (_needed(needed) if verdict == INDETERMINATE else "")
+    words += share_told(row, verdict)
+    if verdict == REDUCED and interval.estimate < settings.lost_below:
+        words += f"; the best estimate is loss, which is not shown{_needed(needed)}"
+    return verdict, words + (_needed(needed) if verdict == INDETERMINATE else "")
 
 
 def share_told(row: Mapping[str, Any], verdict: str) -> str:
@@ -132,19 +132,19 @@ def _needed(needed: float) -> str:
 
 
 def needed_umi(
-    found: Interval, expected: float, base: Tally, noise: float, limits: Sequence[float]
+    interval: Interval, expected: float, reference: Tally, noise: float, limits: Sequence[float]
 ) -> float:
     """Return the expected molecules from which the verdict would be clear.
 
     At least those whose complete absence would show loss; more where the ratio lies near a
     limit. Infinite where the error of reference and libraries alone spans the limit.
     """
-    other = float(np.hypot(noise, log_error(base)))
+    other = float(np.hypot(noise, log_error(reference)))
     least = float(ZERO_COUNT_LIMIT / limits[0] * np.exp(Z_95 * other))
-    seen = found.estimate * expected
+    seen = interval.estimate * expected
     if not np.isfinite(seen) or seen < MIN_SEEN:
         return least
-    margin = min(abs(np.log(found.estimate / limit)) for limit in limits)
+    margin = min(abs(np.log(interval.estimate / limit)) for limit in limits)
     if margin <= Z_95 * other:
         return np.inf
-    return max(least, 1 / ((margin / Z_95) ** 2 - other**2) / found.estimate)
+    return max(least, 1 / ((margin / Z_95) ** 2 - other**2) / interval.estimate)

@@ -20,6 +20,7 @@ from relapsescope.antigens.records import (
 )
 from relapsescope.paths import REPOSITORY
 from relapsescope.reference.files import FILES, SHIPPED_FOLDER
+from relapsescope.reference.freeze import _grouped
 from relapsescope.statistics.rates import Tally
 from relapsescope.tables import write_parquet
 
@@ -89,3 +90,14 @@ def test_no_reader_takes_a_kind_apart():
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 parts = node.value.split(":")
                 assert not (len(parts) == 2 and words & set(parts)), (path.name, node.value)
+
+
+def test_a_frozen_reference_holds_groups_own_rna_only(written):
+    """Subsets and proteins are for the patient's own clones, and of clones no row travels."""
+    frame = pd.read_parquet(written).assign(n_cells=500)
+    everywhere = [frame, *(frame.assign(kind=kind) for kind in ("all_malignant", "cell_type"))]
+    found = _grouped(pd.concat(everywhere, ignore_index=True), "molecules")
+    assert set(found["kind"]) == {"all_malignant", "cell_type"}
+    assert not {"subset", "measure"} & set(found.columns)
+    # Of the five records of each kind two are of a subset or a protein.
+    assert len(found) == 3 + 3 + 1

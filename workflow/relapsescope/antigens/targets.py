@@ -20,6 +20,7 @@ from relapsescope.course.genetics import (
 )
 from relapsescope.paths import RESOURCES
 from relapsescope.statistics.rates import rate
+from relapsescope.tables import read_tsv
 from relapsescope.vocabulary import INDETERMINATE, LOST, REDUCED, RETAINED, antigen_name
 
 COLUMNS = (
@@ -64,7 +65,7 @@ def read_caveats() -> dict[str, str]:
 
 def read_therapies(path: str | Path) -> dict[str, list[dict[str, str]]]:
     """Return each patient's therapy lines from `course.tsv`, by patient."""
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    table = read_tsv(Path(path))
     found: dict[str, list[dict[str, str]]] = {}
     for row in table.to_dict("records"):
         found.setdefault(row["patient_id"], []).append(row)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from relapsescope.antigens.records import Measure, Subset
 from relapsescope.car_t.files import CAR_FILES
 from relapsescope.car_t.settings import CarSettings, FractionSettings
 from relapsescope.car_t.transgene_rates import RATE_COLUMNS, rate_rows
@@ -87,7 +88,7 @@ def freeze(
     try:
         _write_files(results, partial, kept, names, add)
         _write_rates(results, partial, sheet, run["config"], add)
-        libraries = pd.read_csv(partial / FILES["libraries"], sep="\t", dtype=str)
+        libraries = read_tsv(partial / FILES["libraries"])
         manifest = write_manifest(
             partial,
             name=name or folder.name,
@@ -152,13 +153,13 @@ def _finished(results: Path) -> dict[str, Any]:
 
 def _kept(results: Path, sheet: Sequence[Library]) -> list[Library]:
     """Return the libraries without CAR-T that did not fail."""
-    verdicts = pd.read_csv(results / "tables/samples.tsv", sep="\t", dtype=str)
+    verdicts = read_tsv(results / "tables/samples.tsv")
     passed = set(verdicts.loc[verdicts["verdict"] != "fail", "sample_id"])
     return [one for one in sheet if one.timepoint in TIMEPOINTS and one.sample_id in passed]
 
 
 def _largest_number(folder: Path) -> int:
-    table = pd.read_csv(folder / FILES["libraries"], sep="\t", dtype=str)
+    table = read_tsv(folder / FILES["libraries"])
     ends = [*table["sample_id"], *table["patient_id"]]
     return max((int(name.rsplit("_", 1)[1]) for name in ends), default=0)
 
@@ -176,7 +177,7 @@ def _write_files(
             joined = pd.concat(frames, ignore_index=True)
             columns = {name: _plain(joined[name]) for name in joined.columns}
             write_parquet(folder / FILES[file], columns)
-    composition = pd.read_csv(results / "tables/microenvironment.tsv", sep="\t", dtype=str)
+    composition = read_tsv(results / "tables/microenvironment.tsv")
     frame = names.rename(composition)[list(COMPOSITION_COLUMNS)]
     frame = pd.concat([*_earlier(add, "composition"), frame], ignore_index=True)
     write_tsv(folder / FILES["composition"], COMPOSITION_COLUMNS, frame.to_dict("records"))
@@ -209,7 +210,8 @@ def _write_rates(
 
 
 def _plain(values: pd.Series) -> np.ndarray:
-    array = values.to_numpy()
+    # A column that an earlier reference lacks.
+    array = (values.fillna("") if values.dtype == object else values).to_numpy()
     return array.astype(float) if array.dtype.kind in "iub" else array
 
 
@@ -228,11 +230,15 @@ def _grouped(frame: pd.DataFrame, file: str) -> pd.DataFrame:
     if file == "niche":
         return frame[kept]
     kept &= frame["kind"].isin(KINDS)
+    if file == "molecules":
+        # What is told of a group is its own cells' RNA; parts of it are for its patient's clones.
+        kept &= (frame["subset"] == Subset.OWN) & (frame["measure"] == Measure.RNA)
+        return frame[kept].drop(columns=["subset", "measure"])
     return frame[kept]
 
 
 def _library_table(results: Path, kept: Sequence[Library], names: Names) -> pd.DataFrame:
-    measures = pd.read_csv(results / "tables/samples.tsv", sep="\t", dtype=str).fillna("")
+    measures = read_tsv(results / "tables/samples.tsv")
     measures = names.rename(measures).set_index("sample_id")
     rows: list[Mapping[str, Any]] = [
         {

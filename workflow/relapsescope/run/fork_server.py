@@ -206,4 +206,7 @@ def _end_with(connection: socket.socket) -> None:
 
 if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as given:
+        folder = Path(given.getsockname()).parent
         serve(given, sys.stdin.fileno())
+    # The run removes it, but where it was killed outright.
+    shutil.rmtree(folder, ignore_errors=True)

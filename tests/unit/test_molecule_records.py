@@ -16,6 +16,7 @@ from relapsescope.antigens.records import (
     Measure,
     Record,
     Subset,
+    as_recorded,
     record_columns,
 )
 from relapsescope.paths import REPOSITORY
@@ -101,3 +102,13 @@ def test_a_frozen_reference_holds_groups_own_rna_only(written):
     assert not {"subset", "measure"} & set(found.columns)
     # Of the five records of each kind two are of a subset or a protein.
     assert len(found) == 3 + 3 + 1
+
+
+def test_a_table_joined_with_an_older_one_says_what_that_one_did_not(written):
+    of_now = pd.read_parquet(written)
+    older = of_now.drop(columns=["undetected_removed", "left_out", "measure"])
+    joined = as_recorded(pd.concat([of_now, older], ignore_index=True))
+    assert joined["undetected_removed"].dtype == bool and not joined["undetected_removed"].any()
+    assert joined["left_out"].tolist() == ["CD38;SDC1"] * len(of_now) + [""] * len(older)
+    assert joined["measure"].iloc[len(of_now) :].eq(Measure.RNA).all()
+    assert joined["measure"].iloc[: len(of_now)].tolist() == of_now["measure"].tolist()

@@ -184,7 +184,8 @@ def as_recorded(frame: "pd.DataFrame") -> "pd.DataFrame":
     """
     frame = frame[frame["kind"].isin(list(Kind))].reset_index(drop=True)
     for name, value in UNSAID.items():
-        frame[name] = frame[name].fillna(value) if name in frame else value
+        said = frame[name].astype(object) if name in frame else None
+        frame[name] = value if said is None else np.where(said.isna(), value, said)
     for name in {*TALLIED, *NUMBERS} - set(frame.columns):
         frame[name] = np.nan
     return frame.astype(dict(SCHEMA))

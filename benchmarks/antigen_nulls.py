@@ -22,11 +22,11 @@ from scipy import special, stats
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow"))
 
-from relapsescope.antigens.antigen_rows import Cohort, antigen_rows  # noqa: E402
 from relapsescope.antigens.anxa1 import anxa1_rows  # noqa: E402
 from relapsescope.antigens.cell_groups import PLASMA_KINDS  # noqa: E402
 from relapsescope.antigens.mixture import CALIBRATION  # noqa: E402
 from relapsescope.antigens.molecules import Clones, Molecules  # noqa: E402
+from relapsescope.antigens.ratios import Cohort, antigen_rows  # noqa: E402
 from relapsescope.antigens.records import Counted, Kind, Subset  # noqa: E402
 from relapsescope.antigens.references import MALIGNANT_KEY  # noqa: E402
 from relapsescope.antigens.settings import AntigenSettings, Anxa1Settings  # noqa: E402

@@ -28,9 +28,9 @@ sys.path.insert(0, str(REPOSITORY / "workflow"))
 
 from relapsescope.clones.copy_number import arm_map, normal_floor  # noqa: E402
 from relapsescope.clones.malignancy import group_arms  # noqa: E402
-from relapsescope.clones.malignant_cells import patient_cells  # noqa: E402
 from relapsescope.clones.normal_panel import read_panel  # noqa: E402
 from relapsescope.clones.normal_plasma import normal_cells  # noqa: E402
+from relapsescope.clones.patient_cells import patient_cells  # noqa: E402
 from relapsescope.clones.patient_clones import clone_settings  # noqa: E402
 from relapsescope.clones.plasma_cells import (  # noqa: E402
     common_genes,

@@ -26,8 +26,8 @@ from relapsescope.clones.copy_number import arm_map, normal_floor  # noqa: E402
 from relapsescope.clones.immunoglobulin import call_immunoglobulin  # noqa: E402
 from relapsescope.clones.lost_identity import find_lost_identity  # noqa: E402
 from relapsescope.clones.malignancy import call_malignancy  # noqa: E402
-from relapsescope.clones.malignant_cells import patient_cells  # noqa: E402
 from relapsescope.clones.normal_panel import read_panel  # noqa: E402
+from relapsescope.clones.patient_cells import patient_cells  # noqa: E402
 from relapsescope.clones.patient_clones import clone_settings, concatenate  # noqa: E402
 from relapsescope.clones.plasma_cells import (  # noqa: E402
     Candidates,

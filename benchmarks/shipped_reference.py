@@ -11,9 +11,9 @@ from collections import Counter
 
 import numpy as np
 import pandas as pd
-from relapsescope.antigens.antigen_rows import Cohort, antigen_rows
 from relapsescope.antigens.molecules import Clones, Molecules
 from relapsescope.antigens.outside import given_rates
+from relapsescope.antigens.ratios import Cohort, antigen_rows
 from relapsescope.antigens.settings import AntigenSettings
 from relapsescope.reference.files import FILES, SHIPPED_FOLDER
 from relapsescope.reference.manifest import read_manifest

@@ -3,7 +3,7 @@
 import json
 
 import numpy as np
-from relapsescope.antigens import antigen_rows, anxa1, targets
+from relapsescope.antigens import anxa1, ratios, targets
 from relapsescope.antigens.detection import DETECTION_COLUMNS
 from relapsescope.antigens.files import molecular_paths
 from relapsescope.clones.files import CLONE_FILES
@@ -30,7 +30,7 @@ def write_molecules(results, libraries, cells, *, hostile=""):
     (results / "clones").mkdir()
     (results / "clones/normal_plasma.json").write_text(json.dumps(panel))
     columns = {
-        "antigens": antigen_rows.COLUMNS,
+        "antigens": ratios.COLUMNS,
         "anxa1": anxa1.COLUMNS,
         "targets": targets.COLUMNS,
         "anxa1_untreated": anxa1.UNTREATED_COLUMNS,

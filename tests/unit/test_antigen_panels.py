@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 from relapsescope.antigens import anxa1, targets
-from relapsescope.antigens.antigen_rows import COLUMNS
 from relapsescope.antigens.detection import DETECTION_COLUMNS
+from relapsescope.antigens.ratios import COLUMNS
 from relapsescope.figures import (
     antigen_detection,
     antigen_rates,

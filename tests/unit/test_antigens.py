@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.antigens.antigen_rows import COLUMNS, Cohort, _agreement, antigen_rows
 from relapsescope.antigens.cell_groups import Group, cell_groups
 from relapsescope.antigens.molecules import Clones
+from relapsescope.antigens.ratios import COLUMNS, Cohort, _agreement, antigen_rows
 from relapsescope.antigens.records import Counted
 from relapsescope.antigens.references import GivenRate, GivenRates
 from relapsescope.antigens.settings import AntigenSettings

@@ -16,12 +16,13 @@ from relapsescope.antigens.references import Cohort
 from relapsescope.antigens.tallies import HIGH_P, high_records
 from relapsescope.antigens.verdicts import MOST_PARTIAL, percent, share_told, verdict_of
 from relapsescope.car_t.exhaustion import _unit
-from relapsescope.clones import malignant_cells, subclone_posterior
+from relapsescope.clones import subclone_posterior
 from relapsescope.clones.fates import CloneCount, fate, share_limits
 from relapsescope.clones.ig_clones import ig_log_odds
 from relapsescope.clones.lost_identity import CELL_VARIANCE, _fit
-from relapsescope.clones.malignant_cells import patient_cells
 from relapsescope.clones.normal_plasma import own_counts
+from relapsescope.clones.patient_cells import CELL_VARIANCE as ARM_VARIANCE
+from relapsescope.clones.patient_cells import PICTURE_UMI, cell_arms, patient_cells
 from relapsescope.clones.programme_split import _slope, absent_somewhere
 from relapsescope.clones.tables import _expected_shares, shared_arms
 from relapsescope.course import salvage
@@ -588,18 +589,18 @@ def test_the_picture_of_arms_is_counts_over_what_a_normal_cell_would_show():
         n_libraries=1,
     )
     normal = np.array([[0.3, 0.2, 0.5]])
-    weight = [1 / (1 + malignant_cells.CELL_VARIANCE * mean) for mean in (60, 10)]
+    weight = [1 / (1 + ARM_VARIANCE * mean) for mean in (60, 10)]
     expected = [
         100 * w * (0.8 * own + 0.2 * soup)
         for w, own, soup in zip(weight, (0.3, 0.2), (0.5, 0.25), strict=True)
     ]
-    least = malignant_cells.PICTURE_UMI
+    least = PICTURE_UMI
     logs = [
         np.log2((n * w + least) / (e + least))
         for n, w, e in zip((60, 10), weight, expected, strict=True)
     ]
     middle = sum(logs) / 2
-    found = malignant_cells.cell_arms(cells, normal)
+    found = cell_arms(cells, normal)
     assert found[0] == pytest.approx([logs[0] - middle, logs[1] - middle])
 
 

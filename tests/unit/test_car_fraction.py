@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from relapsescope.car_t.fraction import car_fraction, detection_limit, persistence_of
+from relapsescope.car_t.fraction import car_fraction, detection_limit
+from relapsescope.car_t.persistence import persistence_of
 from relapsescope.car_t.proliferation import DividingCells, Peak, at_equal_depth, proliferation_of
 from relapsescope.car_t.sensitivity import (
     Rate,

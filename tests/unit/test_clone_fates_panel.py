@@ -5,7 +5,7 @@ import struct
 import pandas as pd
 import pytest
 from relapsescope.figures.clone_fates import HALF_BAR, band_edges, stacked_clones
-from relapsescope.figures.numbered import print_png
+from relapsescope.figures.numbered_figures import print_png
 from relapsescope.figures.theme import to_png
 
 # Clone B is new at relapse: no row before it.

@@ -17,7 +17,7 @@ from relapsescope.figures.draw import (
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.libraries import cells_by_step
 from relapsescope.figures.maps import stratified_sample
-from relapsescope.figures.numbered import numbered_figures
+from relapsescope.figures.numbered_figures import numbered_figures
 from relapsescope.figures.palette import LINEAGE_COLOURS, cell_type_colours, colours_for
 from relapsescope.figures.panel import PanelSettings, panel_settings
 from relapsescope.paths import REPOSITORY

@@ -22,7 +22,7 @@ from relapsescope.clones.lost_identity import (
     identity_ratio,
     plasma_markers,
 )
-from relapsescope.clones.malignant_cells import patient_cells
+from relapsescope.clones.patient_cells import patient_cells
 from relapsescope.clones.plasma_cells import Candidates
 from scipy import sparse, stats
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 from relapsescope.mechanisms.cited import Row, parse_cited, uncited_numbers
-from relapsescope.mechanisms.facts import FACTS
+from relapsescope.mechanisms.marrow_course_findings import FACTS
 from relapsescope.mechanisms.patient_evidence import relapsed_patients
 from relapsescope.mechanisms.verdicts import mechanism_rows, primary_mechanism, read_rules
 from relapsescope.vocabulary import NOT_ASSESSABLE, NOT_SUPPORTED, SUPPORTED

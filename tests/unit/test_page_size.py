@@ -6,7 +6,6 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
-from relapsescope.figures.composite import PAGE_HEIGHT_UNITS, Picture, compose, fits_page
 from relapsescope.figures.draw import (
     PANELS,
     draw_figures,
@@ -14,7 +13,8 @@ from relapsescope.figures.draw import (
     remove_further_pages,
 )
 from relapsescope.figures.evidence import read_evidence
-from relapsescope.figures.numbered import compositions, numbered_figures, page_names
+from relapsescope.figures.numbered_figures import compositions, numbered_figures, page_names
+from relapsescope.figures.page_layout import PAGE_HEIGHT_UNITS, Picture, compose, fits_page
 from relapsescope.figures.page_parts import page_parts
 from relapsescope.figures.panel import PanelSettings
 from relapsescope.figures.pdf import to_pdf

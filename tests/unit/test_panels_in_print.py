@@ -12,7 +12,7 @@ from relapsescope.figures import clonotype_tracking, enrichment, maps, mechanism
 from relapsescope.figures.clone_fates import name_lines, whole_chromosomes
 from relapsescope.figures.draw import PANELS, parse_source, source_text
 from relapsescope.figures.evidence import read_evidence
-from relapsescope.figures.numbered import numbered_figures
+from relapsescope.figures.numbered_figures import numbered_figures
 from relapsescope.figures.panel import PanelSettings
 from relapsescope.figures.theme import to_svg
 from relapsescope.figures.verdicts import rate_scale

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from relapsescope.clones.copy_number import ArmMap
-from relapsescope.clones.malignant_cells import PatientCells
+from relapsescope.clones.patient_cells import PatientCells
 from relapsescope.clones.programme_split import gene_changes
 from scipy import sparse
 from sklearn.metrics import adjusted_rand_score

@@ -9,10 +9,10 @@ import pytest
 import yaml
 from relapsescope.commands.app import app
 from relapsescope.errors import InputProblem
-from relapsescope.figures.composite import PAGE_UNITS, Picture, compose
 from relapsescope.figures.draw import PANEL_NAMES, draw_figures, read_manifest
 from relapsescope.figures.evidence import read_evidence
-from relapsescope.figures.numbered import FIGURE_COLUMNS, numbered_figures, page_names
+from relapsescope.figures.numbered_figures import FIGURE_COLUMNS, numbered_figures, page_names
+from relapsescope.figures.page_layout import PAGE_UNITS, Picture, compose
 from relapsescope.figures.panel import PanelSettings
 from relapsescope.figures.redraw import redraw
 from relapsescope.paths import REPOSITORY

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from relapsescope.antigens.antigen_rows import Cohort, antigen_rows
 from relapsescope.antigens.molecules import Clones, ReferenceTallies, read_molecules
 from relapsescope.antigens.outside import given_rates
+from relapsescope.antigens.ratios import Cohort, antigen_rows
 from relapsescope.antigens.settings import AntigenSettings
 from relapsescope.atlas.integration import Encoder
 from relapsescope.clones.fates import Visit

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from relapsescope.figures.draw import PANEL_NAMES, draw_figures, read_manifest
 from relapsescope.figures.evidence import read_evidence
-from relapsescope.figures.numbered import page_names
+from relapsescope.figures.numbered_figures import page_names
 from relapsescope.figures.panel import panel_settings
 from relapsescope.paths import REPOSITORY
 from relapsescope.report.context import caption, caption_paragraphs

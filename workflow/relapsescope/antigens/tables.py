@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from relapsescope.antigens import anxa1, targets
-from relapsescope.antigens.antigen_rows import COLUMNS, antigen_rows
 from relapsescope.antigens.detection import DETECTION_COLUMNS, detection_rows
 from relapsescope.antigens.molecules import (
     Clones,
@@ -15,6 +14,7 @@ from relapsescope.antigens.molecules import (
     read_molecules,
 )
 from relapsescope.antigens.outside import given_rates
+from relapsescope.antigens.ratios import COLUMNS, antigen_rows
 from relapsescope.antigens.references import Cohort
 from relapsescope.antigens.settings import AntigenSettings, Anxa1Settings
 from relapsescope.settings import settings_of

@@ -95,7 +95,7 @@ def target_rows(
     Parameters
     ----------
     antigens
-        Rows of `antigens.antigen_rows`.
+        Rows of `ratios.antigen_rows`.
     caveats
         As `read_caveats` gives them; told where the antigen is not lost.
     therapies

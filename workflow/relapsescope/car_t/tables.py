@@ -23,9 +23,8 @@ from relapsescope.car_t.fraction import (
     Fraction,
     asked,
     car_fraction,
-    persistence_leaning,
-    persistence_of,
 )
+from relapsescope.car_t.persistence import persistence_leaning, persistence_of
 from relapsescope.car_t.proliferation import (
     DividingCells,
     at_equal_depth,

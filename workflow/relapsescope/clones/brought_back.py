@@ -16,7 +16,7 @@ from relapsescope.clones.lost_identity import (
     with_candidates,
 )
 from relapsescope.clones.malignancy import Malignancy
-from relapsescope.clones.malignant_cells import PatientCells
+from relapsescope.clones.patient_cells import PatientCells
 from relapsescope.clones.plasma_cells import PlasmaLibrary
 from relapsescope.clones.tables import Clone
 

@@ -16,13 +16,13 @@ from scipy import sparse, special
 from relapsescope.clones.clone_segments import segment_log_odds, segment_model
 from relapsescope.clones.copy_number import reference_variance, robust_ratio
 from relapsescope.clones.malignancy import Malignancy, programme_ratio
-from relapsescope.clones.malignant_cells import (
+from relapsescope.clones.normal_panel import LEAST_RATE, Panel
+from relapsescope.clones.patient_cells import (
     CELL_VARIANCE,
     TAIL_DF,
     PatientCells,
     contrast_cells,
 )
-from relapsescope.clones.normal_panel import LEAST_RATE, Panel
 from relapsescope.clones.plasma_cells import PlasmaLibrary
 from relapsescope.clones.settings import CloneSettings, CopyNumberSettings
 from relapsescope.clones.subclone_contrast import group_contrast

@@ -9,8 +9,8 @@ from scipy import special
 from relapsescope.clones.copy_number import ArmRatios, arm_ratios, reference_variance
 from relapsescope.clones.ig_clones import IgClone, find_ig_clones, ig_log_odds
 from relapsescope.clones.immunoglobulin import AMBIGUOUS, Immunoglobulin
-from relapsescope.clones.malignant_cells import PatientCells, contrast_cells, gene_contrast
 from relapsescope.clones.normal_panel import Panel
+from relapsescope.clones.patient_cells import PatientCells, contrast_cells, gene_contrast
 from relapsescope.clones.settings import CloneSettings, CopyNumberSettings, ImmunoglobulinSettings
 
 ROUNDS = 4

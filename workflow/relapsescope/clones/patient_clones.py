@@ -15,9 +15,9 @@ from relapsescope.clones.files import PROBABILITY
 from relapsescope.clones.immunoglobulin import Immunoglobulin, call_immunoglobulin
 from relapsescope.clones.lost_identity import plasma_markers
 from relapsescope.clones.malignancy import Malignancy, call_malignancy, group_arms
-from relapsescope.clones.malignant_cells import PatientCells, cell_arms, patient_cells
 from relapsescope.clones.normal_panel import Panel, read_panel
 from relapsescope.clones.normal_plasma import with_own_background
+from relapsescope.clones.patient_cells import PatientCells, cell_arms, patient_cells
 from relapsescope.clones.plasma_cells import (
     GeneSpace,
     PlasmaLibrary,

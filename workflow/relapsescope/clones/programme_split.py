@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relapsescope.clones.malignancy import library_posterior
-from relapsescope.clones.malignant_cells import CELL_VARIANCE, PatientCells, contrast_cells
+from relapsescope.clones.patient_cells import CELL_VARIANCE, PatientCells, contrast_cells
 from relapsescope.clones.settings import CloneSettings, CopyNumberSettings
 from relapsescope.clones.subclone_contrast import LEAST_POWER, TAIL_DF, group_contrast
 

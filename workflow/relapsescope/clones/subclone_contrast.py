@@ -4,7 +4,7 @@ import numpy as np
 
 from relapsescope.clones.copy_number import ArmRatios, arm_ratios
 from relapsescope.clones.malignancy import library_posterior
-from relapsescope.clones.malignant_cells import PatientCells, contrast_cells, gene_contrast
+from relapsescope.clones.patient_cells import PatientCells, contrast_cells, gene_contrast
 from relapsescope.clones.settings import CloneSettings, CopyNumberSettings
 
 FOLDS = 2

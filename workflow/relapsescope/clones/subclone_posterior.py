@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from relapsescope.clones.malignant_cells import PatientCells, contrast_cells
+from relapsescope.clones.patient_cells import PatientCells, contrast_cells
 from relapsescope.clones.settings import CloneSettings, CopyNumberSettings
 from relapsescope.clones.subclone_contrast import LEAST_POWER, TAIL_DF, group_contrast
 

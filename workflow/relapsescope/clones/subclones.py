@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from relapsescope.clones.malignant_cells import CELL_VARIANCE, PatientCells
+from relapsescope.clones.patient_cells import CELL_VARIANCE, PatientCells
 from relapsescope.clones.programme_split import differ_in_programme
 from relapsescope.clones.settings import CloneSettings, CopyNumberSettings
 from relapsescope.clones.subclone_contrast import difference, membership

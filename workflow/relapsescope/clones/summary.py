@@ -7,8 +7,8 @@ import numpy as np
 
 from relapsescope.clones.fates import Visit, count_clone
 from relapsescope.clones.malignancy import Malignancy
-from relapsescope.clones.malignant_cells import PatientCells
 from relapsescope.clones.normal_panel import Panel
+from relapsescope.clones.patient_cells import PatientCells
 from relapsescope.clones.plasma_cells import PlasmaLibrary
 from relapsescope.clones.tables import Clone, no_clone_row
 

@@ -20,7 +20,7 @@ from relapsescope.clones.fates import (
     share_limits,
 )
 from relapsescope.clones.malignancy import Malignancy
-from relapsescope.clones.malignant_cells import PatientCells
+from relapsescope.clones.patient_cells import PatientCells
 from relapsescope.clones.plasma_cells import PlasmaLibrary
 from relapsescope.clones.programme_split import MIN_GENES, changed_genes
 from relapsescope.clones.settings import CloneSettings, CopyNumberSettings

@@ -42,15 +42,15 @@ from relapsescope.figures import (
     target_matrix,
     volcano,
 )
-from relapsescope.figures.composite import fits_page
 from relapsescope.figures.evidence import Evidence
-from relapsescope.figures.numbered import (
+from relapsescope.figures.numbered_figures import (
     PAGES,
     compositions,
     page_names,
     print_png,
     write_figure_list,
 )
+from relapsescope.figures.page_layout import fits_page
 from relapsescope.figures.page_parts import page_parts
 from relapsescope.figures.panel import (
     NOT_ASSESSABLE,

@@ -4,7 +4,7 @@ from math import ceil
 
 import pandas as pd
 
-from relapsescope.figures.composite import (
+from relapsescope.figures.page_layout import (
     HEAD,
     PAGE_HEIGHT_UNITS,
     fits_page,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from relapsescope.mechanisms.beside import BCMA
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined
-from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
+from relapsescope.mechanisms.finding import NOTHING, Finding, clipped
 from relapsescope.mechanisms.patient_evidence import WITH_CAR_T, PatientEvidence
 from relapsescope.vocabulary import (
     APLASIA,

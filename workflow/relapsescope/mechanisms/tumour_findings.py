@@ -15,7 +15,7 @@ from relapsescope.course.genetics import (
 )
 from relapsescope.mechanisms.beside import CONTRADICTS, soluble_bcma
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined
-from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
+from relapsescope.mechanisms.finding import NOTHING, Finding, clipped
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
 from relapsescope.statistics.leanings import ratio_leanings
 from relapsescope.statistics.retention import MOST_PARTIAL

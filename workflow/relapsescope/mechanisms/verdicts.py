@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from relapsescope.mechanisms.cited import Cited
-from relapsescope.mechanisms.facts import FACTS
-from relapsescope.mechanisms.findings import Finding
+from relapsescope.mechanisms.finding import Finding
+from relapsescope.mechanisms.marrow_course_findings import FACTS
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
 from relapsescope.paths import RESOURCES
 from relapsescope.statistics.settings import LeaningSettings

@@ -8,7 +8,7 @@ import pandas as pd
 from markupsafe import escape
 
 from relapsescope.figures.draw import PANELS, read_source_data
-from relapsescope.figures.numbered import page_names
+from relapsescope.figures.numbered_figures import page_names
 from relapsescope.figures.panel import NOT_ASSESSABLE, Panel
 from relapsescope.report.context import caption_paragraphs
 from relapsescope.tables import read_tsv

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from relapsescope.mechanisms.car_t_findings import car_t_non_persistence, t_cell_exhaustion
 from relapsescope.mechanisms.cited import Cited, Row, cited, joined
-from relapsescope.mechanisms.findings import NOTHING, Finding, clipped
+from relapsescope.mechanisms.finding import NOTHING, Finding, clipped
 from relapsescope.mechanisms.patient_evidence import COMPLETE, PatientEvidence
 from relapsescope.mechanisms.tumour_findings import antigen_escape, clonal_evolution
 from relapsescope.microenvironment.suppression_measures import MEASURE_WORDS

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from relapsescope.figures.composite import Picture, compose
+from relapsescope.figures.page_layout import Picture, compose
 from relapsescope.figures.panel import NOT_ASSESSABLE
 from relapsescope.figures.theme import message, to_png, to_svg
 from relapsescope.paths import RESOURCES

@@ -247,12 +247,17 @@ def test_a_tenth_of_the_cells_that_keep_it_is_no_loss():
     rng = np.random.default_rng(2)
     cells = dark(264, 1 + rng.poisson(0.8, 19))
     row = clone_row(*cells)
-    assert row["ratio_ci_high"] < 0.1
+    # What is printed is what the verdict is read from: no limit of loss where loss is not shown.
+    assert row["ratio_ci_high"] == SETTINGS.lost_below
     assert row["expected_umi"] > SETTINGS.loss_evidence_umi[2]
     assert 0 < row["loss_log_likelihood"] < SETTINGS.loss_evidence[2]
     assert row["verdict"] == "REDUCED" and "loss, which is not shown" in row["reason"]
     lenient = dataclasses.replace(SETTINGS, loss_evidence=(0.0, 0.0, 0.0))
-    assert clone_row(*cells, settings=lenient)["verdict"] == "LOST"
+    lost = clone_row(*cells, settings=lenient)
+    assert lost["verdict"] == "LOST" and lost["ratio_ci_high"] < SETTINGS.lost_below
+    # More was expected than a loss needs: it does not say that so many "would have been needed".
+    assert row["needed_umi"] < row["expected_umi"]
+    assert row["reason"].count("more cells may decide it") == 1 and "needed" not in row["reason"]
 
 
 def test_all_malignant_cells_are_their_clones_by_their_shares():

@@ -21,7 +21,13 @@ from relapsescope.antigens.references import (
     reference_for,
 )
 from relapsescope.antigens.settings import AntigenSettings
-from relapsescope.antigens.verdicts import EPITOPE, judged, needed_umi, verdict_of
+from relapsescope.antigens.verdicts import (
+    EPITOPE,
+    judged,
+    needed_umi,
+    upper_limit,
+    verdict_of,
+)
 from relapsescope.statistics.library_effects import Key
 from relapsescope.statistics.rates import (
     Interval,
@@ -328,6 +334,7 @@ def _row(cohort: Cohort, key: Key, gene: str, group: Tally) -> dict[str, Any]:
         "verdict_strict_limits": verdict_of(ratio_found, settings.strict_limits),
         "verdict_lenient_limits": verdict_of(ratio_found, settings.lenient_limits),
     }
+    row["ratio_ci_high"] = upper_limit(row, settings)
     row["verdict"], why = judged(group, row, reference_tally, settings)
     row |= _other_ways(
         molecules,

@@ -56,6 +56,21 @@ def loss_is_shown(row: Mapping[str, Any], settings: AntigenSettings) -> bool:
     return bool(row["loss_log_likelihood"] >= asked)
 
 
+def upper_limit(row: Mapping[str, Any], settings: AntigenSettings) -> float:
+    """Return the upper limit of a ratio that may be stated, by which the verdict is read.
+
+    Under `lost_below` only where loss is shown (`loss_is_shown`): else that limit itself, so that
+    what is printed and the verdict say the same.
+
+    Parameters
+    ----------
+    row
+        Of `antigens.tsv`, with the ratio's own limit as `ratio_ci_high`.
+    """
+    high, lost = row["ratio_ci_high"], settings.lost_below
+    return lost if high < lost and not loss_is_shown(row, settings) else high
+
+
 def judged(
     group: Tally, row: Mapping[str, Any], reference: Tally, settings: AntigenSettings
 ) -> tuple[str, str]:
@@ -88,8 +103,6 @@ def judged(
     if group.n_cells < settings.min_cells:
         return INDETERMINATE, f"only {group.n_cells} cells: {words}{_needed(needed)}"
     verdict = verdict_of(interval, settings.limits)
-    if verdict == LOST and not loss_is_shown(row, settings):
-        verdict = REDUCED
     if verdict in (LOST, REDUCED) and row["umi_ceiling_suspected"]:
         return INDETERMINATE, (
             "the library's largest cells seem to have been removed, which alone lowers the "
@@ -97,7 +110,10 @@ def judged(
         )
     words += share_told(row, verdict)
     if verdict == REDUCED and interval.estimate < settings.lost_below:
-        words += f"; the best estimate is loss, which is not shown{_needed(needed)}"
+        words += "; the best estimate is loss, which is not shown"
+        # So many were expected and did not do: stray cells, or the reference's error, say no more.
+        enough = needed <= row["expected_umi"]
+        words += "; more cells may decide it" if enough else _needed(needed)
     return verdict, words + (_needed(needed) if verdict == INDETERMINATE else "")
 
 

@@ -1,6 +1,5 @@
 """CONTRIBUTING.md's recipes, each followed once in a copy."""
 
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from relapsescope.run.config_file import default_values
 from relapsescope.run.configuration import config_problems
 from relapsescope.run.settings import Configuration
 from relapsescope.settings import Share, section_problems
+
+from ..scripts import load_script
 
 CONFIG = default_values()
 RULE = """
@@ -49,7 +50,6 @@ SCRIPT = '''"""Seam of rule `verdict_count`."""
 
 from relapsescope.cohort.jobs import verdict_count
 from relapsescope.run.job_log import run
-from relapsescope.run.config_file import default_values
 
 run(verdict_count, snakemake)
 '''
@@ -100,11 +100,7 @@ def test_a_setting_is_checked_and_explained(copied):
     assert section_problems(grown, CONFIG | {"strictness": 0.5}) == []
     (line,) = section_problems(grown, CONFIG | {"strictness": 2})
     assert line == "config strictness: 2 must be between 0 and 1"
-    spec = importlib.util.spec_from_file_location(
-        "config_table", copied / "resources/make/config_table.py"
-    )
-    table = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(table)
+    table = load_script(copied / "resources/make/config_table.py")
     append(copied / "workflow/relapsescope/defaults.yaml", "\n# Raise it.\nstrictness: 0.5\n")
     readme = table.readme_with_keys((copied / "config/README.md").read_text(), copied)
     assert "| `strictness` | `0.5` | Raise it. |" in readme

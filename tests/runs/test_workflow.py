@@ -593,6 +593,12 @@ def test_what_does_not_need_a_failed_step_still_comes(finished, tmp_path, monkey
         text = (copy.results / "report" / page).read_text()
         assert "atlas (ValueError: made to fail &lt;here&gt;; details: " in text
         assert "t_cell_states: P1 (ValueError: made to fail &lt;here&gt;; details: " in text
+    # A stand-in looks like a patient without cells: of P1 nothing is decided.
+    mechanisms = pd.read_csv(copy.results / "tables/mechanisms.tsv", sep="\t")
+    of_p1 = mechanisms[mechanisms["patient_id"] == "P1"]
+    assert len(of_p1) and set(of_p1["verdict"]) == {"NOT_ASSESSABLE"}
+    assert of_p1["evidence"].str.contains("t_cell_states failed in this run").all()
+    assert "What they show" not in (copy.results / "report/patients/P1.html").read_text()
     assert set(cells.loc[cells["t_cell_state"].notna(), "patient_id"]) == {"H1"}
     assert not (copy.results / "patients/P1/t_cell_states.parquet").exists()
     assert (copy.results / "patients/H1/t_cell_states.parquet").exists()

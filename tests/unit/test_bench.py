@@ -1,19 +1,15 @@
 """How a benchmark fits growth."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 from relapsescope.paths import REPOSITORY
 
+from ..scripts import load_script
+
 
 @pytest.fixture(scope="module")
 def bench():
-    path = REPOSITORY / "benchmarks/bench.py"
-    specification = importlib.util.spec_from_file_location("bench", path)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_script(REPOSITORY / "benchmarks/bench.py")
 
 
 def test_an_exact_power_has_its_exponent_and_no_width(bench):

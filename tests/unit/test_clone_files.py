@@ -100,6 +100,13 @@ def test_clone_tables_are_stacked_with_the_contracts_columns_first(tmp_path):
     assert list(table["patient_id"]) == ["b", "a"]
     assert list(table["relation"]) == ["different_ig"] * 2
     assert list(table.columns)[5:8] == ["fraction", "light_chain", "v_gene"]
+    nobody = {"patient_id": "c", "clone_id": "", "reason": "no plasma cells"}
+    write_tsv(tmp_path / "c.tsv", sorted(COLUMNS), [nobody])
+    failed = {"c": "clones failed", "a": "molecules failed"}
+    parts = [str(tmp_path / f"{name}.tsv") for name in ("a", "c")]
+    join_clones(parts, str(tmp_path / "all.tsv"), failed=failed)
+    table = pd.read_csv(tmp_path / "all.tsv", sep="\t", keep_default_na=False)
+    assert list(table["reason"]) == ["", "clones failed"]
     join_clones([], str(tmp_path / "none.tsv"))
     assert list(pd.read_csv(tmp_path / "none.tsv", sep="\t")) == list(COLUMNS)
 

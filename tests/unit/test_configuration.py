@@ -1,6 +1,5 @@
 import copy
 import dataclasses
-import importlib.util
 import re
 import subprocess
 import sys
@@ -15,6 +14,8 @@ from relapsescope.run.config_file import default_values, leaves, read_configurat
 from relapsescope.run.configuration import config_problems
 from relapsescope.run.settings import Configuration
 from relapsescope.settings import plain_values
+
+from ..scripts import load_script
 
 CONFIG = default_values()
 
@@ -72,11 +73,7 @@ def config(repository):
 
 @pytest.fixture(scope="module")
 def config_table(repository):
-    path = repository / "resources/make/config_table.py"
-    spec = importlib.util.spec_from_file_location("config_table", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(repository / "resources/make/config_table.py")
 
 
 def test_the_shipped_configuration_has_no_problem(config):

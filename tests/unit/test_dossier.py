@@ -14,7 +14,7 @@ from relapsescope.mechanisms.cited import KEYS, NUMBER
 from relapsescope.mechanisms.tables import table_path
 from relapsescope.paths import REPOSITORY
 from relapsescope.report.context import Context, PatientContext
-from relapsescope.report.page import assemble
+from relapsescope.report.page import assemble, patient_sections
 from relapsescope.report.sections import PATIENT_DETAILS, PATIENT_SECTIONS, mechanisms, summary
 from relapsescope.run.config_file import default_values
 
@@ -76,6 +76,18 @@ def page_of(results, patient_id):
 @pytest.fixture(scope="module")
 def dossier(results):
     return page_of(results, "P1")
+
+
+def test_of_a_patient_whose_step_failed_no_stand_in_is_shown(results):
+    """Libraries and course stay; what would read as a marrow without tumour is left away."""
+    context = PatientContext(**results, patient_id="P1")
+    whole, failed = (
+        [section.title for section in patient_sections(context, failed=one)]
+        for one in (False, True)
+    )
+    assert failed == ["The answer", "The course", "Samples", "Methods and versions", failed[-1]]
+    assert {"Which cells came back", "What they show", "What could still be targeted"} <= set(whole)
+    assert set(failed) < set(whole)
 
 
 def cells_of(dossier):

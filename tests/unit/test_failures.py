@@ -15,6 +15,7 @@ from relapsescope.provenance import failures
 from relapsescope.provenance.failures import (
     FOLDER,
     Failure,
+    failed_patients,
     failure_lines,
     failures_of,
     forget_failures,
@@ -91,6 +92,8 @@ def test_a_step_of_one_patient_that_fails_is_left_as_if_no_cell_had_passed(tmp_p
     run(fails_on_a_cell, of_patient(tmp_path))
     (failure,) = failures_of(tmp_path / "results")
     assert failure.told.startswith("atlas: P1 (ValueError: a cell too many; details: ")
+    words = "atlas failed in this run, and the next run makes it anew"
+    assert failed_patients(tmp_path / "results") == {"P1": words}
     # Both libraries are there; none has a cell.
     assert len((tmp_path / "results/markers.tsv").read_text().splitlines()) == 3
     assert read_columns(tmp_path / "a")["qc_pass"].any()

@@ -10,7 +10,7 @@ import pytest
 from relapsescope.errors import InputProblem
 from relapsescope.paths import REPOSITORY
 from relapsescope.provenance.job import Job
-from relapsescope.run.job_log import PEAK, job_log, run
+from relapsescope.run.job_log import PEAK, do_job, job_log, run
 
 
 def peak(log) -> float:
@@ -36,6 +36,18 @@ def test_a_failed_job_says_it_too_after_its_traceback(tmp_path, capsys):
     assert "Traceback" in text
     assert peak(tmp_path / "job.log") > 0
     assert capsys.readouterr().err == "samples.tsv:7 matrix: cannot be read; copy it again\n"
+
+
+def says_its_rule(job):
+    return f"{job.rule} of {job.params['n']}"
+
+
+def test_a_job_that_is_named_is_done_with_its_log_and_says_so(tmp_path, capsys):
+    log = tmp_path / "logs/niche/P1.log"
+    do_job(__name__, "says_its_rule", ("niche", {}, {}, {"n": 3}, {}), str(log), "P1")
+    assert capsys.readouterr().err == "niche of 3\n"
+    assert peak(log) > 0
+    assert (tmp_path / "benchmarks/niche/P1.tsv").read_text().startswith("s\tmax_rss\t")
 
 
 SCRIPTS = sorted((REPOSITORY / "workflow/scripts").glob("*.py"))

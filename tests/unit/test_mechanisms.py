@@ -1,8 +1,10 @@
 """The rules of mechanisms: one flipped piece of evidence changes one verdict and no other."""
 
 import itertools
+import math
 
 import pytest
+from relapsescope.mechanisms.answers import came_back
 from relapsescope.mechanisms.cited import Row, parse_cited, uncited_numbers
 from relapsescope.mechanisms.marrow_course_findings import FACTS
 from relapsescope.mechanisms.patient_evidence import relapsed_patients
@@ -52,6 +54,17 @@ def primary(*changes, **more):
 def test_without_evidence_for_any_nothing_is_supported_and_none_primary():
     assert verdicts() == dict.fromkeys(FACTS, NOT_SUPPORTED)
     assert primary() is None
+
+
+def test_of_a_patient_whose_step_failed_nothing_is_decided_whatever_the_tables_hold():
+    failed = "clones failed in this run, and the next run makes it anew"
+    found = rows(LOST, GONE, EXHAUSTED, RAISED, failed=failed)
+    assert {row["verdict"] for row in found.values()} == {NOT_ASSESSABLE}
+    assert {row["evidence"] for row in found.values()} == {f"not assessable: {failed}"}
+    assert not any(row["is_primary"] or row["primary_leaning"] for row in found.values())
+    assert all(math.isnan(row["leaning"]) for row in found.values())
+    without = patient(("clones", {"clone_id": "B"}, None), failed=failed)
+    assert came_back(without).text.endswith(f"which cells came back is not known: {failed}.")
 
 
 FLIPS = [

@@ -1,13 +1,15 @@
 """The table of what was counted: its key, its schema, and asking it by key."""
 
 import ast
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from relapsescope.antigens.molecules import Molecules
+from relapsescope.antigens.counted_cells import cell_columns
+from relapsescope.antigens.molecules import Molecules, read_clones, read_molecules
 from relapsescope.antigens.records import (
     SCHEMA,
     Counted,
@@ -23,7 +25,7 @@ from relapsescope.paths import REPOSITORY
 from relapsescope.reference.files import FILES, SHIPPED_FOLDER
 from relapsescope.reference.freeze import _grouped
 from relapsescope.statistics.rates import Tally
-from relapsescope.tables import write_parquet
+from relapsescope.tables import write_parquet, write_tsv
 
 TYPES = {object: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 LIBRARY = Library("S", "P", "relapse", "bone_marrow", True, left_out=frozenset({"SDC1", "CD38"}))
@@ -112,3 +114,32 @@ def test_a_table_joined_with_an_older_one_says_what_that_one_did_not(written):
     assert joined["left_out"].tolist() == ["CD38;SDC1"] * len(of_now) + [""] * len(older)
     assert joined["measure"].iloc[len(of_now) :].eq(Measure.RNA).all()
     assert joined["measure"].iloc[: len(of_now)].tolist() == of_now["measure"].tolist()
+
+
+def test_patients_are_read_in_their_order(written, tmp_path):
+    other = [replace(record, key=record.key._replace(sample_id="T")) for record in RECORDS]
+    second = tmp_path / "second.parquet"
+    write_parquet(second, record_columns(other, {"T": replace(LIBRARY, sample_id="T")}))
+    cells = tmp_path / "cells.parquet"
+    write_parquet(cells, cell_columns({}))
+    found = read_molecules([str(second), str(written)], [str(cells)])
+    assert (found.own, list(found.libraries)) == (["T", "S"], ["T", "S"])
+    assert found.tally(*SURE._replace(sample_id="T")[:4]) == found.tally(*SURE[:4]) == WHOLE
+
+
+def test_relapse_clones_are_read_with_what_is_left_of_their_identity(tmp_path):
+    row = dict.fromkeys(("identity_ratio", "identity_ci_low", "identity_ci_high"), "")
+    rows = [
+        row | {"sample_id": "S", "clone_id": "A", "is_relapse_clone": False, "relation": ""},
+        row
+        | {"sample_id": "S", "clone_id": "B", "is_relapse_clone": True, "relation": "different_ig"}
+        | {"n_identity_lost": 7, "n_cells": 20, "identity_ratio": 0.4, "identity_ci_low": 0.3}
+        | {"identity_ci_high": 0.5},
+    ]
+    rows = [{"patient_id": "P", "n_identity_lost": "", "n_cells": 9} | row for row in rows]
+    write_tsv(tmp_path / "clones.tsv", list(rows[0]), rows)
+    found = read_clones([str(tmp_path / "clones.tsv")])
+    assert found.relapse == {"S": ("B",)} and found.unrelated == {("P", "B")}
+    assert list(found.identity) == [("S", "B")]
+    left = found.identity["S", "B"]
+    assert (left.n_lost, left.n_cells, left.ratio, left.low, left.high) == (7, 20, 0.4, 0.3, 0.5)

@@ -1,7 +1,5 @@
 """Cells that show none of their state's genes: the share by hand, and what becomes of them."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from relapsescope.libraries.lineage import LEAST_USUAL, _damage
@@ -12,15 +10,20 @@ from relapsescope.libraries.signature_fit import (
     signature_shown,
 )
 from relapsescope.libraries.state_model import Depth
+from relapsescope.paths import REPOSITORY
 from relapsescope.vocabulary import LINEAGES
 from scipy import sparse
 
+from ..scripts import load_script
 from .test_lineage import EVERY, LIMITS, call, make_library
 
 RATES = np.array([[400.0, 5, 5], [1500, 5, 5], [5, 400, 5], [5, 5, 5]])
 STATES = (State("Plasma", "Plasma", ""), State("T", "CD4 T", ""), State("Unknown", "Unknown", ""))
 MARKERS = Markers(STATES, ("A", "B", "C", "D"), RATES, {}, np.zeros(4, bool))
 PROFILE = np.full(4, 0.001)
+
+
+without = load_script(REPOSITORY / "benchmarks/unknown_cells.py").without
 
 
 def fit(counts, state, native=2000.0, ambient=100.0, markers=MARKERS, **options):
@@ -108,25 +111,6 @@ def test_cells_together_show_the_sum_of_what_they_found():
     together = seen.pooled(members)
     np.testing.assert_allclose(together.share, [1 / 8, 1 / 8, 1])
     np.testing.assert_allclose(together.error, [np.sqrt(2) / 8, np.sqrt(2) / 8, 1 / 5])
-
-
-def without(lineage):
-    """Return `read_markers` of a table that lacks a lineage's rows."""
-
-    def read(*arguments, **options):
-        markers = read_markers(*arguments, **options)
-        kept = [k for k, state in enumerate(markers.states) if state.lineage != lineage]
-        only = markers.rates[:, kept].max(axis=1) <= markers.rates[:, -1]
-        return dataclasses.replace(
-            markers,
-            states=tuple(markers.states[k] for k in kept),
-            features=tuple(np.array(markers.features, dtype=object)[~only]),
-            rates=markers.rates[~only][:, kept],
-            identity={k: v[~only] for k, v in markers.identity.items() if k != lineage},
-            type_identity=markers.type_identity[~only],
-        )
-
-    return read
 
 
 @pytest.mark.parametrize("lineage", ["NK", "Erythroid", "B", "T"])

@@ -1,6 +1,5 @@
 """What the joint verdict promises on the cohorts of the benchmark: few false RAISED, power."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -8,16 +7,14 @@ from relapsescope.microenvironment.settings import SuppressionSettings
 from relapsescope.run.config_file import default_values
 from relapsescope.settings import settings_of
 
+from ..scripts import load_script
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def nulls():
-    path = REPOSITORY / "benchmarks/suppression_nulls.py"
-    specification = importlib.util.spec_from_file_location("suppression_nulls", path)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_script(REPOSITORY / "benchmarks/suppression_nulls.py")
 
 
 @pytest.fixture(scope="module")

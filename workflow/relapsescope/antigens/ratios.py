@@ -331,10 +331,11 @@ def _row(cohort: Cohort, key: Key, gene: str, group: Tally) -> dict[str, Any]:
         "partial_probability": comparison.cells.partial,
         "not_lost_probability": not_lost,
         "loss_log_likelihood": likelier,
-        "verdict_strict_limits": verdict_of(ratio_found, settings.strict_limits),
-        "verdict_lenient_limits": verdict_of(ratio_found, settings.lenient_limits),
     }
     row["ratio_ci_high"] = upper_limit(row, settings)
+    stated = replace(ratio_found, high=row["ratio_ci_high"])
+    row["verdict_strict_limits"] = verdict_of(stated, settings.strict_limits)
+    row["verdict_lenient_limits"] = verdict_of(stated, settings.lenient_limits)
     row["verdict"], why = judged(group, row, reference_tally, settings)
     row |= _other_ways(
         molecules,

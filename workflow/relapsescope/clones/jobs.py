@@ -1,13 +1,17 @@
 """The jobs of this room, one function a rule and named as the rule; each imports what it runs."""
 
+from pathlib import Path
+
 from relapsescope.provenance.job import Job
 
 
 def clone_table(job: Job) -> None:
     """Write the table of one row a clone and timepoint."""
     from relapsescope.clones.patient_tables import join_clones
+    from relapsescope.provenance.failures import failed_patients
 
-    join_clones(job.inputs["clones"], job.outputs["clones"])
+    failed = failed_patients(Path(job.config["results"]))
+    join_clones(job.inputs["clones"], job.outputs["clones"], failed=failed)
 
 
 def clones(job: Job) -> None:

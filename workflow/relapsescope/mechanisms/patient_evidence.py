@@ -46,6 +46,8 @@ class PatientEvidence:
         The section `course` of the configuration.
     remissions
         Unsorted marrow libraries in remission that quality control let pass.
+    failed
+        Which step of the patient's failed, so that nothing can be said; "" as a rule.
     """
 
     patient_id: str
@@ -57,6 +59,7 @@ class PatientEvidence:
     beliefs: LeaningSettings
     course: CourseSettings
     remissions: tuple[str, ...] = ()
+    failed: str = ""
 
     @property
     def usable(self) -> list[str]:
@@ -129,6 +132,8 @@ class PatientEvidence:
 
         Where plasma cells were set aside before any could be judged, how many.
         """
+        if self.failed:
+            return Cited(self.failed)
         rows = [r for r in self.tables["clones"] if r["timepoint"] == TIMEPOINTS[-1]]
         words = [row.word("reason") for row in rows if not row["clone_id"] and row["reason"]]
         why = self.why_no_relapse() or (
@@ -168,6 +173,7 @@ def patient_evidence(
     reduced_below: float,
     beliefs: LeaningSettings,
     course: CourseSettings,
+    failed: str = "",
 ) -> PatientEvidence:
     """Return one patient's evidence.
 
@@ -178,6 +184,8 @@ def patient_evidence(
         `assessments`, `genetics`, `car_t` and `suppression`, each empty where the run has none.
     sheet
         The sample sheet's rows.
+    failed
+        As `PatientEvidence` has it.
     """
     own = {
         name: [row for row in rows if row["patient_id"] == patient_id]
@@ -217,6 +225,7 @@ def patient_evidence(
             and row.get("sorting", "") in UNSORTED
             and quality.get(row["sample_id"], {"verdict": "fail"})["verdict"] != "fail"
         ),
+        failed,
     )
 
 

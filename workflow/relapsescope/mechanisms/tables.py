@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from relapsescope.course.files import TABLES as COURSE_TABLES
@@ -30,6 +31,7 @@ def write_answers(
     sheet: Sequence[Mapping[str, Any]],
     patients: Sequence[str],
     settings: Mapping[str, Any],
+    failed: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Write `mechanisms.tsv`, `answers.tsv`, and the other tables of `ANSWER_TABLES`.
 
@@ -45,10 +47,12 @@ def write_answers(
         Those with a page of their own, who get an answer whether they relapsed or not.
     settings
         Sections `antigens`, `claims`, `contrasts`, `course` and `leaning` of the configuration.
+    failed
+        By patient of whom a step failed, that it did.
     """
     tables = {name: read_rows(name, inputs.get(name, "")) for name in EVIDENCE}
     rows = [{k: "" if v is None else str(v) for k, v in row.items()} for row in sheet]
-    made = make_answers(tables, rows, patients=patients, settings=settings)
+    made = make_answers(tables, rows, patients=patients, settings=settings, failed=failed)
     for name, columns in (
         ("mechanisms", verdicts.COLUMNS),
         ("answers", answers.COLUMNS),
@@ -66,6 +70,7 @@ def make_answers(
     *,
     patients: Iterable[str],
     settings: Mapping[str, Any],
+    failed: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of each table of `ANSWER_TABLES`; parameters as in `write_answers`."""
     rules = verdicts.read_rules()
@@ -78,7 +83,15 @@ def make_answers(
     tables = {**tables, "aplasia": as_rows("aplasia", emptied)}
     relapsed = relapsed_patients(tables, sheet)
     evidence = {
-        name: patient_evidence(name, tables, sheet, beliefs=beliefs, course=course, **limits)
+        name: patient_evidence(
+            name,
+            tables,
+            sheet,
+            beliefs=beliefs,
+            course=course,
+            failed=failed.get(name, ""),
+            **limits,
+        )
         for name in dict.fromkeys([*relapsed, *patients])
     }
     judged = {name: verdicts.mechanism_rows(evidence[name], rules) for name in relapsed}

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from relapsescope.mechanisms.cited import Cited
-from relapsescope.mechanisms.finding import Finding
+from relapsescope.mechanisms.finding import NOTHING, Finding
 from relapsescope.mechanisms.marrow_course_findings import FACTS
 from relapsescope.mechanisms.patient_evidence import PatientEvidence
 from relapsescope.paths import RESOURCES
@@ -91,7 +91,12 @@ class Primary:
 
 
 def findings_of(patient: PatientEvidence) -> dict[str, Finding]:
-    """Return what the evidence of each mechanism says, in the contract's order."""
+    """Return what the evidence of each mechanism says, in the contract's order.
+
+    Nothing is read from tables in which a failed step of the patient's left its gaps.
+    """
+    if patient.failed:
+        return dict.fromkeys(FACTS, Finding("no_data", NOTHING, not_assessed=Cited(patient.failed)))
     return {name: read(patient) for name, read in FACTS.items()}
 
 

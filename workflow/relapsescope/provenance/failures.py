@@ -38,6 +38,8 @@ class Failure:
         Where the details are.
     stand_ins
         Files that hold nothing in its place.
+    of_patient
+        Whether `part` is a patient, of whom the stand-ins then tell as if no cell had passed.
     """
 
     step: str
@@ -45,6 +47,7 @@ class Failure:
     reason: str
     log: str
     stand_ins: tuple[str, ...] = ()
+    of_patient: bool = False
 
     @property
     def told(self) -> str:
@@ -118,6 +121,21 @@ def failures_of(results: Path) -> list[Failure]:
         except (OSError, ValueError, KeyError, TypeError):
             found.append(Failure(path.stem, "", "its note cannot be read", str(path)))
     return found
+
+
+def failed_patients(results: Path) -> dict[str, str]:
+    """Return why nothing is to be said of a patient one of whose steps failed, by patient.
+
+    What stands in for the step looks like a patient without cells, which the patient is not.
+    """
+    steps: dict[str, list[str]] = {}
+    for failure in failures_of(results):
+        if failure.of_patient:
+            steps.setdefault(failure.part, []).append(failure.step)
+    return {
+        patient: f"{' and '.join(names)} failed in this run, and the next run makes it anew"
+        for patient, names in steps.items()
+    }
 
 
 def forget_failures(results: Path) -> None:

@@ -12,14 +12,25 @@ from relapsescope import __version__
 from relapsescope.figures.draw import read_manifest
 from relapsescope.figures.evidence import read_evidence
 from relapsescope.figures.panel import PanelSettings, panel_settings
-from relapsescope.provenance.failures import Failure, failures_of, note_failure, reason_of
+from relapsescope.provenance.failures import (
+    Failure,
+    failed_patients,
+    failures_of,
+    note_failure,
+    reason_of,
+)
 from relapsescope.report.context import TEMPLATES, Context, PatientContext, Section
 from relapsescope.report.legends import legends_text
 from relapsescope.report.methods_text import methods_text
 from relapsescope.report.origin import Origin, origin_of
 from relapsescope.report.policy import SCRIPT, asset, page_policy
 from relapsescope.report.run_tables import RunTables
-from relapsescope.report.sections import COHORT_SECTIONS, PATIENT_DETAILS, PATIENT_SECTIONS
+from relapsescope.report.sections import (
+    COHORT_SECTIONS,
+    PATIENT_DETAILS,
+    PATIENT_SECTIONS,
+    SECTIONS_WITHOUT_STEPS,
+)
 from relapsescope.tables import whole_file
 
 Builder = Callable[[Any], Section]
@@ -80,11 +91,10 @@ def build_report(
     # One context a page: it counts what the page carries.
     of_cohort = _sections(Context(**common), COHORT_SECTIONS)
     (page.parent / "patients").mkdir(parents=True, exist_ok=True)
+    failed = failed_patients(results)
     for patient_id in patients:
         context = PatientContext(**common, patient_id=patient_id)
-        sections = _sections(context, PATIENT_SECTIONS)
-        details = _sections(context, PATIENT_DETAILS)
-        sections += [replace(section, collapsed=True) for section in details]
+        sections = patient_sections(context, failed=patient_id in failed)
         own = page.parent / "patients" / f"{patient_id}.html"
         at = {"home": f"../{page.name}", "origin": origin, "missing": _missing(results)}
         _write(own, assemble(f"Patient {patient_id}", sections, **at))
@@ -95,6 +105,19 @@ def build_report(
     legends = legends_text(results, common["manifest"], config=config)
     _write(results / "figures" / "legends.md", legends)
     return page
+
+
+def patient_sections(context: PatientContext, *, failed: bool) -> list[Section]:
+    """Return the sections of a patient's page.
+
+    Where a step of the patient's `failed`, only what rests on libraries and the course: what
+    stands in for the step would read as a marrow without tumour.
+    """
+    if failed:
+        return _sections(context, SECTIONS_WITHOUT_STEPS)
+    sections = _sections(context, PATIENT_SECTIONS)
+    details = _sections(context, PATIENT_DETAILS)
+    return sections + [replace(section, collapsed=True) for section in details]
 
 
 def _missing(results: Path) -> list[str]:

@@ -40,7 +40,6 @@ IMPORTED = (
     "relapsescope.antigens.tallies",
 )
 REFUSED, ENDED = b"r", b"e"
-ACCESS = 0o700
 REAP_S = 1.0
 
 

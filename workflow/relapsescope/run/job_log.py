@@ -75,7 +75,9 @@ def _do(
         if (subject and isinstance(error, MemoryError)) or not _left_empty(function, job, subject):
             raise
         stand_ins = tuple(map(str, job.outputs.values()))
-        failure = Failure(job.rule, subject, reason_of(error), log, stand_ins)
+        failure = Failure(
+            job.rule, subject, reason_of(error), log, stand_ins, of_patient=bool(subject)
+        )
         note_failure(Path(job.config["results"]), failure)
     _write_benchmark(Path(log), time.monotonic() - began)
     if told:

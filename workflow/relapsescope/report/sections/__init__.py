@@ -67,6 +67,15 @@ PATIENT_SECTIONS = (
 )
 """What is read in two minutes and printed on two or three sheets."""
 
+SECTIONS_WITHOUT_STEPS = (
+    patient_answer.build_answer,
+    patient.build_course,
+    patient.build_samples,
+    patient_methods.build_methods,
+    patient_methods.build_numbers,
+)
+"""What rests on libraries and the course alone: all that is shown where a patient's step failed."""
+
 PATIENT_DETAILS = (
     patient.build_calls,
     patient_molecules.build_molecules,
